@@ -1,0 +1,3 @@
+from apps.alerts.models.alerts import Alert, AlertReceipt, Severity
+
+__all__ = ["Alert", "AlertReceipt", "Severity"]

@@ -1,0 +1,3 @@
+from apps.compliance.models.restrictions import Restriction, RestrictionLevel
+
+__all__ = ["Restriction", "RestrictionLevel"]

@@ -1,0 +1,116 @@
+"""Migration operations for what Django's models cannot say: journalled tables, append-only tables, hypertables.
+
+All are reversible, and each says in the migration, beside the table, what the database itself guarantees.
+"""
+
+from typing import Any
+
+from django.db.migrations.operations.base import Operation
+
+
+class _TableOperation(Operation):
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, model_name: str) -> None:
+        self.model_name = model_name
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """Nothing that Django's state knows about changes."""
+
+    def _table(self, app_label: str, state: Any) -> str:
+        return state.apps.get_model(app_label, self.model_name)._meta.db_table
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return self.__class__.__qualname__, [self.model_name], {}
+
+
+class Journal(_TableOperation):
+    """Write every insert, update and delete of the table into the journal, whichever way it came."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table = self._table(app_label, to_state)
+        schema_editor.execute(
+            f'create trigger "journal_{table}" after insert or update or delete on "{table}" '
+            "for each row execute function core_journal_record()"
+        )
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table = self._table(app_label, from_state)
+        schema_editor.execute(f'drop trigger "journal_{table}" on "{table}"')
+
+    def describe(self) -> str:
+        return f"Journal every change of {self.model_name}"
+
+
+class AppendOnly(_TableOperation):
+    """Refuse UPDATE, DELETE and TRUNCATE of the table, also from raw SQL and from superusers."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table = self._table(app_label, to_state)
+        for name, events in (("rows", "update or delete"), ("all", "truncate")):
+            level = "row" if name == "rows" else "statement"
+            schema_editor.execute(
+                f'create trigger "append_only_{name}_{table}" before {events} on "{table}" '
+                f"for each {level} execute function core_refuse_change()"
+            )
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table = self._table(app_label, from_state)
+        for name in ("rows", "all"):
+            schema_editor.execute(f'drop trigger "append_only_{name}_{table}" on "{table}"')
+
+    def describe(self) -> str:
+        return f"Refuse changes of {self.model_name}'s rows"
+
+
+class NoTruncate(AppendOnly):
+    """Refuse TRUNCATE, which no row trigger sees, of a journalled table whose rows may change."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table = self._table(app_label, to_state)
+        schema_editor.execute(
+            f'create trigger "no_truncate_{table}" before truncate on "{table}" for each statement execute function core_refuse_change()'
+        )
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table = self._table(app_label, from_state)
+        schema_editor.execute(f'drop trigger "no_truncate_{table}" on "{table}"')
+
+    def describe(self) -> str:
+        return f"Refuse TRUNCATE of {self.model_name}"
+
+
+class Hypertable(_TableOperation):
+    """Turn the table into a TimescaleDB hypertable where the extension is available; do nothing where it is not."""
+
+    def __init__(self, model_name: str, time_column: str, chunk_days: int) -> None:
+        super().__init__(model_name)
+        self.time_column = time_column
+        self.chunk_days = chunk_days
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if not timescaledb_available(schema_editor.connection):
+            return
+        schema_editor.execute("create extension if not exists timescaledb")
+        table = self._table(app_label, to_state)
+        schema_editor.execute(
+            f"select create_hypertable('\"{table}\"', by_range('{self.time_column}', interval '{self.chunk_days} days'), "
+            "create_default_indexes => false, if_not_exists => true, migrate_data => true)"
+        )
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """The table is dropped by the operation that made it; a hypertable drops like any other."""
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return self.__class__.__qualname__, [self.model_name, self.time_column, self.chunk_days], {}
+
+    def describe(self) -> str:
+        return f"Make {self.model_name} a hypertable by {self.time_column} where TimescaleDB is available"
+
+
+def timescaledb_available(connection: Any) -> bool:
+    """True when the server can create the extension."""
+    with connection.cursor() as cursor:
+        cursor.execute("select 1 from pg_available_extensions where name = 'timescaledb'")
+        return cursor.fetchone() is not None

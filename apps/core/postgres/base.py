@@ -1,0 +1,37 @@
+"""PostgreSQL backend that keeps the connection's `desk.actor` and `desk.request_id` equal to the current context.
+
+The journal's triggers read both. They are set only when they changed, so a request pays for one extra round trip, and again
+after a rollback, because PostgreSQL undoes settings together with the transaction in which they were made.
+"""
+
+from typing import Any
+
+from django.db.backends.postgresql import base
+
+from apps.core.context import Context, current_context
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    _applied: Context | None = None
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        context = current_context()
+        if context != self._applied and not self.needs_rollback:
+            self.connection.execute(
+                "select set_config('desk.actor', %s, false), set_config('desk.request_id', %s, false)",
+                (context.actor, context.request_id),
+            )
+            self._applied = context
+        return super().create_cursor(name)
+
+    def _rollback(self) -> Any:
+        self._applied = None
+        return super()._rollback()
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        self._applied = None
+        super()._savepoint_rollback(sid)
+
+    def _close(self) -> Any:
+        self._applied = None
+        return super()._close()

@@ -1,0 +1,25 @@
+from django.db import models
+from simple_history.models import HistoricalRecords
+
+from apps.core.trading import TradingMode
+
+
+class BrokerageAccount(models.Model):
+    """Where a portfolio's orders go. Paper or live is a property of this row, checked where the adapter is built."""
+
+    portfolio = models.OneToOneField("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
+    broker = models.CharField(max_length=20, choices=[("paper", "Paper")])
+    mode = models.CharField(max_length=5, choices=[(mode.value, mode.name.title()) for mode in TradingMode], default=TradingMode.PAPER)
+    number = models.CharField(max_length=50, unique=True)
+    slippage_bps = models.DecimalField(max_digits=8, decimal_places=4, default=5, help_text="Paper fills are this much worse than the market")
+    commission = models.DecimalField(max_digits=20, decimal_places=4, default=1, help_text="Per order, charged with its first fill")
+    history = HistoricalRecords()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(broker="paper") | models.Q(mode=TradingMode.PAPER), name="account_paper_is_paper"),
+            models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} ({self.broker}, {self.mode})"

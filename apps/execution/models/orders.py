@@ -1,0 +1,105 @@
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from simple_history.models import HistoricalRecords
+
+from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
+from apps.core.trading import OrderType, Side, TimeInForce
+
+
+class OrderStatus(models.TextChoices):
+    """FIX 39, with ours: DENIED (by the gate, never sent) and SENT (handed to the broker, not yet acknowledged)."""
+
+    PENDING_NEW = "pending_new"
+    DENIED = "denied"
+    SENT = "sent"
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    PENDING_CANCEL = "pending_cancel"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+TERMINAL_STATUSES = (OrderStatus.DENIED, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
+
+
+class OrderQuerySet(models.QuerySet):
+    def working(self) -> Self:
+        """Orders that may still trade."""
+        return self.exclude(status__in=TERMINAL_STATUSES)
+
+
+class Order(models.Model):
+    """One order, denied ones included. Its history is in its events; this row is where it stands."""
+
+    client_order_id = models.UUIDField()
+    portfolio = models.ForeignKey("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
+    book = models.ForeignKey("portfolios.Book", on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey("execution.BrokerageAccount", on_delete=models.PROTECT, related_name="orders")
+    instrument = models.ForeignKey("marketdata.Instrument", on_delete=models.PROTECT, related_name="+")
+    side = models.CharField(max_length=4, choices=[(x.value, x.name) for x in Side])
+    quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)
+    order_type = models.CharField(max_length=10, choices=[(x.value, x.name) for x in OrderType])
+    time_in_force = models.CharField(max_length=3, choices=[(x.value, x.name) for x in TimeInForce])
+    limit_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, blank=True)
+    stop_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, blank=True)
+    strategy = models.CharField(max_length=100, blank=True)
+    note = models.CharField(max_length=200, blank=True)
+    intent_digest = models.CharField(max_length=64)
+    status = models.CharField(max_length=20, choices=OrderStatus.choices, default=OrderStatus.PENDING_NEW)
+    stop_triggered = models.BooleanField(default=False)
+    cumulative_quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, default=0)
+    average_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
+    reference_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, help_text="At the gate: the arrival price")
+    reason = models.CharField(max_length=500, blank=True, help_text="Why it was denied, rejected or cancelled")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    market_time = models.DateTimeField(null=True, help_text="Market time when it was made (differs from created_at in a replay)")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    history = HistoricalRecords()
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["portfolio", "client_order_id"], name="order_client_id_once"),
+            models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(cumulative_quantity__gte=0, cumulative_quantity__lte=F("quantity")), name="order_never_overfilled"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=OrderStatus.FILLED) | Q(cumulative_quantity=F("quantity")), name="order_filled_is_full"
+            ),
+            models.CheckConstraint(
+                condition=Q(order_type__in=["limit", "stop_limit"], limit_price__gt=0)
+                | Q(order_type__in=["market", "stop"], limit_price__isnull=True),
+                name="order_limit_price",
+            ),
+            models.CheckConstraint(
+                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0)
+                | Q(order_type__in=["market", "limit"], stop_price__isnull=True),
+                name="order_stop_price",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["portfolio", "-id"], name="order_portfolio"),
+            models.Index(
+                fields=["portfolio", "instrument"],
+                condition=~Q(status__in=["denied", "filled", "canceled", "rejected", "expired"]),
+                name="order_working",
+            ),
+            models.Index(fields=["portfolio", "created_at"], name="order_rate"),
+        ]
+
+    def __str__(self) -> str:
+        return f"order {self.pk}: {self.side} {self.quantity} {self.instrument}"
+
+    @property
+    def leaves_quantity(self):
+        """What may still fill: zero once the order is terminal."""
+        return 0 if self.status in TERMINAL_STATUSES else self.quantity - self.cumulative_quantity

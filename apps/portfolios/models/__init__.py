@@ -1,0 +1,18 @@
+from apps.portfolios.models.ledger import EntryKind, LedgerEntry, Lot, LotClosure
+from apps.portfolios.models.portfolios import Book, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus
+from apps.portfolios.models.projections import CashBalance, PortfolioValue, Position
+
+__all__ = [
+    "Book",
+    "CashBalance",
+    "EntryKind",
+    "LedgerEntry",
+    "Lot",
+    "LotClosure",
+    "Portfolio",
+    "PortfolioMembership",
+    "PortfolioRole",
+    "PortfolioStatus",
+    "PortfolioValue",
+    "Position",
+]

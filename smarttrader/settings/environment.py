@@ -1,0 +1,77 @@
+"""One typed reader of the environment. Every missing or malformed variable is reported at once."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError, EnvValidationError, validate
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_SECRET_KEY = "only-for-this-machine-never-for-production-0123456789"  # noqa: S105
+LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the desk takes from the environment. Paths are absolute; empty URLs mean the embedded servers."""
+
+    debug: bool
+    secret_key: str
+    allowed_hosts: tuple[str, ...]
+    database_url: str
+    redis_url: str
+    var: Path
+    log_level: str
+    email_url: str
+    secure_cookies: bool
+
+
+def _scheme(*allowed: str):
+    def check(url: str) -> None:
+        if url and urlsplit(url).scheme not in allowed:
+            raise EnvValidationError(f"scheme must be one of {', '.join(allowed)}")
+
+    return check
+
+
+def read_environment(*, production: bool = False) -> Environment:
+    """Read and check all variables.
+
+    Raises ImproperlyConfigured with one line for each variable that is missing or malformed; production adds its own:
+    a secret key of its own (at least 32 characters), ALLOWED_HOSTS, DATABASE_URL, REDIS_URL, and no DEBUG.
+    """
+    env = Env(eager=False)
+    result = {
+        "debug": env.bool("DEBUG", False),
+        "secret_key": env.str("SECRET_KEY", DEFAULT_SECRET_KEY),
+        "allowed_hosts": tuple(env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])),
+        "database_url": env.str("DATABASE_URL", "", validate=_scheme("", "postgres", "postgresql")),
+        "redis_url": env.str("REDIS_URL", "", validate=_scheme("", "redis", "rediss", "unix")),
+        "var": ROOT / env.str("DESK_VAR", "var"),
+        "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
+        "email_url": env.str("EMAIL_URL", "consolemail:"),
+        "secure_cookies": env.bool("SECURE_COOKIES", production),
+    }
+    problems: list[str] = []
+    try:
+        env.seal()
+    except EnvError as error:
+        details = getattr(error, "error_messages", None) or {"environment": [str(error)]}
+        problems += [f"{name}: {'; '.join(map(str, messages))}" for name, messages in details.items()]
+    if production:
+        problems += _production_problems(result)
+    if problems:
+        raise ImproperlyConfigured("The environment is not usable:\n  " + "\n  ".join(sorted(problems)))
+    return Environment(**result)
+
+
+def _production_problems(result: dict) -> list[str]:
+    problems = []
+    if result["secret_key"] == DEFAULT_SECRET_KEY or len(result["secret_key"]) < 32:
+        problems.append("SECRET_KEY: production needs one of its own with at least 32 characters")
+    if result["debug"]:
+        problems.append("DEBUG: must be off in production")
+    problems += [f"{name}: required in production" for name in ("ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL") if not os.environ.get(name)]
+    return problems
