@@ -1,0 +1,3 @@
+"""Addresses of the WebSockets."""
+
+websocket_urlpatterns: list = []
