@@ -1,6 +1,8 @@
 """Settings of every environment. Values come from `environment`; nothing else reads os.environ for configuration."""
 
 from datetime import timedelta
+from importlib.metadata import distribution
+from pathlib import Path
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
@@ -120,7 +122,9 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [ROOT / "static"]
+# BokehJS comes from the installed package, so that JavaScript and Python always agree; found without importing bokeh, which is slow.
+BOKEH_JS = Path(str(distribution("bokeh").locate_file("bokeh/server/static/js")))
+STATICFILES_DIRS = [ROOT / "static", ("bokeh", BOKEH_JS)]
 STATIC_ROOT = VAR / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
