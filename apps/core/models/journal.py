@@ -1,5 +1,6 @@
 import uuid
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 
 
@@ -25,7 +26,8 @@ class JournalEntry(models.Model):
         indexes = [
             models.Index(fields=["table_name", "row_id"], name="journal_row"),
             models.Index(fields=["request_id"], name="journal_request"),
-            models.Index(fields=["recorded_at"], name="journal_time"),
+            BrinIndex(fields=["recorded_at"], autosummarize=True, name="journal_time"),
+            BrinIndex(fields=["transaction"], autosummarize=True, name="journal_transaction"),
         ]
 
     def __str__(self) -> str:
