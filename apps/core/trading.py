@@ -130,6 +130,7 @@ class WorkingOrder:
     limit_price: Decimal | None
     stop_price: Decimal | None
     created_at: datetime
+    book_id: int | None = None  # None: the gate counts it against every book of the portfolio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,13 @@ class Restriction(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(level__in=RestrictionLevel.values), name="restriction_level"),
             models.CheckConstraint(condition=Q(active_to__isnull=True) | Q(active_to__gt=F("active_from")), name="restriction_period"),
+            models.CheckConstraint(condition=~Q(reason=""), name="restriction_reason"),
+            models.UniqueConstraint(
+                fields=["instrument", "portfolio", "level"],
+                condition=Q(active_to__isnull=True),
+                nulls_distinct=False,
+                name="restriction_one_open",
+            ),
         ]
         indexes = [models.Index(fields=["instrument", "active_from"], name="restriction_instrument")]
 

@@ -1,0 +1,55 @@
+"""How large a portfolio can become when its working orders fill: the arithmetic under the pre-trade checks.
+
+A working order may fill or not, and each side by itself. So the size of an instrument is the larger of the two extremes:
+all buys fill and no sell, or all sells and no buy. No hedge is counted that may never trade.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from apps.core.trading import Side, WorkingOrder
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingQuantities:
+    """What may still be bought and sold by instrument id (both >= 0)."""
+
+    buys: Mapping[int, Decimal] = field(default_factory=dict)
+    sells: Mapping[int, Decimal] = field(default_factory=dict)
+
+    def with_order(self, instrument_id: int, side: Side, quantity: Decimal) -> "WorkingQuantities":
+        """The same with one more working order."""
+        buys, sells = dict(self.buys), dict(self.sells)
+        book = buys if side is Side.BUY else sells
+        book[instrument_id] = book.get(instrument_id, ZERO) + quantity
+        return WorkingQuantities(buys=buys, sells=sells)
+
+
+def working_quantities(orders: Iterable[WorkingOrder]) -> WorkingQuantities:
+    """Sums of what the orders may still trade."""
+    buys: dict[int, Decimal] = {}
+    sells: dict[int, Decimal] = {}
+    for order in orders:
+        book = buys if order.side is Side.BUY else sells
+        book[order.instrument_id] = book.get(order.instrument_id, ZERO) + order.leaves
+    return WorkingQuantities(buys=buys, sells=sells)
+
+
+def largest_size(held: Decimal, instrument_id: int, working: WorkingQuantities) -> Decimal:
+    """Largest absolute quantity [shares] that the instrument can reach from the signed quantity `held`."""
+    bought = held + working.buys.get(instrument_id, ZERO)
+    sold = held - working.sells.get(instrument_id, ZERO)
+    return max(abs(bought), abs(sold))
+
+
+def gross_exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> Decimal:
+    """Largest gross exposure [money]: sum of largest size x price. Raises KeyError when an instrument has no price."""
+    gross = ZERO
+    for instrument_id in held.keys() | working.buys.keys() | working.sells.keys():
+        size = largest_size(held.get(instrument_id, ZERO), instrument_id, working)
+        if size:
+            gross += size * prices[instrument_id]
+    return gross

@@ -1,0 +1,116 @@
+"""Limits as values: what they limit, in which unit, and how far a number has used one up."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+#: Without a soft level of its own, a limit warns from this share of the hard one.
+WARN_SHARE = Decimal("0.9")
+
+
+class LimitKind(StrEnum):
+    """What a limit limits; the label ends with the unit in brackets."""
+
+    POSITION_SIZE = "position_size"
+    POSITION_VALUE = "position_value"
+    TOTAL_EXPOSURE = "total_exposure"
+    ORDER_RATE = "order_rate"
+    SYMBOL_ORDER_RATE = "symbol_order_rate"
+    PRICE_COLLAR = "price_collar"
+    DAILY_LOSS = "daily_loss"
+    DRAWDOWN = "drawdown"
+
+    @property
+    def label(self) -> str:
+        return _LABELS[self][0]
+
+    @property
+    def unit(self) -> str:
+        """ "shares", "USD" (the portfolio's currency), "orders/min" or "fraction"."""
+        return _LABELS[self][1]
+
+    @property
+    def is_loss(self) -> bool:
+        """Reaching a loss limit breaches it; the others are breached only above."""
+        return self in (LimitKind.DAILY_LOSS, LimitKind.DRAWDOWN)
+
+
+_LABELS = {
+    LimitKind.POSITION_SIZE: ("Position size [shares]", "shares"),
+    LimitKind.POSITION_VALUE: ("Position value [money]", "USD"),
+    LimitKind.TOTAL_EXPOSURE: ("Gross exposure [money]", "USD"),
+    LimitKind.ORDER_RATE: ("Orders of the portfolio [per minute]", "orders/min"),
+    LimitKind.SYMBOL_ORDER_RATE: ("Orders of one symbol [per minute]", "orders/min"),
+    LimitKind.PRICE_COLLAR: ("Distance of the limit price from the reference price [fraction]", "fraction"),
+    LimitKind.DAILY_LOSS: ("Loss since the last session's close [fraction]", "fraction"),
+    LimitKind.DRAWDOWN: ("Fall from the highest value [fraction]", "fraction"),
+}
+
+#: Every order needs these; a reduction does without the exposure limits.
+RATE_AND_PRICE_KINDS = (LimitKind.ORDER_RATE, LimitKind.SYMBOL_ORDER_RATE, LimitKind.PRICE_COLLAR)
+EXPOSURE_KINDS = (LimitKind.POSITION_SIZE, LimitKind.POSITION_VALUE, LimitKind.TOTAL_EXPOSURE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit in force: `hard` blocks, `soft` (<= hard, None for none) warns. Both positive, in the kind's unit."""
+
+    kind: LimitKind
+    hard: Decimal
+    soft: Decimal | None = None
+
+
+class UseState(StrEnum):
+    """How a number stands to its limit. Unknown is never OK."""
+
+    OK = "ok"
+    WARN = "warn"
+    BREACH = "breach"
+    NO_DATA = "no_data"
+    PER_ORDER = "per_order"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitUse:
+    """A limit and how much of it is used: `used`, `soft`, `hard` in `unit`, `utilisation` = used / hard (1 is 100 %).
+
+    `used` is None when it cannot be known now (NO_DATA) and for limits that only single orders are held to (PER_ORDER).
+    """
+
+    kind: LimitKind
+    unit: str
+    soft: Decimal | None
+    hard: Decimal
+    used: Decimal | None
+    utilisation: Decimal | None
+    state: UseState
+    text: str
+    subject: str = ""
+
+
+def exceeds(kind: LimitKind, used: Decimal, level: Decimal) -> bool:
+    """True when `used` breaks `level`: losses when they reach it, everything else when it is above."""
+    return used >= level if kind.is_loss else used > level
+
+
+def limit_use(limit: Limit, used: Decimal | None, *, subject: str = "") -> LimitUse:
+    """How far `used` has eaten up the limit; `subject` names what is biggest, e.g. a symbol."""
+    kind = limit.kind
+    if used is None:
+        state = UseState.PER_ORDER if kind in RATE_AND_PRICE_KINDS else UseState.NO_DATA
+        text = "Checked on each order" if state is UseState.PER_ORDER else "Not computed: a price or a history is missing"
+        return LimitUse(
+            kind=kind, unit=kind.unit, soft=limit.soft, hard=limit.hard, used=None, utilisation=None, state=state, text=text, subject=subject
+        )
+    warn_from = limit.soft if limit.soft is not None else limit.hard * WARN_SHARE
+    if exceeds(kind, used, limit.hard):
+        state = UseState.BREACH
+    elif exceeds(kind, used, warn_from):
+        state = UseState.WARN
+    else:
+        state = UseState.OK
+    share = used / limit.hard
+    text = f"{state.name}: {share:.0%} of the limit used" + (f" by {subject}" if subject else "")
+    return LimitUse(
+        kind=kind, unit=kind.unit, soft=limit.soft, hard=limit.hard, used=used, utilisation=share, state=state, text=text, subject=subject
+    )

@@ -1,0 +1,109 @@
+"""Value at risk and expected shortfall of one series of simple period returns (domain.md B1).
+
+Conventions of all four: returns are fractions per period (0.01 = 1 %); NaN is dropped; the answer is a loss as a positive
+fraction of value over one period (negative when even the tail gains); q = 1 - confidence; nothing is annualised.
+An empty series raises InsufficientData. Minimum sample sizes belong to whoever publishes the number, not to the measure.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.core.errors import InvalidInput
+from apps.core.measures import InsufficientData, measure
+
+Quantile = Literal[
+    "linear", "inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull",
+    "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest",
+]  # fmt: skip
+STANDARD_NORMAL = NormalDist()
+
+
+@measure(
+    "risk.var.historical",
+    units="fraction of value, loss > 0",
+    convention="minus the q-quantile of the returns, NumPy's method names, linear (type 7) by default",
+    source="Hyndman and Fan (1996); numpy.quantile",
+)
+def var_historical(returns: Sequence[float], confidence: float, quantile: Quantile = "linear") -> float:
+    """Historical value at risk. `inverted_cdf` answers with an observation (conservative)."""
+    values, q = _observations(returns), _tail(confidence)
+    try:
+        return -float(np.quantile(values, q, method=quantile))
+    except ValueError as error:
+        raise InvalidInput(f"{quantile!r} is not a quantile method of NumPy", field="quantile") from error
+
+
+@measure(
+    "risk.var.normal",
+    units="fraction of value, loss > 0",
+    convention="-(mu + z_q sigma), population deviation (ddof 0) by default",
+    source="J.P. Morgan/Reuters, RiskMetrics (1996); PerformanceAnalytics VaR(method='gaussian')",
+)
+def var_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> float:
+    """Value at risk of a normal distribution with the mean and deviation of the returns."""
+    q = _tail(confidence)
+    mean, deviation = _moments(returns, ddof)
+    return -(mean + STANDARD_NORMAL.inv_cdf(q) * deviation)
+
+
+@measure(
+    "risk.es.historical",
+    units="fraction of value, loss > 0",
+    convention="mean_below: minus the mean of returns <= the linear quantile; acerbi: the exact tail mean with a fractional last observation",
+    source="Acerbi and Tasche (2002), On the coherence of expected shortfall",
+)
+def es_historical(returns: Sequence[float], confidence: float, variant: Literal["mean_below", "acerbi"] = "mean_below") -> float:
+    """Mean loss in the tail beyond the value at risk."""
+    values, q = np.sort(_observations(returns)), _tail(confidence)
+    if variant == "mean_below":
+        threshold = float(np.quantile(values, q))
+        # The interpolated quantile may miss an observation that it equals by one rounding step.
+        return -float(values[values <= threshold + 1e-12 * abs(threshold)].mean())
+    if variant == "acerbi":
+        wanted = round(values.size * q, 9)
+        whole = math.floor(wanted)
+        part = (wanted - whole) * values[whole] if whole < values.size else 0.0
+        return -float((values[:whole].sum() + part) / wanted)
+    raise InvalidInput(f"{variant!r} is neither 'mean_below' nor 'acerbi'", field="variant")
+
+
+@measure(
+    "risk.es.normal",
+    units="fraction of value, loss > 0",
+    convention="-mu + sigma phi(z_q) / q, population deviation (ddof 0) by default",
+    source="McNeil, Frey and Embrechts, Quantitative Risk Management, example 2.14",
+)
+def es_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> float:
+    """Expected shortfall of a normal distribution with the mean and deviation of the returns."""
+    q = _tail(confidence)
+    mean, deviation = _moments(returns, ddof)
+    return -mean + deviation * STANDARD_NORMAL.pdf(STANDARD_NORMAL.inv_cdf(q)) / q
+
+
+def _observations(returns: Sequence[float]) -> NDArray[np.float64]:
+    values = np.asarray(returns, dtype=np.float64).ravel()
+    values = values[~np.isnan(values)]
+    if not values.size:
+        raise InsufficientData("no return is left after dropping NaN", field="returns")
+    if not np.isfinite(values).all():
+        raise InvalidInput("a return is infinite", field="returns")
+    return values
+
+
+def _moments(returns: Sequence[float], ddof: int) -> tuple[float, float]:
+    values = _observations(returns)
+    if values.size <= ddof:
+        raise InsufficientData(f"{values.size} returns give no deviation with ddof {ddof}", field="returns")
+    return float(values.mean()), float(values.std(ddof=ddof))
+
+
+def _tail(confidence: float) -> float:
+    """1 - confidence, without the noise of the subtraction: 1 - 0.95 must mean 0.05 where it picks an observation."""
+    if not 0 < confidence < 1:
+        raise InvalidInput(f"confidence {confidence} is not between 0 and 1", field="confidence")
+    return round(1 - confidence, 12)

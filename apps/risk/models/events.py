@@ -1,0 +1,32 @@
+from django.db import models
+from django.db.models import Q
+
+from apps.risk.domain.hysteresis import Change, Level
+from apps.risk.domain.limits import LimitKind
+
+
+class LimitEvent(models.Model):
+    """A fact: a portfolio's number crossed a level of a limit, or is well below it again. Append-only.
+
+    The newest row of (portfolio, kind, level) says whether the level is raised, so that a restarted monitor repeats no alert.
+    """
+
+    portfolio = models.ForeignKey("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.label) for kind in LimitKind])
+    level = models.CharField(max_length=4, choices=[(level.value, level.name) for level in Level])
+    change = models.CharField(max_length=7, choices=[(change.value, change.name) for change in Change])
+    used = models.DecimalField(max_digits=26, decimal_places=12)
+    limit = models.DecimalField(max_digits=20, decimal_places=6)
+    market_time = models.DateTimeField(null=True)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=[kind.value for kind in LimitKind]), name="limit_event_kind"),
+            models.CheckConstraint(condition=Q(level__in=[level.value for level in Level]), name="limit_event_level"),
+            models.CheckConstraint(condition=Q(change__in=[change.value for change in Change]), name="limit_event_change"),
+        ]
+        indexes = [models.Index(fields=["portfolio", "kind", "level", "-id"], name="limit_event_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.level} {self.change} in {self.portfolio}"
