@@ -7,6 +7,8 @@ class CoreConfig(AppConfig):
     verbose_name = "Core"
 
     def ready(self) -> None:
+        from apps.core.job_streams import register_job_stream
         from apps.core.roles import synchronise_after_migrate
 
+        register_job_stream()
         post_migrate.connect(synchronise_after_migrate, dispatch_uid="core.roles")

@@ -14,7 +14,7 @@ class Context:
     request_id: str = ""
 
 
-_current: ContextVar[Context] = ContextVar("desk_context", default=Context())
+_current: ContextVar[Context] = ContextVar("desk_context", default=Context())  # noqa: B039 (frozen)
 
 
 def current_context() -> Context:

@@ -19,7 +19,7 @@ def plain(value: Any) -> Any:
 
     Raises TypeError for what has no agreed form, a model instance for example: nobody should send one by accident.
     """
-    if value is None or isinstance(value, bool | str | int) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | str | int) and not isinstance(value, Enum)):
         return value
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None

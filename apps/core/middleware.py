@@ -20,7 +20,7 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
-        request.request_id = request_id
+        request.request_id = request_id  # type: ignore[attr-defined]
         actor = f"user:{request.user.get_username()}" if request.user.is_authenticated else "anonymous"
         with acting(actor=actor, request_id=request_id):
             response = self.get_response(request)

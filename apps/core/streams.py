@@ -71,7 +71,7 @@ def _seq_key(channel: str) -> str:
 
 def current_seq(channel: str) -> int:
     """Number of the channel's last message, 0 before the first. Raises redis.RedisError when Redis is away."""
-    return int(redis_client().get(_seq_key(channel)) or 0)  # type: ignore[arg-type]
+    return int(redis_client().get(_seq_key(channel)) or 0)
 
 
 def envelope(channel: str, data: dict[str, Any], *, seq: int, kind: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def publish(channel: str, data: dict[str, Any], *, kind: str = "delta") -> None:
     if not CHANNEL.fullmatch(channel):
         raise ValueError(f"{channel!r} is no channel")
     try:
-        seq = int(redis_client().incr(_seq_key(channel)))  # type: ignore[arg-type]
+        seq = int(redis_client().incr(_seq_key(channel)))
         _group_send(group_name(channel), {"type": "stream.message", "envelope": envelope(channel, data, seq=seq, kind=kind)})
     except redis.RedisError as error:
         logger.warning("not published to %s: %s", channel, error)

@@ -17,21 +17,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         context = current_context()
         if context != self._applied and not self.needs_rollback:
-            self.connection.execute(
-                "select set_config('desk.actor', %s, false), set_config('desk.request_id', %s, false)",
-                (context.actor, context.request_id),
-            )
+            with self.wrap_database_errors:
+                self.connection.execute(
+                    "select set_config('desk.actor', %s, false), set_config('desk.request_id', %s, false)",
+                    (context.actor, context.request_id),
+                )
             self._applied = context
         return super().create_cursor(name)
 
     def _rollback(self) -> Any:
         self._applied = None
-        return super()._rollback()
+        return super()._rollback()  # type: ignore[misc]
 
     def _savepoint_rollback(self, sid: str) -> None:
         self._applied = None
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _close(self) -> Any:
         self._applied = None
-        return super()._close()
+        return super()._close()  # type: ignore[misc]

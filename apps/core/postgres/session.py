@@ -13,7 +13,7 @@ def open_session(*, application: str = "desk") -> "psycopg.Connection[Any]":
 
     Raises Unavailable when the database does not answer.
     """
-    parameters = connection.get_connection_params()  # type: ignore[no-untyped-call]
+    parameters = connection.get_connection_params()
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
     try:
