@@ -1,3 +1,7 @@
 """Addresses of the WebSockets."""
 
-websocket_urlpatterns: list = []
+from django.urls import path
+
+from apps.desk.consumers import LiveConsumer
+
+websocket_urlpatterns = [path("ws/", LiveConsumer.as_asgi())]

@@ -1,0 +1,1 @@
+"""Reads of the desk, for its own pages."""

@@ -1,0 +1,234 @@
+"""How numbers and times are written on every page. `static/js/format.js` writes live ones the same way.
+
+The minus sign is U+2212. A value that is not known is "—" with the reason (the filter's argument) in its title, never 0, NaN or inf.
+"""
+
+import math
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+MINUS = "−"
+NOT_KNOWN = "Not known"
+COMPACT = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
+
+TAGS = {
+    "filled": "good",
+    "new": "work",
+    "sent": "work",
+    "partially_filled": "work",
+    "pending_new": "warn",
+    "pending_cancel": "warn",
+    "denied": "bad",
+    "rejected": "bad",
+    "active": "good",
+    "reducing": "warn",
+    "halted": "bad",
+    "pass": "good",
+    "warn": "warn",
+    "block": "bad",
+    "critical": "bad",
+    "warning": "warn",
+    "info": "work",
+    "succeeded": "good",
+    "running": "work",
+    "partial": "warn",
+    "failed": "bad",
+}
+
+
+def decimal_or_none(value: Any) -> Decimal | None:
+    """The finite number behind a Decimal, float, int or numeric text; None for anything else."""
+    if value is None or value == "" or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(repr(float(value))) if hasattr(value, "dtype") else Decimal(str(value))
+    except (InvalidOperation, TypeError, ValueError):
+        return None
+    return number if number.is_finite() else None
+
+
+def unknown(reason: str) -> SafeString:
+    """A dash that says why there is no number."""
+    return format_html('<span class="unknown" title="{}">—</span>', reason or NOT_KNOWN)
+
+
+def _written(number: Decimal, places: int, *, always: bool = False, prefix: str = "", suffix: str = "") -> str:
+    rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    sign = MINUS if rounded < 0 else "+" if always and rounded > 0 else ""
+    return f"{sign}{prefix}{abs(rounded):,.{places}f}{suffix}"
+
+
+@register.filter
+def money(value: Any, reason: str = "") -> str:
+    """$18,950.00"""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 2, prefix="$")
+
+
+@register.filter
+def money_signed(value: Any, reason: str = "") -> str:
+    """+$1,204.50"""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 2, always=True, prefix="$")
+
+
+@register.filter
+def money_compact(value: Any, reason: str = "") -> str:
+    """$1.25M for a card; put the exact amount into its title with `money`."""
+    number = decimal_or_none(value)
+    if number is None:
+        return unknown(reason)
+    for size, letter in COMPACT:
+        if abs(number) >= size:
+            return _written(number / size, 2, prefix="$", suffix=letter)
+    return _written(number, 2, prefix="$")
+
+
+def _trimmed(number: Decimal, fewest: int, most: int) -> str:
+    text = _written(number, most)
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0").ljust(fewest, "0")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+@register.filter
+def price(value: Any, reason: str = "") -> str:
+    """189.50, with up to six places where they say something."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _trimmed(number, 2, 6)
+
+
+@register.filter
+def quantity(value: Any, reason: str = "") -> str:
+    """1,250 or 0.125: up to six places, zeros trimmed."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _trimmed(number, 0, 6)
+
+
+@register.filter
+def percent(value: Any, reason: str = "") -> str:
+    """A fraction as a change: 0.0124 gives "+1.24 %"."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number * 100, 2, always=True, suffix=" %")
+
+
+@register.filter
+def share(value: Any, reason: str = "") -> str:
+    """A fraction as a part: 0.082 gives "8.2 %"."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number * 100, 1, suffix=" %")
+
+
+@register.filter
+def ratio(value: Any, reason: str = "") -> str:
+    """Two places: a Sharpe ratio."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 2)
+
+
+@register.filter
+def in_unit(value: Any, unit: str = "") -> str:
+    """A number of a check or a limit, written as its unit asks: USD, shares, fraction, orders/min."""
+    writers = {"USD": money, "money": money, "fraction": share, "shares": quantity}
+    if unit in writers:
+        return writers[unit](value)
+    text = quantity(value)
+    return text if not unit or decimal_or_none(value) is None else f"{text} {unit}"
+
+
+@register.filter
+def direction(value: Any) -> str:
+    """Class "up" or "down" of a signed number; nothing for zero or unknown."""
+    number = decimal_or_none(value)
+    if not number:
+        return ""
+    return "up" if number > 0 else "down"
+
+
+@register.filter
+def tag(state: Any) -> str:
+    """Class of the small label of an order status, trading state, outcome, severity or job state."""
+    return TAGS.get(str(state).lower(), "")
+
+
+@register.filter
+def words(value: Any) -> str:
+    """partially_filled gives "partially filled"."""
+    return str(value).replace("_", " ")
+
+
+@register.filter
+def fraction_of(used: Any, limit: Any) -> float:
+    """used / limit between 0 and 1, for a bar; 1 where the limit is missing, so that the unknown never looks fine."""
+    part, whole = decimal_or_none(used), decimal_or_none(limit)
+    if part is None or not whole:
+        return 1.0
+    return float(min(max(part / whole, Decimal(0)), Decimal(1)))
+
+
+@register.filter
+def nearness(fraction: Any) -> str:
+    """Class of a limit bar: nothing below 70 %, "near" below 90 %, "over" from there."""
+    number = decimal_or_none(fraction)
+    if number is None or number >= Decimal("0.9"):
+        return "over"
+    return "near" if number >= Decimal("0.7") else ""
+
+
+@register.filter
+def moment(value: Any, style: str = "full") -> str:
+    """`<time>` of a moment in UTC: style "full", "short" (no seconds), "clock" (only the time) or "date"."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return unknown("No readable time")
+    if not isinstance(value, date):
+        return unknown("No time recorded")
+    if not isinstance(value, datetime) or style == "date":
+        return format_html('<time datetime="{}">{}</time>', value.strftime("%Y-%m-%d"), value.strftime("%Y-%m-%d"))
+    pattern = {"full": "%Y-%m-%d %H:%M:%SZ", "short": "%Y-%m-%d %H:%MZ", "clock": "%H:%M:%S"}[style]
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), value.strftime(pattern))
+
+
+@register.filter
+def duration(seconds: Any) -> str:
+    """1.24 s, 3 min 20 s or 2 h 14 min."""
+    number = decimal_or_none(seconds)
+    if number is None or not math.isfinite(number):
+        return unknown("Not finished")
+    if number < 60:
+        return f"{number:.2f} s"
+    minutes, rest = divmod(int(number), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def item(mapping: Any, key: str) -> Any:
+    """The value under `key`, or None."""
+    return mapping.get(key) if hasattr(mapping, "get") else None
+
+
+@register.simple_tag(takes_context=True)
+def query(context: template.Context, **changes: Any) -> str:
+    """The page's query string with some parameters changed (None removes one), so that a view's state lives in its address."""
+    parameters = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value is None:
+            parameters.pop(name, None)
+        else:
+            parameters[name] = value
+    return f"?{parameters.urlencode()}"
+
+
+@register.inclusion_tag("desk/chart.html")
+def chart(url: str, *, name: str, title: str, height: int = 300, live: str = "", x: str = "market_time", y: str = "total") -> dict[str, Any]:
+    """A figure that `charts.js` draws from `url`; with `live` it follows that channel's fields `x` and `y`."""
+    return {"url": url, "name": name, "title": title, "height": height, "live": live, "x": x, "y": y}

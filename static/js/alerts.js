@@ -1,0 +1,60 @@
+// The bell's count and a toast for each new alert of this user; fills and refusals of the chosen portfolio as toasts too.
+import { format } from "./format.js";
+import { live } from "./live.js";
+import { toast } from "./toasts.js";
+
+function count(number) {
+  const badge = document.getElementById("alert-count");
+  badge.textContent = number > 99 ? "99+" : String(number);
+  badge.hidden = number === 0;
+  document.getElementById("alert-bell").setAttribute("aria-label", `Alerts, ${number} open`);
+}
+
+function bindBell(userId) {
+  let open = Number(document.getElementById("alert-count").dataset.count || 0);
+  live.on(`alerts:${userId}`, ({ type, d }) => {
+    if (type === "snapshot") {
+      if (Number.isInteger(d.open)) count((open = d.open));
+      return;
+    }
+    if (Number.isInteger(d.open)) open = d.open;
+    else if (d.acknowledged_id) open = Math.max(0, open - 1);
+    else open += 1;
+    count(open);
+    const alert = d.alert || (d.title ? d : null);
+    if (alert) toast({ title: alert.title, text: alert.detail || "", level: alert.severity || "info", href: "/alerts", stay: alert.severity === "critical" ? 0 : 9000 });
+  });
+}
+
+const SAID = new Map(); // order id -> status already told
+
+function tell(order) {
+  const before = SAID.get(order.id);
+  SAID.set(order.id, `${order.status} ${order.cumulative_quantity}`);
+  if (before === undefined || before === SAID.get(order.id)) return;
+  announce(order);
+}
+
+function announce(order) {
+  const what = `${order.side === "buy" ? "Buy" : "Sell"} ${format(order.quantity, "quantity")} ${order.symbol}`;
+  const href = `/trades?tab=all&order=${order.id}`;
+  if (order.status === "filled") toast({ title: `Filled: ${what}`, text: `at ${format(order.average_price, "price")}`, level: "good", href });
+  if (order.status === "denied" || order.status === "rejected") toast({ title: `Not sent: ${what}`, text: order.reason || "", level: "critical", href, stay: 12000 });
+  if (order.status === "canceled") toast({ title: `Cancelled: ${what}`, text: order.reason || "", level: "info", href });
+}
+
+function bindFills(portfolioId) {
+  live.on(`orders:${portfolioId}`, ({ type, d }) => {
+    const orders = d.orders || (d.order ? [d.order] : d.id ? [d] : []);
+    for (const order of orders) {
+      if (type === "delta" && !SAID.has(order.id)) SAID.set(order.id, "");
+      if (type === "snapshot") SAID.set(order.id, `${order.status} ${order.cumulative_quantity}`);
+      else tell(order);
+    }
+  });
+}
+
+export function bindAlerts(body) {
+  bindBell(body.dataset.user);
+  if (body.dataset.portfolio) bindFills(body.dataset.portfolio);
+}

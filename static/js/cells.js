@@ -1,0 +1,120 @@
+// Patches numbers in place. `data-live="channel"` names the source, `data-field` the path in its message, `data-format` the format.
+// A table body with `data-rows="positions"` and `data-row-key="symbol"` is kept in step row by row; new rows come from its <template>.
+import { direction, exact, format } from "./format.js";
+import { live } from "./live.js";
+
+const OLD = 10000;
+const STALE = 30000;
+
+function pick(data, path) {
+  return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), data);
+}
+
+/** Writes `value` into `cell` and flashes it once when the text changed. */
+export function patch(cell, value) {
+  if (value === undefined) return;
+  const kind = cell.dataset.format;
+  const text = format(value, kind);
+  if (cell.tagName === "PROGRESS") {
+    cell.value = Math.min(Number(value) || 0, cell.max);
+    cell.classList.toggle("near", value >= 0.7 && value < 0.9);
+    cell.classList.toggle("over", value >= 0.9);
+    return;
+  }
+  if (cell.textContent.trim() === text) return;
+  const before = Number(cell.dataset.value);
+  cell.textContent = text;
+  cell.dataset.value = value ?? "";
+  const title = exact(value, kind);
+  if (title) cell.title = title;
+  else if (text !== "\u2014" && cell.title === "Not known") cell.removeAttribute("title");
+  if (cell.hasAttribute("data-sign")) {
+    cell.classList.remove("up", "down");
+    const way = direction(value);
+    if (way) cell.classList.add(way);
+  }
+  if (cell.tagName === "TIME" && value) cell.dateTime = value;
+  if (!cell.hasAttribute("data-quiet")) flash(cell, Number(value) < before ? "flash-down" : "flash-up");
+}
+
+function flash(cell, name) {
+  cell.classList.remove("flash-up", "flash-down");
+  void cell.offsetWidth; // restarts the animation
+  cell.classList.add(name);
+  cell.addEventListener("animationend", () => cell.classList.remove(name), { once: true });
+}
+
+function patchRows(body, rows, whole) {
+  const key = body.dataset.rowKey;
+  const seen = new Set();
+  for (const item of rows) {
+    const id = String(item[key]);
+    seen.add(id);
+    let row = body.querySelector(`:scope > tr[data-key="${CSS.escape(id)}"]`);
+    if (!row) row = addRow(body, id, item);
+    if (!row) continue;
+    for (const cell of row.querySelectorAll("[data-field]")) patch(cell, pick(item, cell.dataset.field));
+  }
+  if (!whole || !body.hasAttribute("data-complete")) return;
+  for (const row of body.querySelectorAll(":scope > tr[data-key]")) if (!seen.has(row.dataset.key)) row.remove();
+}
+
+function addRow(body, id, item) {
+  const template = body.parentElement.querySelector("template[data-row]");
+  if (!template) return null;
+  body.querySelector(":scope > tr.none")?.remove();
+  const row = template.content.firstElementChild.cloneNode(true);
+  row.dataset.key = id;
+  for (const link of row.querySelectorAll("a[data-href]")) {
+    link.href = link.dataset.href.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(item[name] ?? ""));
+  }
+  if (body.dataset.insert === "first") body.prepend(row);
+  else body.append(row);
+  const limit = Number(body.dataset.limit || 0);
+  while (limit && body.querySelectorAll(":scope > tr[data-key]").length > limit) body.querySelector(":scope > tr[data-key]:last-of-type").remove();
+  return row;
+}
+
+function apply(element, envelope) {
+  if (element.dataset.rows !== undefined) {
+    const rows = element.dataset.rows ? pick(envelope.d, element.dataset.rows) : envelope.d;
+    if (rows) patchRows(element, Array.isArray(rows) ? rows : Object.values(rows), envelope.type === "snapshot");
+  } else if (element.dataset.field) {
+    patch(element, pick(envelope.d, element.dataset.field));
+  } else {
+    for (const cell of element.querySelectorAll("[data-field]")) {
+      if (!cell.closest("[data-rows]")) patch(cell, pick(envelope.d, cell.dataset.field));
+    }
+  }
+}
+
+function markAges(elements) {
+  const open = document.body.dataset.marketOpen === "1";
+  for (const element of elements) {
+    const age = live.age(element.dataset.live);
+    const quiet = live.state === "open" && (!open || age === Infinity);
+    const mark = quiet || age < OLD ? "" : age < STALE ? "old" : "stale";
+    if ((element.dataset.age || "") === mark) continue;
+    if (mark) {
+      element.dataset.age = mark;
+      if (age !== Infinity) element.title = `As of ${new Date(Date.now() - age).toLocaleTimeString("en-GB")}`;
+    } else {
+      delete element.dataset.age;
+      element.removeAttribute("title");
+    }
+  }
+}
+
+/** Subscribes to every channel that the page's elements name, and keeps their ages marked. */
+export function bindCells(root = document) {
+  const elements = [...root.querySelectorAll("[data-live]")];
+  const byChannel = Map.groupBy ? Map.groupBy(elements, (element) => element.dataset.live) : group(elements);
+  for (const [name, bound] of byChannel) live.on(name, (envelope) => bound.forEach((element) => apply(element, envelope)));
+  document.addEventListener("desk:tick", () => markAges(elements));
+}
+
+function group(elements) {
+  const groups = new Map();
+  for (const element of elements) groups.set(element.dataset.live, [...(groups.get(element.dataset.live) || []), element]);
+  return groups;
+}

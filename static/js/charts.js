@@ -1,0 +1,125 @@
+// Bokeh figures: fetched as JSON from `data-chart`, drawn without eval, redrawn when the theme changes, fed by the live channel.
+import { getJson } from "./http.js";
+import { live } from "./live.js";
+
+const STREAM_EVERY = 500; // milliseconds: at most two repaints a second
+const ROLLOVER = 5000;
+
+class Chart {
+  constructor(figure) {
+    this.figure = figure;
+    this.canvas = figure.querySelector(".canvas");
+    this.lastDraw = 0;
+    this.latest = null;
+  }
+
+  get url() {
+    const url = new URL(this.figure.dataset.chart, location.href);
+    url.searchParams.set("theme", document.documentElement.dataset.bsTheme);
+    return url;
+  }
+
+  async draw() {
+    this.canvas.classList.add("waiting");
+    this.canvas.querySelector(".problem")?.remove();
+    try {
+      const payload = await getJson(this.url);
+      const views = payload.item ? await this.embed(payload.item) : this.empty(payload.summary);
+      this.document = payload.item ? views[0]?.model.document || views.roots?.[0]?.model.document : null;
+      this.describe(payload);
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.canvas.classList.remove("waiting");
+    }
+  }
+
+  async embed(item) {
+    this.canvas.replaceChildren();
+    const views = await window.Bokeh.embed.embed_item(item, this.canvas.id);
+    return Array.isArray(views) ? views : [...views];
+  }
+
+  empty(text) {
+    const note = document.createElement("p");
+    note.className = "problem";
+    note.textContent = text;
+    this.canvas.replaceChildren(note);
+    return [];
+  }
+
+  describe(payload) {
+    const summary = this.figure.querySelector(".summary");
+    if (summary && payload.item) summary.textContent = payload.summary;
+    const table = this.figure.querySelector("details table");
+    if (!table) return;
+    const head = document.createElement("thead");
+    head.append(row(payload.table.columns, "th"));
+    const body = document.createElement("tbody");
+    body.append(...payload.table.rows.map((cells) => row(cells, "td")));
+    table.replaceChildren(table.caption ?? "", head, body);
+  }
+
+  fail(error) {
+    const late = error.name === "TimeoutError";
+    this.canvas.replaceChildren();
+    const box = document.createElement("div");
+    box.className = "problem";
+    const text = document.createElement("span");
+    text.textContent = late ? "The chart did not come within 10 seconds." : `The chart could not be drawn: ${error.message}`;
+    const again = document.createElement("button");
+    again.type = "button";
+    again.className = "btn btn-sm btn-quiet justify-self-center";
+    again.textContent = "Try again";
+    again.addEventListener("click", () => this.draw());
+    box.append(text, again);
+    this.canvas.append(box);
+  }
+
+  /** Appends the channel's newest point to the figure's source named "live". */
+  follow() {
+    const { chartLive: channel, chartX: x, chartY: y } = this.figure.dataset;
+    if (!channel) return;
+    live.on(channel, ({ d }) => {
+      if (d[x] === undefined || d[y] === undefined || d[y] === null) return;
+      this.latest = { x: Date.parse(d[x]), y: Number(d[y]) };
+      const pause = Math.max(0, STREAM_EVERY - (Date.now() - this.lastDraw));
+      this.timer ||= setTimeout(() => this.append(), pause);
+    });
+  }
+
+  append() {
+    this.timer = null;
+    if (document.hidden || !this.latest || !this.document) return; // a hidden tab repaints with the newest point on return
+    const source = this.document.get_model_by_name("live");
+    if (!source) return;
+    const seen = source.data.x;
+    const last = seen.length ? Number(seen[seen.length - 1]) : -Infinity;
+    if (this.latest.x > last) source.stream({ x: [this.latest.x], y: [this.latest.y] }, ROLLOVER);
+    else if (this.latest.x === last) source.patch({ y: [[seen.length - 1, this.latest.y]] });
+    this.latest = null;
+    this.lastDraw = Date.now();
+  }
+}
+
+function row(cells, tag) {
+  const line = document.createElement("tr");
+  for (const [index, text] of cells.entries()) {
+    const cell = document.createElement(tag);
+    cell.textContent = text;
+    if (tag === "th") cell.scope = "col";
+    if (index) cell.className = "num";
+    line.append(cell);
+  }
+  return line;
+}
+
+export function bindCharts(root = document) {
+  const charts = [...root.querySelectorAll("figure[data-chart]")].map((figure) => new Chart(figure));
+  for (const chart of charts) {
+    chart.draw();
+    chart.follow();
+  }
+  document.addEventListener("desk:theme", () => charts.forEach((chart) => chart.draw()));
+  document.addEventListener("visibilitychange", () => document.hidden || charts.forEach((chart) => chart.append()));
+}

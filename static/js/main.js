@@ -1,0 +1,17 @@
+// Entry of every page behind the login: binds what the page holds.
+import { bindAlerts } from "./alerts.js";
+import { bindCells } from "./cells.js";
+import { bindCharts } from "./charts.js";
+import { bindHalt } from "./halt.js";
+import { bindTopbar } from "./topbar.js";
+
+const body = document.body;
+bindTopbar(body);
+bindAlerts(body);
+bindHalt(body);
+bindCells();
+bindCharts();
+const ticket = document.getElementById("ticket");
+if (ticket) import("./ticket.js").then(({ bindTicket }) => bindTicket(ticket));
+const progress = document.querySelector("[data-job]");
+if (progress) import("./jobs.js").then(({ bindJobs }) => bindJobs());

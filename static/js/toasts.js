@@ -1,0 +1,54 @@
+// Short messages in the corner, spoken by the page's two live regions: politely, or at once when something was refused or breached.
+const LIMIT = 4;
+
+export function toast({ title, text = "", level = "info", href = "", stay = 7000 }) {
+  const place = document.getElementById("toasts");
+  const box = document.createElement("div");
+  box.className = `toast show ${level}`;
+  const head = document.createElement("div");
+  head.className = "toast-header";
+  const strong = document.createElement("strong");
+  strong.className = "me-auto";
+  strong.textContent = title;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "btn-close";
+  close.setAttribute("aria-label", "Close");
+  close.addEventListener("click", () => box.remove());
+  head.append(strong, close);
+  box.append(head);
+  if (text || href) {
+    const body = document.createElement("div");
+    body.className = "toast-body";
+    body.textContent = text;
+    if (href) {
+      const link = document.createElement("a");
+      link.href = href;
+      link.textContent = "Show";
+      body.append(" ", link);
+    }
+    box.append(body);
+  }
+  place.append(box);
+  while (place.children.length > LIMIT) place.firstElementChild.remove();
+  if (stay) setTimeout(() => box.remove(), stay);
+  say(`${title}. ${text}`, level === "critical");
+  return box;
+}
+
+let waiting = [];
+let timer = null;
+
+/** Speaks at once when urgent; otherwise gathers for five seconds, so that a burst of fills is one sentence. */
+export function say(text, urgent = false) {
+  if (urgent) {
+    document.getElementById("say-now").textContent = text;
+    return;
+  }
+  waiting.push(text);
+  timer ||= setTimeout(() => {
+    document.getElementById("say").textContent = waiting.join(" ");
+    waiting = [];
+    timer = null;
+  }, 5000);
+}
