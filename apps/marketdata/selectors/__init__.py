@@ -1,0 +1,1 @@
+"""Questions about market data that other apps may ask. Frozen types, arrays and Decimals out."""

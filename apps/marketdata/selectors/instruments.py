@@ -1,0 +1,49 @@
+"""Instruments by symbol."""
+
+from collections.abc import Iterable
+
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+
+from apps.core.errors import NotFound
+from apps.marketdata.models import Instrument
+
+
+def instrument_get(symbol: str) -> Instrument:
+    """The instrument of a symbol. Raises NotFound which names the symbol."""
+    try:
+        return Instrument.objects.get(symbol=symbol)
+    except Instrument.DoesNotExist as error:
+        raise NotFound(f"there is no instrument {symbol!r}", field="symbol") from error
+
+
+def instruments_get(symbols: Iterable[str]) -> dict[str, Instrument]:
+    """Instruments by symbol, in the order given, by one query. Raises NotFound which names every unknown symbol."""
+    wanted = list(dict.fromkeys(symbols))
+    found = {item.symbol: item for item in Instrument.objects.filter(symbol__in=wanted)}
+    if missing := [symbol for symbol in wanted if symbol not in found]:
+        raise NotFound(f"there is no instrument {', '.join(map(repr, missing))}", field="symbols")
+    return {symbol: found[symbol] for symbol in wanted}
+
+
+def instruments_known(symbols: Iterable[str]) -> dict[str, Instrument]:
+    """Instruments of those symbols that exist; the others are left out."""
+    return {item.symbol: item for item in Instrument.objects.filter(symbol__in=set(symbols))}
+
+
+def instrument_search(text: str, limit: int = 20) -> list[Instrument]:
+    """Instruments whose symbol begins with the text, then those whose symbol or name contains it; an empty text finds all."""
+    return list(instruments_matching(text).order_by("rank", "symbol")[:limit])
+
+
+def instruments_matching(text: str) -> QuerySet[Instrument]:
+    """The same as a query: `rank` is 0 for the symbol itself, 1 for a symbol that begins so, 2 for the rest."""
+    text = text.strip()
+    rank = Case(
+        When(symbol__iexact=text, then=Value(0)), When(symbol__istartswith=text, then=Value(1)), default=Value(2), output_field=IntegerField()
+    )
+    return Instrument.objects.filter(Q(symbol__icontains=text) | Q(name__icontains=text)).annotate(rank=rank)
+
+
+def tradable_instruments() -> list[Instrument]:
+    """All instruments that may be traded, by symbol."""
+    return list(Instrument.objects.filter(tradable=True).order_by("symbol"))

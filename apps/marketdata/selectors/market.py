@@ -1,0 +1,42 @@
+"""What time it is in the market that the desk shows: a replay's time, or the wall clock's."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from apps.marketdata.domain import calendars
+from apps.marketdata.models import FeedState
+
+#: The desk's own exchange, which says whether "the market" is open.
+HOME_CALENDAR = "XNYS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketClock:
+    """`mode` is "replay", "live" or "none" (no feed has ever run: market_time is the wall time).
+
+    `session` is the session that has opened last, `next_change` the next open or close in market time, `feed_age_seconds` the
+    time since the feed moved (None without a feed), `ended` whether a replay has come to its last bar.
+    """
+
+    mode: str
+    market_time: datetime
+    session: date
+    is_open: bool
+    next_change: datetime | None
+    feed_age_seconds: float | None
+    ended: bool
+
+
+def market_clock(now: datetime) -> MarketClock:
+    """The market's clock as shown by the feed that moved last."""
+    state = FeedState.objects.order_by("-updated_at").first()
+    market_time = now if state is None or state.mode == "live" else state.market_time
+    return MarketClock(
+        mode="none" if state is None else state.mode,
+        market_time=market_time,
+        session=calendars.session_at(HOME_CALENDAR, market_time),
+        is_open=calendars.is_open(HOME_CALENDAR, market_time),
+        next_change=calendars.next_change(HOME_CALENDAR, market_time),
+        feed_age_seconds=None if state is None else max(0.0, (now - state.updated_at).total_seconds()),
+        ended=bool(state and state.ended),
+    )

@@ -1,0 +1,177 @@
+"""Latest prices, and the messages by which feeds announce them."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from apps.core.money import price_from_float
+from apps.core.trading import ReferencePrice
+from apps.marketdata.domain import calendars
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.models import Instrument
+from apps.marketdata.selectors.instruments import instruments_known
+from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.selectors.store import CHANNELS, GONE, LATEST, redis_client, redis_errors
+
+#: How long `listen` waits before it says that nothing came.
+SILENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """A last price. `market_time` is the time in the market shown, `received_at` is wall time."""
+
+    symbol: str
+    instrument_id: int
+    price: Decimal
+    market_time: datetime
+    received_at: datetime
+    feed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedMessage:
+    """What a feed announced.
+
+    kind "quotes": `prices` are the new last prices. kind "bars": `session` is complete, `symbols` are those that have a daily
+    bar of it, stored and readable. The step of a replay is "open", "low", "high" or "close", else "".
+    """
+
+    kind: str
+    feed: str
+    session: date
+    market_time: datetime
+    received_at: datetime
+    symbols: tuple[str, ...]
+    prices: Mapping[str, Decimal]
+    step: str = ""
+
+
+def quote_from_json(symbol: str, text: str) -> Quote:
+    """The quote that a feed stored in Redis."""
+    data = json.loads(text)
+    return Quote(
+        symbol=symbol,
+        instrument_id=data["instrument_id"],
+        price=Decimal(data["price"]),
+        market_time=datetime.fromisoformat(data["market_time"]),
+        received_at=datetime.fromisoformat(data["received_at"]),
+        feed=data["feed"],
+    )
+
+
+def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
+    """Latest quotes by symbol, of all symbols when none are named; a symbol without quote is left out.
+
+    One call to Redis. Raises Unavailable when it does not answer.
+    """
+    with redis_errors():
+        if symbols is None:
+            stored: dict[str, str] = redis_client().hgetall(LATEST)
+            return {symbol: quote_from_json(symbol, text) for symbol, text in sorted(stored.items())}
+        wanted = list(dict.fromkeys(symbols))
+        texts = redis_client().hmget(LATEST, wanted) if wanted else []
+    return {symbol: quote_from_json(symbol, text) for symbol, text in zip(wanted, texts, strict=True) if text}
+
+
+def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = None) -> dict[str, ReferencePrice]:
+    """The price that each symbol is judged by: its quote (source is the feed's name), else its last stored close not after the
+    market's time (source "close"). A symbol without either is left out: nobody invents a price.
+
+    `market_time` defaults to the newest time among the quotes. Raises Unavailable when Redis does not answer, so gates close.
+    """
+    wanted = list(dict.fromkeys(symbols))
+    quotes = latest_quotes(wanted)
+    prices = {
+        item.symbol: ReferencePrice(price=item.price, market_time=item.market_time, received_at=item.received_at, source=item.feed)
+        for item in quotes.values()
+    }
+    if without := [symbol for symbol in wanted if symbol not in prices]:
+        newest = market_time or max((item.market_time for item in quotes.values()), default=None)
+        prices |= _last_closes(instruments_known(without), newest)
+    return prices
+
+
+def previous_closes(symbols: Iterable[str], market_time: datetime) -> dict[str, Decimal]:
+    """Close of the last daily bar before the session that `market_time` belongs to; a symbol without one is left out."""
+    before = calendars.session_at(HOME_CALENDAR, market_time) - timedelta(days=1)
+    rows = _last_daily(instruments_known(symbols), before)
+    return {symbol: price_from_float(close) for symbol, _, close, _ in rows}
+
+
+def listen(*kinds: str) -> Iterator[FeedMessage | None]:
+    """Messages of feeds as they come, None after each second of silence, so that a loop can stop or look at other work.
+
+    Yields None also while Redis is away, and goes on when it is back; what was announced meanwhile is lost, so listeners read
+    `latest_quotes` after a None if they must not miss a price. Raises KeyError for an unknown kind.
+    """
+    channels = [CHANNELS[kind] for kind in kinds or tuple(CHANNELS)]
+    while True:
+        subscription = redis_client().pubsub(ignore_subscribe_messages=True)
+        try:
+            subscription.subscribe(*channels)
+            while True:
+                raw = subscription.get_message(timeout=SILENCE_SECONDS)
+                if raw is None or raw["type"] == "message":
+                    yield message_from_json(raw["data"]) if raw else None
+        except GONE:
+            yield from _silence()
+        finally:
+            subscription.close()
+
+
+def _silence() -> Iterator[None]:
+    import time as wall
+
+    wall.sleep(SILENCE_SECONDS)
+    yield None
+
+
+def message_from_json(text: str) -> FeedMessage:
+    """The message that a feed published."""
+    data: dict[str, Any] = json.loads(text)
+    prices = {symbol: Decimal(price) for symbol, price in data.get("prices", {}).items()}
+    return FeedMessage(
+        kind=data["kind"],
+        feed=data["feed"],
+        session=date.fromisoformat(data["session"]),
+        market_time=datetime.fromisoformat(data["market_time"]),
+        received_at=datetime.fromisoformat(data["received_at"]),
+        symbols=tuple(data.get("symbols", prices)),
+        prices=prices,
+        step=data.get("step", ""),
+    )
+
+
+def _last_closes(instruments: Mapping[str, Instrument], market_time: datetime | None) -> dict[str, ReferencePrice]:
+    """Last closes whose session had ended by the market's time."""
+    result = {}
+    by_calendar: dict[str, dict[str, Instrument]] = {}
+    for symbol, item in instruments.items():
+        by_calendar.setdefault(item.calendar, {})[symbol] = item
+    for calendar, group in by_calendar.items():
+        day = date.max if market_time is None else calendars.last_completed_session(calendar, market_time)
+        for symbol, ts, close, recorded_at in _last_daily(group, day):
+            _, closed_at = calendars.session_hours(calendar, ts.date())
+            result[symbol] = ReferencePrice(price=price_from_float(close), market_time=closed_at, received_at=recorded_at, source="close")
+    return result
+
+
+def _last_daily(instruments: Mapping[str, Instrument], day: date) -> list[tuple[str, datetime, float, datetime]]:
+    """Symbol, time, close and recording time of each instrument's last daily bar up to a day."""
+    symbol_of = {item.pk: symbol for symbol, item in instruments.items()}
+    if not symbol_of:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select i.id, b.ts, b.close, b.recorded_at from unnest(%(ids)s::bigint[]) as i(id), lateral ("
+            "  select ts, close, recorded_at from marketdata_bar"
+            "  where instrument_id = i.id and timeframe = %(timeframe)s and ts <= %(upto)s order by ts desc, revision desc limit 1) b",
+            {"ids": list(symbol_of), "timeframe": int(Timeframe.DAY), "upto": datetime.combine(day, time(), UTC)},
+        )
+        return [(symbol_of[pk], ts, close, recorded_at) for pk, ts, close, recorded_at in cursor.fetchall()]

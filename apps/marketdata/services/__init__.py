@@ -1,0 +1,1 @@
+"""What changes market data: imports, quotes, feeds."""
