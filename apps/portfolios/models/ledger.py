@@ -1,5 +1,6 @@
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Round
 
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
 from apps.portfolios.models.portfolios import Book, Portfolio
@@ -17,7 +18,8 @@ class LedgerEntry(models.Model):
     """One fact about money and shares. Append-only; corrections are new entries.
 
     `quantity` is signed (+ in, - out); `amount` is the signed change of cash after `fee` (>= 0).
-    For a trade: amount = -(quantity x price), rounded half up to four places, - fee.
+    For a trade: amount = -(quantity x price), rounded half up to four places, - fee. Cash kinds carry an amount and nothing else;
+    a dividend may name its instrument. That the book is the portfolio's own is a composite foreign key, in migration 0002.
     """
 
     portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="entries")
@@ -41,13 +43,19 @@ class LedgerEntry(models.Model):
             models.CheckConstraint(
                 name="ledger_trade_adds_up",
                 condition=~Q(kind=EntryKind.TRADE)
-                | Q(instrument__isnull=False, price__gt=0) & ~Q(quantity=0),
+                | Q(
+                    instrument__isnull=False,
+                    price__isnull=False,  # a comparison with null is not false, and a check refuses only what is false
+                    price__gt=0,
+                    amount=-Round(F("quantity") * F("price"), precision=4, output_field=models.DecimalField()) - F("fee"),
+                )
+                & ~Q(quantity=0),
             ),
             models.CheckConstraint(
                 name="ledger_cash_sign",
                 condition=Q(kind=EntryKind.TRADE)
-                | Q(kind__in=[EntryKind.DEPOSIT, EntryKind.DIVIDEND], amount__gt=0, quantity=0)
-                | Q(kind__in=[EntryKind.WITHDRAWAL, EntryKind.FEE], amount__lt=0, quantity=0),
+                | Q(kind__in=[EntryKind.DEPOSIT, EntryKind.DIVIDEND], amount__gt=0, quantity=0, price__isnull=True, fee=0)
+                | Q(kind__in=[EntryKind.WITHDRAWAL, EntryKind.FEE], amount__lt=0, quantity=0, price__isnull=True, fee=0),
             ),
         ]
         indexes = [
@@ -82,6 +90,7 @@ class Lot(models.Model):
                 condition=Q(quantity__gt=0, remaining__gte=0, remaining__lte=F("quantity"))
                 | Q(quantity__lt=0, remaining__lte=0, remaining__gte=F("quantity")),
             ),
+            models.CheckConstraint(name="lot_closed_costs_nothing", condition=~Q(remaining=0) | Q(remaining_cost=0)),
         ]
         indexes = [models.Index(fields=["book", "instrument", "opened_at", "id"], condition=~Q(remaining=0), name="lot_open")]
 

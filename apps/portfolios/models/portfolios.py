@@ -1,7 +1,10 @@
+from decimal import Decimal
 from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
 from simple_history.models import HistoricalRecords
 
 
@@ -27,7 +30,13 @@ class PortfolioQuerySet(models.QuerySet):
         """Portfolios in which the user may place orders."""
         if not user.has_perm("execution.add_order"):
             return self.none()
-        return self.filter(memberships__user=user, memberships__role__in=[PortfolioRole.TRADER, PortfolioRole.MANAGER])
+        roles = [PortfolioRole.TRADER, PortfolioRole.MANAGER]
+        return self.filter(status=PortfolioStatus.ACTIVE, memberships__user=user, memberships__role__in=roles)
+
+    def with_cash(self) -> Self:
+        """Adds `cash`: the balance in the base currency, 0 before the first entry."""
+        in_base = Q(cash_balances__currency=F("base_currency"))
+        return self.annotate(cash=Coalesce(Sum("cash_balances__amount", filter=in_base), Decimal(0), output_field=models.DecimalField()))
 
 
 class Portfolio(models.Model):
@@ -76,7 +85,10 @@ class Book(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["portfolio", "name"], name="book_name_in_portfolio")]
+        constraints = [
+            models.UniqueConstraint(fields=["portfolio", "name"], name="book_name_in_portfolio"),
+            models.UniqueConstraint(fields=["id", "portfolio"], name="book_and_portfolio"),  # what the ledger's composite key refers to
+        ]
 
     def __str__(self) -> str:
         return f"{self.portfolio} / {self.name}"

@@ -1,4 +1,5 @@
 from django.db import models
+from django.db.models import Q
 
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
 from apps.portfolios.models.portfolios import Book, Portfolio
@@ -18,7 +19,10 @@ class Position(models.Model):
     last_entry_id = models.BigIntegerField(help_text="Ledger entry up to which this is true")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["book", "instrument"], name="position_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["book", "instrument"], name="position_once"),
+            models.CheckConstraint(name="position_flat_costs_nothing", condition=~Q(quantity=0) | Q(cost=0)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.instrument} in {self.book}"
@@ -40,7 +44,7 @@ class CashBalance(models.Model):
 
 
 class PortfolioValue(models.Model):
-    """Value of a portfolio at a session's end (or at a moment of it): a time series. Flows are deposits less withdrawals since the row before."""
+    """Value of a portfolio at its start and at each session's end: a time series. Flows are deposits less withdrawals since the row before."""
 
     pk = models.CompositePrimaryKey("portfolio_id", "ts")
     portfolio_id = models.BigIntegerField()
@@ -50,4 +54,8 @@ class PortfolioValue(models.Model):
     total = models.DecimalField(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES)
     flow = models.DecimalField(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, default=0)
     daily_return = models.FloatField(null=True, help_text="(total - flow) / previous total - 1; null for the first row")
+    last_entry_id = models.BigIntegerField(help_text="Ledger entry up to which this was known: later ones belong to the next row's flow")
     recorded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="portfolio_value_adds_up", condition=Q(total=models.F("cash") + models.F("invested")))]

@@ -1,0 +1,1 @@
+"""REST: portfolios, positions, ledger."""

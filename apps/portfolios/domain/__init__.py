@@ -1,0 +1,1 @@
+"""Lots, holdings and their value: pure functions and frozen types."""

@@ -1,0 +1,1 @@
+"""Reads of the portfolios app, for all apps above it."""

@@ -1,0 +1,60 @@
+"""Which portfolios there are, for whom."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from apps.core.errors import NotFound
+from apps.portfolios.models import Book, Portfolio, PortfolioMembership
+from apps.portfolios.models.portfolios import PortfolioQuerySet
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+
+def portfolios_visible(user: "User") -> PortfolioQuerySet:
+    """Portfolios whose numbers the user may see, by name."""
+    return Portfolio.objects.visible_to(user).order_by("name")
+
+
+def portfolios_tradable(user: "User") -> PortfolioQuerySet:
+    """Active portfolios in which the user may place orders, by name."""
+    return Portfolio.objects.tradable_by(user).order_by("name")
+
+
+def portfolio_get(*, user: "User", portfolio_id: int) -> Portfolio:
+    """Raises NotFound, also for a portfolio of others: the two look alike from outside."""
+    portfolio = Portfolio.objects.visible_to(user).filter(pk=portfolio_id).first()
+    if portfolio is None:
+        raise NotFound(f"no portfolio {portfolio_id}")
+    return portfolio
+
+
+def portfolio_by_name(name: str) -> Portfolio:
+    """For commands, which name portfolios as people do; a number is an id. Raises NotFound."""
+    portfolio = Portfolio.objects.filter(name=name).first()
+    if portfolio is None and name.isdecimal():
+        portfolio = Portfolio.objects.filter(pk=int(name)).first()
+    if portfolio is None:
+        raise NotFound(f"no portfolio {name!r}", field="portfolio")
+    return portfolio
+
+
+def portfolio_may_trade(*, user: "User", portfolio_id: int) -> bool:
+    """True when the user may place orders in the portfolio and it is open."""
+    return Portfolio.objects.tradable_by(user).filter(pk=portfolio_id).exists()
+
+
+def books(portfolio_id: int) -> dict[str, int]:
+    """Ids of the portfolio's books, by name."""
+    return dict(Book.objects.filter(portfolio_id=portfolio_id).order_by("name").values_list("name", "id"))
+
+
+def portfolio_names(portfolio_ids: Collection[int] | None = None) -> dict[int, str]:
+    """Names by id: of all portfolios, or of some."""
+    found = Portfolio.objects.all() if portfolio_ids is None else Portfolio.objects.filter(pk__in=portfolio_ids)
+    return dict(found.order_by("id").values_list("id", "name"))
+
+
+def portfolio_members(portfolio_id: int) -> tuple[int, ...]:
+    """Ids of the users who are members: those who are told what happens to it."""
+    return tuple(PortfolioMembership.objects.filter(portfolio_id=portfolio_id).order_by("user_id").values_list("user_id", flat=True))

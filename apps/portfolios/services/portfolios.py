@@ -1,0 +1,146 @@
+"""Portfolios, their books and who may see them."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
+from apps.core.money import MONEY_DIGITS, MONEY_PLACES, ZERO, exact
+from apps.marketdata.selectors.instruments import instrument_get
+from apps.portfolios.models import Book, EntryKind, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus, PortfolioValue, Position
+from apps.portfolios.services.ledger import entry_post
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+MAIN_BOOK = "main"
+
+
+def portfolio_create(
+    *,
+    name: str,
+    owner: "User",
+    initial_capital: Decimal,
+    benchmark_symbol: str = "",
+    currency: str = "USD",
+    effective_at: datetime,
+    recorded_at: datetime,
+) -> Portfolio:
+    """Open a portfolio with a book "main", its owner as manager and the capital as first deposit; its value series starts there.
+
+    `effective_at` is market time. Raises InvalidInput (empty name, capital not positive or with too many places, malformed currency),
+    NotFound (benchmark), Conflict (a portfolio of that name exists).
+    """
+    if not name.strip():
+        raise InvalidInput("a portfolio has a name", field="name")
+    capital = exact(initial_capital, places=MONEY_PLACES, field="initial_capital")
+    if not 0 < capital < Decimal(1).scaleb(MONEY_DIGITS - MONEY_PLACES):
+        raise InvalidInput(f"the initial capital was {capital}, but it must be positive", field="initial_capital")
+    if len(currency) != 3 or not currency.isascii() or not currency.isupper():
+        raise InvalidInput(f"{currency!r} is no ISO 4217 currency code", field="currency")
+    if benchmark_symbol:
+        _benchmark_check(benchmark_symbol)
+    with transaction.atomic():
+        portfolio = _portfolio_insert(name.strip(), currency, benchmark_symbol, recorded_at)
+        book = Book.objects.create(portfolio=portfolio, name=MAIN_BOOK, created_at=recorded_at)
+        PortfolioMembership.objects.create(portfolio=portfolio, user=owner, role=PortfolioRole.MANAGER)
+        deposit = entry_post(
+            portfolio_id=portfolio.pk,
+            book_id=book.pk,
+            kind=EntryKind.DEPOSIT,
+            amount=capital,
+            currency=currency,
+            source="opening",
+            source_ref=f"portfolio:{portfolio.pk}",
+            effective_at=effective_at,
+            recorded_at=recorded_at,
+        )
+        PortfolioValue.objects.create(
+            portfolio_id=portfolio.pk,
+            ts=effective_at,
+            cash=capital,
+            invested=ZERO,
+            total=capital,
+            flow=capital,
+            last_entry_id=deposit.pk,
+            recorded_at=recorded_at,
+        )
+        return portfolio
+
+
+def _benchmark_check(symbol: str) -> None:
+    try:
+        instrument_get(symbol)
+    except NotFound as error:
+        raise InvalidInput(error.detail, field="benchmark_symbol") from error
+
+
+def _portfolio_insert(name: str, currency: str, benchmark_symbol: str, created_at: datetime) -> Portfolio:
+    try:
+        with transaction.atomic():
+            return Portfolio.objects.create(name=name, base_currency=currency, benchmark_symbol=benchmark_symbol, created_at=created_at)
+    except IntegrityError as error:
+        raise Conflict(f"there is a portfolio named {name!r} already", field="name") from error
+
+
+def portfolio_lock(portfolio_id: int) -> Portfolio:
+    """The portfolio's row, locked until the caller's transaction ends: taken first, in order of id, by all that change its orders or money.
+
+    Raises NotFound; a call outside a transaction is a programming error (Django says so).
+    """
+    portfolio = Portfolio.objects.select_for_update().filter(pk=portfolio_id).first()
+    if portfolio is None:
+        raise NotFound(f"no portfolio {portfolio_id}", field="portfolio_id")
+    return portfolio
+
+
+def book_get_or_create(*, portfolio_id: int, name: str, recorded_at: datetime) -> Book:
+    """The portfolio's book of that name. Raises NotFound (portfolio), InvalidInput (empty name)."""
+    if not name.strip():
+        raise InvalidInput("a book has a name", field="book")
+    if not Portfolio.objects.filter(pk=portfolio_id).exists():
+        raise NotFound(f"no portfolio {portfolio_id}", field="portfolio_id")
+    book, _ = Book.objects.get_or_create(portfolio_id=portfolio_id, name=name.strip(), defaults={"created_at": recorded_at})
+    return book
+
+
+def membership_grant(*, portfolio_id: int, user_id: int, role: str) -> PortfolioMembership:
+    """Give a user a role ("viewer", "trader" or "manager") in the portfolio, instead of the one they may have.
+
+    Raises InvalidInput, NotFound (portfolio).
+    """
+    if role not in PortfolioRole.values:
+        raise InvalidInput(f"{role!r} is no role in a portfolio ({', '.join(PortfolioRole.values)})", field="role")
+    with transaction.atomic():
+        portfolio = portfolio_lock(portfolio_id)
+        membership = PortfolioMembership.objects.filter(portfolio=portfolio, user_id=user_id).first()
+        if membership is None:
+            return PortfolioMembership.objects.create(portfolio=portfolio, user_id=user_id, role=role)
+        if membership.role != role:
+            membership.role = role
+            membership.save()  # one by one, so that history sees it
+        return membership
+
+
+def portfolio_close(*, user: "User", portfolio_id: int, reason: str = "") -> Portfolio:
+    """Close a portfolio for trading; its numbers stay. Closing a closed one changes nothing.
+
+    Raises NotFound (also for a portfolio that the user does not see), NotPermitted (not its manager), Conflict (open positions).
+    """
+    with transaction.atomic():
+        portfolio = Portfolio.objects.visible_to(user).filter(pk=portfolio_id).first()
+        if portfolio is None:
+            raise NotFound(f"no portfolio {portfolio_id}")
+        portfolio = portfolio_lock(portfolio_id)
+        if not PortfolioMembership.objects.filter(portfolio=portfolio, user=user, role=PortfolioRole.MANAGER).exists():
+            raise NotPermitted(f"only a manager of {portfolio.name} closes it")
+        if portfolio.status == PortfolioStatus.CLOSED:
+            return portfolio
+        if opened := Position.objects.filter(book__portfolio=portfolio).exclude(quantity=0).count():
+            raise Conflict(f"{portfolio.name} has {opened} open positions: close them first", positions=opened)
+        portfolio.status = PortfolioStatus.CLOSED
+        portfolio._change_reason = reason[:100]  # read by django-simple-history
+        portfolio.save()
+        return portfolio
