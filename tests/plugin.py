@@ -1,54 +1,124 @@
 """Starts the servers that the tests run against before Django reads its settings, and stops them afterwards.
 
 One PostgreSQL for all xdist workers (each has a database of its own), one Redis for each, because Redis's channels know no databases.
+
+With CI=true nothing may be left out: a missing TimescaleDB or Chromium ends the run before it begins, and a skipped test fails. The
+only exception is the marker `needs_shared_data`, for tests on data sets that may not be copied into the project.
 """
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apps.core.servers import EmbeddedServers
-from apps.core.servers.redis import PrivateRedis
+from apps.core.servers import EmbeddedServers, ServerError
+from apps.core.servers.postgres import has_timescaledb, postgres_binaries
 
 ROOT = Path(__file__).resolve().parents[1]
-_postgres: EmbeddedServers | None = None
-_redis: PrivateRedis | None = None
+TIMESCALEDB = ROOT / "var" / "timescaledb" / "bin"
+SHARED_DATA = Path(os.environ.get("DESK_SHARED_DATA", ROOT.parent / "shared" / "data" / "shared_only"))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_servers: EmbeddedServers | None = None
 
 
-def _use_timescaledb() -> None:
-    binaries = ROOT / "var" / "timescaledb" / "bin"
-    if binaries.exists() and "DESK_PG_BIN" not in os.environ:
-        os.environ |= {"DESK_PG_BIN": str(binaries), "DESK_TS_PRELOAD": "1"}
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() == "true"
+
+
+def timescaledb_present() -> bool:
+    """A server given by URL is taken to have it, because the suite would say so loudly if it had not."""
+    return "DESK_TEST_GIVEN_DATABASE" in os.environ or has_timescaledb(postgres_binaries())
+
+
+def chromium_path() -> str | None:
+    """$DESK_CHROMIUM, else the machine's Chromium."""
+    return next((found for name in (os.environ.get("DESK_CHROMIUM", ""), *BROWSERS) if name and (found := shutil.which(name))), None)
+
+
+def _prepare_environment() -> None:
+    """Once, in the controller; workers inherit it."""
+    if (TIMESCALEDB / "postgres").exists():
+        os.environ.setdefault("DESK_PG_BIN", str(TIMESCALEDB))
+    for name in ("DATABASE", "REDIS"):
+        if os.environ.get(f"{name}_URL"):
+            os.environ[f"DESK_TEST_GIVEN_{name}"] = "1"
+    # A folder of its own for each kind of server: a cluster belongs to one major version.
+    flavour = "test-timescaledb" if timescaledb_present() else "test"
+    os.environ["DESK_VAR"] = str(ROOT / os.environ.get("DESK_VAR", "var") / flavour)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+def pytest_load_initial_conftests() -> None:
     """Runs before pytest-django touches the settings, in the controller and in every xdist worker."""
-    global _postgres, _redis
+    global _servers
     worker = os.environ.get("PYTEST_XDIST_WORKER")
-    if worker is None:
-        os.environ["DESK_VAR"] = str(ROOT / os.environ.get("DESK_VAR", "var") / "test")
-        _use_timescaledb()
-    servers = EmbeddedServers(Path(os.environ["DESK_VAR"]), fast=True)
-    if worker is None and not os.environ.get("DATABASE_URL"):
-        if not servers.postgres.running():
-            servers.postgres.start()
-            _postgres = servers
-        os.environ["DATABASE_URL"] = servers.postgres.url
-    run = servers.run / (worker or "main")
-    run.mkdir(mode=0o700, exist_ok=True)
-    _redis = PrivateRedis(servers.var / "redis" / (worker or "main"), run)
-    _redis.start()
-    os.environ["REDIS_URL"] = f"unix://{_redis.socket}"
+    try:
+        if worker is None:
+            _prepare_environment()
+        var = Path(os.environ["DESK_VAR"])
+        _servers = EmbeddedServers(
+            var / worker if worker else var,
+            fast=True,
+            with_postgres=worker is None and "DESK_TEST_GIVEN_DATABASE" not in os.environ,
+            with_redis="DESK_TEST_GIVEN_REDIS" not in os.environ,
+        )
+        _servers.start()
+    except ServerError as error:
+        raise pytest.UsageError(str(error)) from error
+    if _servers.with_postgres:
+        os.environ["DATABASE_URL"] = _servers.postgres.url
+    if _servers.with_redis:
+        os.environ["REDIS_URL"] = f"unix://{_servers.redis.socket}"
+
+
+def pytest_configure() -> None:
+    if not in_ci():
+        return
+    missing = [name for name, there in (("TimescaleDB", timescaledb_present()), ("Chromium", chromium_path())) if not there]
+    if missing:
+        raise pytest.UsageError(f"CI=true, and {' and '.join(missing)} is missing: run `make test`, which sets it up")
 
 
 def pytest_unconfigure() -> None:
-    if _redis is not None:
-        _redis.stop()
-    if _postgres is not None:
-        _postgres.postgres.stop()
+    if _servers is not None:
+        _servers.stop()
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker that was killed left its Redis behind
+        for folder in Path(os.environ["DESK_VAR"]).glob("gw*"):
+            EmbeddedServers(folder, with_postgres=False).stop()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("needs_shared_data") and not SHARED_DATA.is_dir():
+        pytest.skip(f"needs the shared data sets, which are not in {SHARED_DATA}")
+    if item.get_closest_marker("timescaledb") and not timescaledb_present():
+        pytest.skip("needs a server with TimescaleDB: run deploy/timescaledb.sh var/timescaledb")
+    if item.get_closest_marker("browser") and not chromium_path():
+        pytest.skip("needs Chromium: run deploy/chromium.sh")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    return report if item.get_closest_marker("needs_shared_data") else _refuse_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report: Any) -> Any:
+    """In CI, what was left out has failed."""
+    if in_ci() and report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+        report.outcome = "failed"
+        report.longrepr = f"left out although CI=true: {reason}"
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -67,5 +137,5 @@ def _flush_past_the_guards() -> None:
 @pytest.fixture(autouse=True)
 def _clean_redis() -> None:
     """Each test begins with an empty Redis: no latest price of another test."""
-    if _redis is not None:
-        _redis.command("FLUSHALL")
+    if _servers is not None and _servers.with_redis:
+        _servers.redis.command("FLUSHALL")

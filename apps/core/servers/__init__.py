@@ -3,6 +3,8 @@
 Free of Django, because settings and manage.py use it before Django is set up.
 """
 
-from apps.core.servers.embedded import EmbeddedServers, ServerUrls, server_urls, servers_for_command
+from apps.core.servers.embedded import EmbeddedServers, servers_for_command
+from apps.core.servers.errors import ServerError
+from apps.core.servers.urls import ServerUrls, server_urls
 
-__all__ = ["EmbeddedServers", "ServerUrls", "server_urls", "servers_for_command"]
+__all__ = ["EmbeddedServers", "ServerError", "ServerUrls", "server_urls", "servers_for_command"]
