@@ -1,0 +1,70 @@
+"""Which alerts a user has."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+
+from apps.alerts.models import AlertReceipt
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+#: How many open alerts a screen is given at once; the list page has all.
+SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedAlert:
+    """One user's copy of an alert. `id` is the alert's, `acknowledged_at` is None while it is open."""
+
+    id: int
+    code: str
+    severity: str
+    title: str
+    detail: str
+    subject: str
+    data: dict[str, Any]
+    occurred_at: datetime
+    recorded_at: datetime
+    acknowledged_at: datetime | None
+    note: str
+
+
+def received(receipt: AlertReceipt) -> ReceivedAlert:
+    alert = receipt.alert
+    return ReceivedAlert(
+        id=alert.pk,
+        code=alert.code,
+        severity=str(alert.severity),
+        title=alert.title,
+        detail=alert.detail,
+        subject=alert.subject,
+        data=alert.data,
+        occurred_at=alert.occurred_at,
+        recorded_at=alert.recorded_at,
+        acknowledged_at=receipt.acknowledged_at,
+        note=receipt.note,
+    )
+
+
+def receipts(user: "User", *, only_open: bool = True) -> QuerySet[AlertReceipt]:
+    """The user's receipts with their alerts, newest first."""
+    rows = AlertReceipt.objects.filter(user=user).select_related("alert").order_by("-alert_id")
+    return rows.filter(acknowledged_at__isnull=True) if only_open else rows
+
+
+def open_alerts(user: "User", limit: int = SHOWN) -> tuple[ReceivedAlert, ...]:
+    """What the user has not acknowledged, newest first."""
+    return tuple(received(receipt) for receipt in receipts(user)[:limit])
+
+
+def open_alert_count(user_id: int) -> int:
+    """Number on the user's bell."""
+    return AlertReceipt.objects.filter(user_id=user_id, acknowledged_at__isnull=True).count()
+
+
+def user_channel(user_id: int) -> str:
+    """The live channel of a user's alerts."""
+    return f"alerts:{user_id}"
