@@ -4,6 +4,8 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import apps.core.trading
+
 from apps.core.operations import AppendOnly, Journal, NoTruncate
 
 
@@ -109,6 +111,16 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='releaserequest',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'pending')), fields=('halt',), name='release_one_pending'),
+        ),
+        migrations.AlterField(
+            model_name='tradingstatechange',
+            name='changed_by',
+            field=models.ForeignKey(help_text="Empty: somebody at the command line of the desk's machine; the journal names the command", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.RemoveConstraint(model_name='tradingstatechange', name='trading_state_release_by_two'),
+        migrations.AddConstraint(
+            model_name='tradingstatechange',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', apps.core.trading.TradingState['ACTIVE']), _negated=True), models.Q(('approved_by__isnull', False), ('changed_by__isnull', False), models.Q(('approved_by', models.F('changed_by')), _negated=True)), _connector='OR'), name='trading_state_release_by_two'),
         ),
         Journal("risklimit"),
         NoTruncate("risklimit"),

@@ -14,7 +14,13 @@ class TradingStateChange(models.Model):
     portfolio = models.ForeignKey("portfolios.Portfolio", null=True, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=[(state.value, state.name) for state in TradingState])
     reason = models.CharField(max_length=500)
-    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Empty: somebody at the command line of the desk's machine; the journal names the command",
+    )
     approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     recorded_at = models.DateTimeField()
 
@@ -26,7 +32,7 @@ class TradingStateChange(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[state.value for state in TradingState]), name="trading_state_known"),
             models.CheckConstraint(
-                condition=~Q(state=TradingState.ACTIVE) | Q(approved_by__isnull=False) & ~Q(approved_by=F("changed_by")),
+                condition=~Q(state=TradingState.ACTIVE) | Q(changed_by__isnull=False, approved_by__isnull=False) & ~Q(approved_by=F("changed_by")),
                 name="trading_state_release_by_two",
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="trading_state_reason"),

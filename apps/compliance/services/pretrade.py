@@ -1,0 +1,51 @@
+"""Compliance's part of the gate. Whatever goes wrong here denies."""
+
+import logging
+
+from django.db import transaction
+
+from apps.compliance.domain.pretrade import InstrumentFacts, RestrictionFacts, order_checks
+from apps.compliance.models import RestrictionLevel
+from apps.compliance.selectors.restrictions import restrictions_for
+from apps.core.models import User
+from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
+from apps.marketdata.selectors.instruments import instruments_known
+from apps.portfolios.selectors.portfolios import portfolios_tradable
+
+logger = logging.getLogger(__name__)
+
+AUTHORITY = "compliance"
+
+
+def order_check(*, snapshot: PreTradeSnapshot) -> Verdict:
+    """Every check of compliance for the order. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks."""
+    try:
+        # A savepoint: when a query fails, the caller's transaction still lives, and the denied order can be stored.
+        with transaction.atomic():
+            checks = _checks(snapshot)
+    except Exception as error:
+        logger.exception("the compliance check of order %s failed: it is denied", snapshot.intent.client_order_id)
+        text = f"Compliance could not be checked ({type(error).__name__}): the order is denied"
+        checks = (Check(code="CHECK_FAILED", outcome=Outcome.BLOCK, message=text),)
+    return Verdict(authority=AUTHORITY, checks=checks)
+
+
+def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
+    intent = snapshot.intent
+    instrument = instruments_known([intent.symbol]).get(intent.symbol)
+    facts = instrument and InstrumentFacts(instrument_id=instrument.pk, tradable=instrument.tradable, currency=instrument.currency)
+    restrictions = restrictions_for(instrument_id=intent.instrument_id, portfolio_id=intent.portfolio_id, at=snapshot.as_of)
+    return order_checks(
+        intent=intent,
+        instrument=facts,
+        portfolio_currency=_tradable_currency(snapshot.user_id, intent.portfolio_id),
+        restrictions=[RestrictionFacts(restricted=level != RestrictionLevel.WATCH, reason=reason) for level, reason in restrictions],
+    )
+
+
+def _tradable_currency(user_id: int | None, portfolio_id: int) -> str | None:
+    """Base currency of the portfolio if this user may trade in it, else None."""
+    user = User.objects.filter(pk=user_id, is_active=True).first() if user_id is not None else None
+    if user is None:
+        return None
+    return portfolios_tradable(user).filter(pk=portfolio_id).values_list("base_currency", flat=True).first()

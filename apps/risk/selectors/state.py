@@ -1,0 +1,52 @@
+"""Who may trade now: the newest change of a portfolio's and of the desk's state."""
+
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+
+from apps.core.trading import TradingState
+from apps.risk.domain.state import ACTIVE, StateView, stricter
+from apps.risk.models import ReleaseRequest, ReleaseState, TradingStateChange
+
+COMMAND_LINE = "command line"
+_FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username")
+
+
+def trading_state(portfolio_id: int | None) -> StateView:
+    """State of the portfolio, the desk's where that is stricter; with None the desk's own. One query."""
+    if portfolio_id is None:
+        return _views(_newest(None)).get(None, ACTIVE)
+    views = _views(_newest(portfolio_id).union(_newest(None), all=True))
+    return stricter(views.get(portfolio_id, ACTIVE), views.get(None, ACTIVE))
+
+
+def own_state(portfolio_id: int | None) -> StateView:
+    """State of this scope alone, whatever the desk's is."""
+    return _views(_newest(portfolio_id)).get(portfolio_id, ACTIVE)
+
+
+def trading_states(portfolio_ids: Iterable[int]) -> dict[int, StateView]:
+    """State of each portfolio, by one query."""
+    wanted = list(portfolio_ids)
+    changes = TradingStateChange.objects.filter(portfolio_id__in=wanted) | TradingStateChange.objects.filter(portfolio__isnull=True)
+    views = _views(changes.order_by("portfolio_id", "-id").distinct("portfolio_id").values_list(*_FIELDS))
+    return {portfolio_id: stricter(views.get(portfolio_id, ACTIVE), views.get(None, ACTIVE)) for portfolio_id in wanted}
+
+
+def release_requests_open(portfolio_id: int | None) -> QuerySet[ReleaseRequest]:
+    """Requests that wait for a second person, newest first. Expired ones are among them: the caller compares `expires_at`."""
+    scope = ReleaseRequest.objects.filter(portfolio_id=portfolio_id, state=ReleaseState.PENDING)
+    return scope.select_related("requested_by", "halt").order_by("-id")
+
+
+def _newest(portfolio_id: int | None) -> QuerySet:
+    return TradingStateChange.objects.filter(portfolio_id=portfolio_id).order_by("-id").values_list(*_FIELDS)[:1]
+
+
+def _views(rows: Iterable[tuple]) -> dict[int | None, StateView]:
+    return {
+        portfolio_id: StateView(
+            state=TradingState(state), reason=reason, since=since, by=by or COMMAND_LINE, desk=portfolio_id is None, change_id=change_id
+        )
+        for portfolio_id, change_id, state, reason, since, by in rows
+    }

@@ -1,0 +1,85 @@
+"""Setting limits. A new value ends the old row and begins a new one, so that what was in force on any day can be read."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.core.errors import Conflict, InvalidInput, NotPermitted
+from apps.core.locks import lock_transaction
+from apps.core.money import exact
+from apps.portfolios.selectors.portfolios import portfolio_get
+from apps.risk.domain.limits import LimitKind
+from apps.risk.models import RiskLimit
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+PLACES = 6
+DIGITS = 20
+
+
+def limit_set(
+    *,
+    portfolio_id: int,
+    kind: str,
+    hard: Decimal | str | int,
+    soft: Decimal | str | int | None = None,
+    reason: str,
+    user: "User",
+    active_from: datetime,
+) -> RiskLimit:
+    """The portfolio's limit of this kind from `active_from` on, until it is set again.
+
+    Raises NotPermitted, NotFound (portfolio), InvalidInput (unknown kind, level not positive or with too many places, soft above
+    hard, no reason) and Conflict when a later change is already there.
+    """
+    if not user.has_perm("risk.change_risklimit"):
+        raise NotPermitted("only the risk manager sets limits")
+    if kind not in {item.value for item in LimitKind}:
+        raise InvalidInput(f"{kind!r} is none of {', '.join(LimitKind)}", field="kind")
+    hard_level = _level(hard, "hard")
+    soft_level = None if soft is None else _level(soft, "soft")
+    if soft_level is not None and soft_level > hard_level:
+        raise InvalidInput(f"the soft level {soft_level} is above the hard level {hard_level}", field="soft")
+    text = reason_checked(reason)
+    portfolio_get(user=user, portfolio_id=portfolio_id)
+    with transaction.atomic():
+        lock_transaction(f"risk-limits:{portfolio_id}")
+        _end_rows(portfolio_id, kind, active_from, text, user)
+        limit = RiskLimit(portfolio_id=portfolio_id, kind=kind, soft=soft_level, hard=hard_level, active_from=active_from, reason=text)
+        limit._change_reason = text[:100]
+        limit._history_user = user
+        limit.save()
+    return limit
+
+
+def _end_rows(portfolio_id: int, kind: str, at: datetime, reason: str, user: "User") -> None:
+    """End every row that is still in force at `at`. A row that begins there or later is a conflict: it would be overwritten."""
+    rows = RiskLimit.objects.filter(portfolio_id=portfolio_id, kind=kind).filter(Q(active_to__isnull=True) | Q(active_to__gt=at))
+    for row in rows.order_by("active_from"):
+        if row.active_from >= at:
+            raise Conflict(f"the limit is already changed from {row.active_from:%Y-%m-%d %H:%M} UTC on", field="active_from")
+        row.active_to = at
+        row._change_reason = f"Replaced: {reason}"[:100]
+        row._history_user = user
+        row.save()
+
+
+def _level(value: Decimal | str | int, field: str) -> Decimal:
+    number = exact(value, places=PLACES, field=field)
+    if not 0 < number < Decimal(1).scaleb(DIGITS - PLACES):
+        raise InvalidInput(f"a limit is a positive number, {value} is not or is too large", field=field)
+    return number
+
+
+def reason_checked(reason: str) -> str:
+    """The reason without surrounding blanks. Raises InvalidInput when nothing is left or when it is longer than 500 characters."""
+    text = reason.strip()
+    if not text:
+        raise InvalidInput("a reason is required", field="reason")
+    if len(text) > 500:
+        raise InvalidInput("a reason has at most 500 characters", field="reason")
+    return text
