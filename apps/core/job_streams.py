@@ -9,7 +9,7 @@ from apps.core.streams import register_stream
 SHOWN = 50
 
 
-def _snapshot(user: User, key: str) -> dict[str, Any]:
+def _snapshot(_user: User, key: str) -> dict[str, Any]:
     runs = JobRun.objects.filter(pk=int(key)) if key else JobRun.objects.exclude(state__in=FINISHED).order_by("-pk")[:SHOWN]
     return {"jobs": [job_as_dict(run) for run in runs]}
 

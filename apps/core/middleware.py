@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from apps.core.context import acting
+from apps.core.documents import document
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,100}")
 
@@ -26,3 +27,23 @@ class RequestContextMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+class ApiProblemMiddleware:
+    """Answers under /api/ in problem+json also where Django itself answers: no such address, a bug, a refused host or CSRF token.
+
+    Stands right behind RequestContextMiddleware, whose request id the problem carries.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code < 400 or not request.path.startswith("/api/") or "json" in response.get("Content-Type", ""):
+            return response
+        from apps.core.api.problems import CONTENT_TYPE, problem
+
+        body = problem(response.status_code, instance=request.path)
+        kept = {name: value for name, value in response.items() if name not in ("Content-Type", "Content-Length")}
+        return HttpResponse(document(body), status=response.status_code, content_type=CONTENT_TYPE, headers=kept)

@@ -12,6 +12,7 @@ class IdempotentRequest(models.Model):
     body_sha256 = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
     body = models.JSONField(null=True)
+    location = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

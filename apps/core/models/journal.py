@@ -23,6 +23,8 @@ class JournalEntry(models.Model):
     digest = models.CharField(max_length=64)
 
     class Meta:
+        verbose_name_plural = "journal entries"
+        permissions = [("verify_journal", "Can verify the journal's chain")]
         indexes = [
             models.Index(fields=["table_name", "row_id"], name="journal_row"),
             models.Index(fields=["request_id"], name="journal_request"),
