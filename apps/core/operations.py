@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.migrations.operations.base import Operation
 
+from apps.core.postgres.timescaledb import HypertablePlan, edition
+
 
 class _TableOperation(Operation):
     reduces_to_sql = True
@@ -31,8 +33,7 @@ class Journal(_TableOperation):
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         table = self._table(app_label, to_state)
         schema_editor.execute(
-            f'create trigger "journal_{table}" after insert or update or delete on "{table}" '
-            "for each row execute function core_journal_record()"
+            f'create trigger "journal_{table}" after insert or update or delete on "{table}" for each row execute function core_journal_record()'
         )
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
@@ -51,8 +52,7 @@ class AppendOnly(_TableOperation):
         for name, events in (("rows", "update or delete"), ("all", "truncate")):
             level = "row" if name == "rows" else "statement"
             schema_editor.execute(
-                f'create trigger "append_only_{name}_{table}" before {events} on "{table}" '
-                f"for each {level} execute function core_refuse_change()"
+                f'create trigger "append_only_{name}_{table}" before {events} on "{table}" for each {level} execute function core_refuse_change()'
             )
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
@@ -82,35 +82,42 @@ class NoTruncate(AppendOnly):
 
 
 class Hypertable(_TableOperation):
-    """Turn the table into a TimescaleDB hypertable where the extension is available; do nothing where it is not."""
+    """Turn the table into a TimescaleDB hypertable where the extension is available; do nothing where it is not.
 
-    def __init__(self, model_name: str, time_column: str, chunk_days: int) -> None:
+    `compress_after_days` (segmented by the column `segment_by`) and `keep_days` take effect with the community licence only.
+    The primary key must contain the time column. `manage.py storage_status` says what is in force.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        time_column: str,
+        chunk_days: int,
+        *,
+        segment_by: str = "",
+        compress_after_days: int | None = None,
+        keep_days: int | None = None,
+    ) -> None:
         super().__init__(model_name)
         self.time_column = time_column
         self.chunk_days = chunk_days
+        self.options: dict[str, Any] = {"segment_by": segment_by, "compress_after_days": compress_after_days, "keep_days": keep_days}
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if not timescaledb_available(schema_editor.connection):
+        if not edition(schema_editor.connection).usable:
             return
         schema_editor.execute("create extension if not exists timescaledb")
         table = self._table(app_label, to_state)
-        schema_editor.execute(
-            f"select create_hypertable('\"{table}\"', by_range('{self.time_column}', interval '{self.chunk_days} days'), "
-            "create_default_indexes => false, if_not_exists => true, migrate_data => true)"
-        )
+        plan = HypertablePlan(table=table, time_column=self.time_column, chunk_days=self.chunk_days, **self.options)
+        for statement in plan.statements(edition(schema_editor.connection)):
+            schema_editor.execute(statement, params=None)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """The table is dropped by the operation that made it; a hypertable drops like any other."""
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        return self.__class__.__qualname__, [self.model_name, self.time_column, self.chunk_days], {}
+        options = {name: value for name, value in self.options.items() if value not in ("", None)}
+        return self.__class__.__qualname__, [self.model_name, self.time_column, self.chunk_days], options
 
     def describe(self) -> str:
         return f"Make {self.model_name} a hypertable by {self.time_column} where TimescaleDB is available"
-
-
-def timescaledb_available(connection: Any) -> bool:
-    """True when the server can create the extension."""
-    with connection.cursor() as cursor:
-        cursor.execute("select 1 from pg_available_extensions where name = 'timescaledb'")
-        return cursor.fetchone() is not None

@@ -1,0 +1,114 @@
+"""Hypertables on a server with TimescaleDB and on one without."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connection, migrations, models
+from django.db.migrations.state import ProjectState
+
+from apps.core.operations import Hypertable
+from apps.core.postgres.timescaledb import Edition, HypertablePlan, edition
+from apps.core.selectors.storage import storage_status
+from apps.core.servers import EmbeddedServers
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAIN = Edition(available=None, loaded=False, version=None, licence=None)
+APACHE = Edition(available="2.19.3", loaded=True, version="2.19.3", licence="apache")
+COMMUNITY = Edition(available="2.19.3", loaded=True, version="2.19.3", licence="timescale")
+PLAN = HypertablePlan(table="ticks", time_column="ts", chunk_days=7, segment_by="instrument_id", compress_after_days=30, keep_days=365)
+
+
+class TestPlan:
+    def test_plain_server_gets_no_statement(self) -> None:
+        assert PLAN.statements(PLAIN) == []
+
+    def test_server_started_without_the_library_gets_no_statement(self) -> None:
+        unloaded = Edition(available="2.19.3", loaded=False, version=None, licence=None)
+        assert PLAN.statements(unloaded) == []
+        assert "shared_preload_libraries" in unloaded.why_not
+
+    def test_apache_edition_gets_the_hypertable_alone(self) -> None:
+        assert PLAN.statements(APACHE) == [PLAN.create()]
+        assert "apache" in APACHE.why_not_community
+
+    def test_community_edition_gets_compression_and_retention(self) -> None:
+        create, compress, compression_policy, retention_policy = PLAN.statements(COMMUNITY)
+        assert create == PLAN.create()
+        assert "timescaledb.compress_segmentby = 'instrument_id'" in compress
+        assert "add_compression_policy('\"ticks\"', interval '30 days'" in compression_policy
+        assert "add_retention_policy('\"ticks\"', interval '365 days'" in retention_policy
+        assert COMMUNITY.why_not_community == ""
+
+
+@pytest.fixture
+def series_state() -> ProjectState:
+    state = ProjectState()
+    fields = [
+        ("pk", models.CompositePrimaryKey("key", "ts")),
+        ("key", models.IntegerField()),
+        ("ts", models.DateTimeField()),
+    ]
+    migrations.CreateModel("Series", fields, options={"db_table": "operation_series"}).state_forwards("core", state)
+    return state
+
+
+@pytest.mark.timescaledb
+@pytest.mark.django_db
+class TestOnTimescaleDB:
+    def test_operation_keeps_the_rows_and_splits_them_into_chunks(self, series_state: ProjectState) -> None:
+        with connection.schema_editor() as editor:
+            editor.execute("create table operation_series (key int, ts timestamptz, primary key (key, ts))")
+            for month in (1, 2, 3):
+                editor.execute("insert into operation_series values (1, %s)", [datetime(2024, month, 1, tzinfo=UTC)])
+            Hypertable("Series", "ts", 30).database_forwards("core", editor, series_state, series_state)
+        with connection.cursor() as cursor:
+            cursor.execute("select count(*), (select count(*) from show_chunks('operation_series')) from operation_series")
+            assert cursor.fetchone() == (3, 3)
+
+    def test_every_time_series_of_the_desk_is_a_hypertable(self) -> None:
+        status = storage_status()
+        assert {series.table for series in status.series} >= {"marketdata_bar", "marketdata_tick", "portfolios_portfoliovalue"}
+        assert [series.table for series in status.series if not series.hypertable] == []
+        assert status.hypertables_off == ""
+        bars = next(series for series in status.series if series.table == "marketdata_bar")
+        assert (bars.time_column, bars.chunk_days) == ("ts", 365)
+
+    def test_status_says_why_the_edition_does_not_compress(self) -> None:
+        status = storage_status()
+        assert edition(connection).licence == "apache"
+        assert "the licence is apache" in status.policies_off
+
+
+@pytest.mark.django_db
+def test_command_prints_one_row_for_each_series(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("storage_status")
+    printed = capsys.readouterr().out
+    assert "PostgreSQL" in printed
+    assert printed.count("marketdata_bar ") == 1
+
+
+@pytest.mark.slow
+def test_plain_postgresql_migrates_and_says_so(tmp_path: Path) -> None:
+    """The wheel's PostgreSQL, which has no TimescaleDB: the same migrations, plain tables, and the reason."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "DESK_PG_BIN")}
+    environment |= {"DESK_VAR": str(tmp_path)}
+    servers = EmbeddedServers(tmp_path, fast=True, with_redis=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DESK_PG_BIN", raising=False)
+        servers.start()
+    try:
+        with psycopg.connect(servers.postgres.url) as plain:
+            assert plain.execute("select 1 from pg_available_extensions where name = 'timescaledb'").fetchone() is None
+        for command in (["migrate", "-v0"], ["storage_status", "--json"]):
+            done = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+            assert done.returncode == 0, done.stderr
+    finally:
+        servers.stop()
+    assert '"hypertables_off": "the server has no TimescaleDB"' in done.stdout
+    assert '"hypertable": true' not in done.stdout
