@@ -1,0 +1,122 @@
+"""Portfolios as their pages show them: valued at the latest prices, with the day's and the whole return."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.db.models import Sum
+
+from apps.core.money import ZERO
+from apps.marketdata.domain import calendars
+from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
+from apps.marketdata.selectors.quotes import previous_closes, reference_prices
+from apps.portfolios.domain.holdings import Holdings
+from apps.portfolios.domain.valuation import Traded, Valuation, value_holdings
+from apps.portfolios.models import EntryKind, LedgerEntry, Lot, Portfolio
+from apps.portfolios.selectors.holdings import holdings_many
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+FLOWS = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioOverview:
+    """One portfolio at the latest prices. `deposited` is deposits less withdrawals.
+
+    `day_return` = day P&L / (total - day P&L); `total_return` = total / deposited - 1. None means unknown: a price is missing,
+    or there is nothing to divide by.
+    """
+
+    portfolio: Portfolio
+    valuation: Valuation
+    market_time: datetime
+    deposited: Decimal
+
+    @property
+    def channel(self) -> str:
+        """Live channel with this portfolio's valuation."""
+        return f"portfolio:{self.portfolio.pk}"
+
+    @property
+    def day_return(self) -> Decimal | None:
+        value = self.valuation
+        if value.day_pnl is None or value.total is None or value.total == value.day_pnl:
+            return None
+        return value.day_pnl / (value.total - value.day_pnl)
+
+    @property
+    def total_pnl(self) -> Decimal | None:
+        return None if self.valuation.total is None else self.valuation.total - self.deposited
+
+    @property
+    def total_return(self) -> Decimal | None:
+        return None if self.total_pnl is None or not self.deposited else self.total_pnl / self.deposited
+
+
+def portfolio_overviews(portfolios: Collection[Portfolio], *, market: MarketClock) -> list[PortfolioOverview]:
+    """The portfolios in the order given, valued together: a fixed number of queries, however many there are."""
+    ids = [portfolio.pk for portfolio in portfolios]
+    held = holdings_many(ids)
+    traded = _traded_since(ids, calendars.session_hours(HOME_CALENDAR, market.session)[0])
+    deposited = dict(
+        LedgerEntry.objects.filter(portfolio_id__in=ids, kind__in=FLOWS)
+        .order_by("portfolio_id")
+        .values("portfolio_id")
+        .annotate(flow=Sum("amount"))
+        .values_list("portfolio_id", "flow")
+    )
+    symbols = _symbols(held.values(), traded)
+    prices = reference_prices(symbols, market_time=market.market_time)
+    closes = previous_closes(symbols, market.market_time)
+    return [
+        PortfolioOverview(
+            portfolio=portfolio,
+            valuation=value_holdings(holdings=held[portfolio.pk], prices=prices, previous_closes=closes, traded=traded[portfolio.pk]),
+            market_time=market.market_time,
+            deposited=deposited.get(portfolio.pk, ZERO),
+        )
+        for portfolio in portfolios
+    ]
+
+
+def portfolio_overview(portfolio: Portfolio, *, market: MarketClock) -> PortfolioOverview:
+    """One portfolio at the latest prices."""
+    return portfolio_overviews([portfolio], market=market)[0]
+
+
+def open_lots(portfolio_id: int) -> "QuerySet[Lot]":
+    """Lots that still hold something, oldest first within an instrument: the order in which sales close them (FIFO)."""
+    return (
+        Lot.objects.filter(book__portfolio_id=portfolio_id)
+        .exclude(remaining=0)
+        .select_related("instrument", "book")
+        .order_by("instrument__symbol", "opened_at", "id")
+    )
+
+
+def ledger_entries(portfolio_id: int) -> "QuerySet[LedgerEntry]":
+    """The portfolio's ledger, newest first."""
+    return LedgerEntry.objects.filter(portfolio_id=portfolio_id).select_related("instrument", "book").order_by("-id")
+
+
+def _symbols(held: Collection[Holdings], traded: dict[int, dict[int, Traded]]) -> list[str]:
+    open_now = {symbol for one in held for symbol in one.symbols}
+    return sorted(open_now | {trade.symbol for trades in traded.values() for trade in trades.values()})
+
+
+def _traded_since(portfolio_ids: Collection[int], since: datetime) -> dict[int, dict[int, Traded]]:
+    rows = (
+        LedgerEntry.objects.filter(portfolio_id__in=portfolio_ids, kind=EntryKind.TRADE, effective_at__gte=since)
+        .values("portfolio_id", "instrument_id", "instrument__symbol")
+        .annotate(net=Sum("quantity"), cash=Sum("amount"))
+        .order_by("portfolio_id", "instrument_id")
+    )
+    result: dict[int, dict[int, Traded]] = defaultdict(dict)
+    for row in rows:
+        result[row["portfolio_id"]][row["instrument_id"]] = Traded(symbol=row["instrument__symbol"], quantity=row["net"], amount=row["cash"])
+    return result

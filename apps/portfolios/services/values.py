@@ -1,0 +1,138 @@
+"""The value of every portfolio at each session's close, recorded once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import Max, Q, Sum
+
+from apps.core.money import ZERO, money, price_from_float
+from apps.marketdata.domain import calendars
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.selectors.bars import bar_panel
+from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.selectors.quotes import reference_prices
+from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
+from apps.portfolios.services.portfolios import portfolio_lock
+
+FLOWS = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValuesRecorded:
+    """What one session's recording did. `recorded` are the portfolios that got a row now; `missing` lists, for each portfolio that
+    could not be valued, the symbols without a price of that session. A later call tries those again."""
+
+    session: date
+    recorded: tuple[int, ...]
+    missing: dict[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    """A portfolio as it was at a moment of the market: cash, shares by symbol, and the last entry that was known."""
+
+    cash: Decimal
+    shares: Mapping[str, Decimal]
+    last_entry_id: int
+
+
+def portfolio_values_record(*, session: date, market_time: datetime, recorded_at: datetime) -> ValuesRecorded:
+    """Record every active portfolio's value at the session's close, for those that have no row of it yet.
+
+    Positions and cash are those of the close, whenever this runs: entries that were effective later do not count. Prices are the
+    session's closes; an instrument without a bar of it is valued at its latest quote, when that is not newer than the close.
+    `market_time` must not be before the close. Raises InvalidInput for a day without a session.
+    """
+    _, close = calendars.session_hours(HOME_CALENDAR, session)
+    if market_time < close:
+        return ValuesRecorded(session=session, recorded=(), missing={})
+    done = set(PortfolioValue.objects.filter(ts=close).values_list("portfolio_id", flat=True))
+    wanted = [pk for pk in Portfolio.objects.filter(status=PortfolioStatus.ACTIVE).order_by("id").values_list("id", flat=True) if pk not in done]
+    recorded, missing = [], {}
+    for portfolio_id in wanted:
+        with transaction.atomic():
+            portfolio_lock(portfolio_id)
+            state = _state_at(portfolio_id, close)
+            if state is None:  # it did not exist yet
+                continue
+            prices = _closing_prices(tuple(state.shares), session, close)
+            if without := tuple(symbol for symbol in state.shares if symbol not in prices):
+                missing[portfolio_id] = without
+            elif _record(portfolio_id, close, state, prices, recorded_at):
+                recorded.append(portfolio_id)
+    return ValuesRecorded(session=session, recorded=tuple(recorded), missing=missing)
+
+
+def portfolio_values_catch_up(*, market_time: datetime, recorded_at: datetime, most: int = 30) -> tuple[ValuesRecorded, ...]:
+    """Record the sessions that have closed since the values were last recorded, oldest first: a fast replay or a night without
+    the desk may skip several. At most `most` of them, the newest."""
+    last_closed = calendars.last_completed_session(HOME_CALENDAR, market_time)
+    newest = PortfolioValue.objects.filter(ts__lte=market_time).aggregate(ts=Max("ts"))["ts"]
+    if newest is None:
+        return ()
+    _, close = calendars.session_hours(HOME_CALENDAR, last_closed)
+    first = calendars.session_at(HOME_CALENDAR, newest)
+    missed: Sequence[date] = calendars.sessions(HOME_CALENDAR, first, last_closed)[-most:] if newest < close else ()
+    # The last session again too: a portfolio whose price was missing then may have it by now.
+    sessions = missed or (last_closed,)
+    return tuple(portfolio_values_record(session=day, market_time=market_time, recorded_at=recorded_at) for day in sessions)
+
+
+def _state_at(portfolio_id: int, moment: datetime) -> _State | None:
+    """Summed from the ledger, so that late and early calls see the same; None when nothing had happened by then."""
+    entries = LedgerEntry.objects.filter(portfolio_id=portfolio_id, effective_at__lte=moment)
+    totals = entries.aggregate(cash=Sum("amount"), last=Max("id"))
+    if totals["last"] is None:
+        return None
+    rows = entries.filter(kind=EntryKind.TRADE).values_list("instrument__symbol").annotate(total=Sum("quantity")).order_by("instrument__symbol")
+    shares = {symbol: total for symbol, total in rows if total}
+    return _State(cash=totals["cash"], shares=shares, last_entry_id=totals["last"])
+
+
+def _closing_prices(symbols: tuple[str, ...], session: date, close: datetime) -> dict[str, Decimal]:
+    if not symbols:
+        return {}
+    panel = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=session, end=session)
+    prices = {}
+    if len(panel.ts):
+        for symbol, price in zip(panel.symbols, panel.close[-1], strict=True):
+            if price == price:  # not NaN: the symbol has a bar of this session
+                prices[symbol] = price_from_float(float(price))
+    if without := [symbol for symbol in symbols if symbol not in prices]:
+        opened, _ = calendars.session_hours(HOME_CALENDAR, session)
+        quotes = reference_prices(without, market_time=close)
+        prices |= {symbol: quote.price for symbol, quote in quotes.items() if opened <= quote.market_time <= close}
+    return prices
+
+
+def _record(portfolio_id: int, close: datetime, state: _State, prices: Mapping[str, Decimal], recorded_at: datetime) -> bool:
+    invested = sum((money(quantity * prices[symbol]) for symbol, quantity in state.shares.items()), ZERO)
+    total = state.cash + invested
+    before = PortfolioValue.objects.filter(portfolio_id=portfolio_id, ts__lt=close).order_by("-ts").first()
+    flow = _flow_since(portfolio_id, before, close)
+    daily_return = float((total - flow) / before.total - 1) if before is not None and before.total > 0 else None
+    _, created = PortfolioValue.objects.get_or_create(
+        portfolio_id=portfolio_id,
+        ts=close,
+        defaults={
+            "cash": state.cash,
+            "invested": invested,
+            "total": total,
+            "flow": flow,
+            "daily_return": daily_return,
+            "last_entry_id": state.last_entry_id,
+            "recorded_at": recorded_at,
+        },
+    )
+    return created
+
+
+def _flow_since(portfolio_id: int, before: PortfolioValue | None, close: datetime) -> Decimal:
+    """Deposits less withdrawals that this row knows of and the row before did not: effective later, or booked later."""
+    flows = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS, effective_at__lte=close)
+    if before is not None:
+        flows = flows.filter(Q(effective_at__gt=before.ts) | Q(id__gt=before.last_entry_id))
+    return flows.aggregate(total=Sum("amount"))["total"] or ZERO

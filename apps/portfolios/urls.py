@@ -1,0 +1,13 @@
+"""Addresses of the portfolios' pages and charts."""
+
+from django.urls import path
+
+from apps.portfolios import pages
+
+urlpatterns = [
+    path("portfolios", pages.portfolio_list, name="portfolios"),
+    path("portfolios/<int:portfolio_id>", pages.portfolio_detail, name="portfolio-detail"),
+    path("portfolios/<int:portfolio_id>/ledger.csv", pages.ledger_csv, name="portfolio-ledger-csv"),
+    path("charts/portfolios/<int:portfolio_id>/equity", pages.equity_chart, name="chart-portfolio-equity"),
+    path("charts/portfolios/<int:portfolio_id>/allocation", pages.allocation_chart, name="chart-portfolio-allocation"),
+]
