@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class ExecutionConfig(AppConfig):
     name = "apps.execution"
     verbose_name = "Execution"
+
+    def ready(self) -> None:
+        from apps.execution import streams
+        from apps.execution.receivers import cancel_when_halted
+        from apps.risk.signals import trading_state_changed
+
+        streams.register()
+        trading_state_changed.connect(cancel_when_halted, dispatch_uid="execution.cancel_when_halted")

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Self
 
 from django.conf import settings
@@ -5,32 +6,18 @@ from django.db import models
 from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
-from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
+from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, ZERO
 from apps.core.trading import OrderType, Side, TimeInForce
+from apps.execution.domain.states import TERMINAL_STATUSES, OrderStatus
 
-
-class OrderStatus(models.TextChoices):
-    """FIX 39, with ours: DENIED (by the gate, never sent) and SENT (handed to the broker, not yet acknowledged)."""
-
-    PENDING_NEW = "pending_new"
-    DENIED = "denied"
-    SENT = "sent"
-    NEW = "new"
-    PARTIALLY_FILLED = "partially_filled"
-    FILLED = "filled"
-    PENDING_CANCEL = "pending_cancel"
-    CANCELED = "canceled"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-
-
-TERMINAL_STATUSES = (OrderStatus.DENIED, OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
+#: In this order in the partial index and in the queries that mean to use it.
+ENDED = [x.value for x in OrderStatus if x in TERMINAL_STATUSES]
 
 
 class OrderQuerySet(models.QuerySet):
     def working(self) -> Self:
         """Orders that may still trade."""
-        return self.exclude(status__in=TERMINAL_STATUSES)
+        return self.exclude(status__in=ENDED)
 
 
 class Order(models.Model):
@@ -50,7 +37,9 @@ class Order(models.Model):
     strategy = models.CharField(max_length=100, blank=True)
     note = models.CharField(max_length=200, blank=True)
     intent_digest = models.CharField(max_length=64)
-    status = models.CharField(max_length=20, choices=OrderStatus.choices, default=OrderStatus.PENDING_NEW)
+    status = models.CharField(
+        max_length=20, choices=[(x.value, x.name.replace("_", " ").title()) for x in OrderStatus], default=OrderStatus.PENDING_NEW.value
+    )
     stop_triggered = models.BooleanField(default=False)
     cumulative_quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, default=0)
     average_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
@@ -67,22 +56,17 @@ class Order(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["portfolio", "client_order_id"], name="order_client_id_once"),
-            models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status"),
+            models.CheckConstraint(condition=Q(status__in=[x.value for x in OrderStatus]), name="order_status"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
-            models.CheckConstraint(
-                condition=Q(cumulative_quantity__gte=0, cumulative_quantity__lte=F("quantity")), name="order_never_overfilled"
-            ),
-            models.CheckConstraint(
-                condition=~Q(status=OrderStatus.FILLED) | Q(cumulative_quantity=F("quantity")), name="order_filled_is_full"
-            ),
+            models.CheckConstraint(condition=Q(cumulative_quantity__gte=0, cumulative_quantity__lte=F("quantity")), name="order_never_overfilled"),
+            models.CheckConstraint(condition=~Q(status=OrderStatus.FILLED.value) | Q(cumulative_quantity=F("quantity")), name="order_filled_is_full"),
             models.CheckConstraint(
                 condition=Q(order_type__in=["limit", "stop_limit"], limit_price__gt=0)
                 | Q(order_type__in=["market", "stop"], limit_price__isnull=True),
                 name="order_limit_price",
             ),
             models.CheckConstraint(
-                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0)
-                | Q(order_type__in=["market", "limit"], stop_price__isnull=True),
+                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0) | Q(order_type__in=["market", "limit"], stop_price__isnull=True),
                 name="order_stop_price",
             ),
         ]
@@ -90,7 +74,7 @@ class Order(models.Model):
             models.Index(fields=["portfolio", "-id"], name="order_portfolio"),
             models.Index(
                 fields=["portfolio", "instrument"],
-                condition=~Q(status__in=["denied", "filled", "canceled", "rejected", "expired"]),
+                condition=~Q(status__in=ENDED),
                 name="order_working",
             ),
             models.Index(fields=["portfolio", "created_at"], name="order_rate"),
@@ -100,6 +84,6 @@ class Order(models.Model):
         return f"order {self.pk}: {self.side} {self.quantity} {self.instrument}"
 
     @property
-    def leaves_quantity(self):
+    def leaves_quantity(self) -> Decimal:
         """What may still fill: zero once the order is terminal."""
-        return 0 if self.status in TERMINAL_STATUSES else self.quantity - self.cumulative_quantity
+        return ZERO if self.status in TERMINAL_STATUSES else self.quantity - self.cumulative_quantity

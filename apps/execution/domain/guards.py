@@ -1,0 +1,122 @@
+"""SQL of the triggers that keep orders honest, written from the one transition table.
+
+What the database refuses, whichever way the change comes: an order that reaches a broker's status without allowing decisions of
+risk and compliance for its exact intent, a digest that does not belong to the row, a change of what was intended, a status move
+that `states` does not have, and the deletion of an order.
+"""
+
+from apps.execution.domain.states import TERMINAL_STATUSES, UNSENT_STATUSES, OrderStatus, status_moves
+
+#: Columns that the gate judged, and who asked: written once.
+INTENT_COLUMNS = (
+    "client_order_id",
+    "portfolio_id",
+    "book_id",
+    "account_id",
+    "instrument_id",
+    "side",
+    "quantity",
+    "order_type",
+    "time_in_force",
+    "limit_price",
+    "stop_price",
+    "strategy",
+    "intent_digest",
+    "reference_price",
+    "created_by_id",
+    "market_time",
+    "created_at",
+)
+
+
+def _values(statuses: frozenset[OrderStatus]) -> str:
+    return ", ".join(f"'{status}'" for status in sorted(statuses))
+
+
+def order_guard_sql() -> str:
+    """The statements that install the triggers on `execution_order`."""
+    moves = ", ".join(f"('{source}', '{target}')" for source, target in status_moves())
+    changed = " or ".join(f"new.{column} is distinct from old.{column}" for column in INTENT_COLUMNS)
+    return f"""
+-- The search path is fixed: a temporary table must not stand in for the decisions.
+create or replace function execution_intent_digest(intent execution_order) returns text language sql stable
+    set search_path = pg_catalog, public, pg_temp as $$
+    -- The canonical JSON of apps.core.trading.OrderIntent.digest: keys sorted, no spaces, decimals without trailing zeros.
+    select encode(sha256(convert_to(
+        '{{"book_id":' || intent.book_id
+        || ',"client_order_id":' || to_json(intent.client_order_id::text)
+        || ',"instrument_id":' || intent.instrument_id
+        || ',"limit_price":' || coalesce(to_json(trim_scale(intent.limit_price)::text)::text, 'null')
+        || ',"order_type":' || to_json(intent.order_type)
+        || ',"portfolio_id":' || intent.portfolio_id
+        || ',"quantity":' || to_json(trim_scale(intent.quantity)::text)
+        || ',"side":' || to_json(intent.side)
+        || ',"stop_price":' || coalesce(to_json(trim_scale(intent.stop_price)::text)::text, 'null')
+        || ',"strategy":' || to_json(intent.strategy)
+        || ',"symbol":' || to_json(instrument.symbol)
+        || ',"time_in_force":' || to_json(intent.time_in_force)
+        || '}}', 'UTF8')), 'hex')
+    from marketdata_instrument instrument where instrument.id = intent.instrument_id
+$$;
+
+create or replace function execution_order_is_allowed(the_order bigint, digest text, at timestamptz) returns boolean language sql stable
+    set search_path = pg_catalog, public, pg_temp as $$
+    -- `at` null: the decisions may have run out since.
+    select count(distinct authority) = 2 from execution_orderdecision
+    where order_id = the_order and intent_digest = digest and authority in ('risk', 'compliance') and allowed
+        and (at is null or expires_at > at)
+$$;
+
+create or replace function execution_order_guard() returns trigger language plpgsql
+    set search_path = pg_catalog, public, pg_temp as $$
+begin
+    if tg_op = 'INSERT' then
+        if new.intent_digest is distinct from execution_intent_digest(new) then
+            raise exception 'order %: the digest is not that of its intent', new.id using errcode = 'check_violation';
+        end if;
+        if new.status not in ({_values(UNSENT_STATUSES)}) or new.cumulative_quantity <> 0 then
+            if not execution_order_is_allowed(new.id, new.intent_digest, statement_timestamp()) then
+                raise exception 'order % cannot be % without decisions of risk and compliance', new.id, new.status
+                    using errcode = 'check_violation';
+            end if;
+        end if;
+        return new;
+    end if;
+    if {changed} then
+        raise exception 'order %: what was intended cannot be changed', new.id using errcode = 'check_violation';
+    end if;
+    if new.status is distinct from old.status and (old.status, new.status) not in ({moves}) then
+        raise exception 'order % cannot move from % to %', new.id, old.status, new.status using errcode = 'check_violation';
+    end if;
+    if new.cumulative_quantity < old.cumulative_quantity then
+        raise exception 'order %: what has traded cannot be undone', new.id using errcode = 'check_violation';
+    end if;
+    if old.status = '{OrderStatus.PENDING_NEW}' and new.status not in ({_values(UNSENT_STATUSES)}) then
+        if not execution_order_is_allowed(new.id, new.intent_digest, statement_timestamp()) then
+            raise exception 'order % cannot be % without unexpired decisions of risk and compliance', new.id, new.status
+                using errcode = 'check_violation';
+        end if;
+    elsif new.cumulative_quantity <> old.cumulative_quantity
+        or (old.status in ({_values(TERMINAL_STATUSES)}) and new.status is distinct from old.status) then
+        if not execution_order_is_allowed(new.id, new.intent_digest, null) then
+            raise exception 'order % was never allowed and cannot trade', new.id using errcode = 'check_violation';
+        end if;
+    end if;
+    return new;
+end
+$$;
+
+create trigger order_guard before insert or update on execution_order for each row execute function execution_order_guard();
+create trigger order_not_deleted before delete on execution_order for each row execute function core_refuse_change();
+"""  # noqa: S608 - everything in it comes from the table of transitions
+
+
+def order_guard_removal_sql() -> str:
+    """The statements that take them away again."""
+    return """
+drop trigger if exists order_not_deleted on execution_order;
+drop trigger if exists order_guard on execution_order;
+drop function if exists execution_order_guard();
+drop function if exists execution_order_is_allowed(bigint, text, timestamptz);
+drop function if exists execution_intent_digest(execution_order);
+"""

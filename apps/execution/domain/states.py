@@ -1,0 +1,177 @@
+"""The one table of an order's life: from which status, by which event, to which status, and why that happens at all.
+
+The database refuses every other move: `apps.execution.domain.guards` writes its trigger from this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from apps.core.errors import Conflict
+
+
+class OrderStatus(StrEnum):
+    """FIX 39, with ours: DENIED (by the gate, never sent) and SENT (handed to the broker, not yet acknowledged)."""
+
+    PENDING_NEW = "pending_new"
+    DENIED = "denied"
+    SENT = "sent"
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    PENDING_CANCEL = "pending_cancel"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing more is expected. A late fill may still come, and is then booked."""
+        return self in TERMINAL_STATUSES
+
+
+class OrderEventKind(StrEnum):
+    """FIX 150 ExecType, with ours: what happened to an order, as its events record it."""
+
+    PENDING_NEW = "pending_new"
+    DENIED = "denied"
+    SENT = "sent"
+    NEW = "new"
+    TRADE = "trade"
+    PENDING_CANCEL = "pending_cancel"
+    CANCELED = "canceled"
+    CANCEL_REJECT = "cancel_reject"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    TRIGGERED = "triggered"
+
+
+class FillLevel(StrEnum):
+    """How much of the order's quantity has been executed."""
+
+    NONE = "none"
+    PARTIAL = "partial"
+    FULL = "full"
+
+
+class IllegalTransition(Conflict):
+    """The event cannot happen to an order in this status: somebody's picture of the order is wrong."""
+
+    code: ClassVar[str] = "ILLEGAL_TRANSITION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One legal move. `filled` limits it to orders filled that far after the event; None means at any level."""
+
+    source: OrderStatus
+    event: OrderEventKind
+    target: OrderStatus
+    reason: str
+    filled: FillLevel | None = None
+    late: bool = False
+
+
+_S, _E, _F = OrderStatus, OrderEventKind, FillLevel
+
+
+def _move(source: OrderStatus, event: OrderEventKind, target: OrderStatus, reason: str, filled: FillLevel | None = None) -> Transition:
+    return Transition(source=source, event=event, target=target, reason=reason, filled=filled)
+
+
+def _late(source: OrderStatus, target: OrderStatus, filled: FillLevel, reason: str) -> Transition:
+    return Transition(source=source, event=_E.TRADE, target=target, reason=reason, filled=filled, late=True)
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    # Before the broker knows of it.
+    _move(_S.PENDING_NEW, _E.DENIED, _S.DENIED, "risk or compliance refuses the order"),
+    _move(_S.PENDING_NEW, _E.SENT, _S.SENT, "both authorities allow it and it is handed to the broker"),
+    _move(_S.PENDING_NEW, _E.REJECTED, _S.REJECTED, "no adapter takes orders for this account"),
+    _move(_S.PENDING_NEW, _E.CANCELED, _S.CANCELED, "it is cancelled, or trading is halted, before it was sent"),
+    _move(_S.PENDING_NEW, _E.EXPIRED, _S.EXPIRED, "its decisions ran out before it was sent"),
+    # Handed over, not yet acknowledged: any answer may come first.
+    _move(_S.SENT, _E.NEW, _S.NEW, "the broker acknowledges it"),
+    _move(_S.SENT, _E.REJECTED, _S.REJECTED, "the broker refuses it"),
+    _move(_S.SENT, _E.TRADE, _S.PARTIALLY_FILLED, "a fill overtakes the acknowledgement", _F.PARTIAL),
+    _move(_S.SENT, _E.TRADE, _S.FILLED, "a complete fill overtakes the acknowledgement", _F.FULL),
+    _move(_S.SENT, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel is asked for before the acknowledgement"),
+    _move(_S.SENT, _E.CANCELED, _S.CANCELED, "an immediate order dies at once"),
+    _move(_S.SENT, _E.EXPIRED, _S.EXPIRED, "the session closes before the acknowledgement"),
+    # Working.
+    _move(_S.NEW, _E.TRADE, _S.PARTIALLY_FILLED, "part of it trades", _F.PARTIAL),
+    _move(_S.NEW, _E.TRADE, _S.FILLED, "all of it trades", _F.FULL),
+    _move(_S.NEW, _E.TRIGGERED, _S.NEW, "the market reaches its stop price"),
+    _move(_S.NEW, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel is asked for"),
+    _move(_S.NEW, _E.CANCELED, _S.CANCELED, "the rest of an immediate order dies, or the broker cancels unasked"),
+    _move(_S.NEW, _E.EXPIRED, _S.EXPIRED, "a day order meets the close of its session"),
+    _move(_S.NEW, _E.REJECTED, _S.REJECTED, "the venue refuses what the broker had accepted"),
+    _move(_S.PARTIALLY_FILLED, _E.TRADE, _S.PARTIALLY_FILLED, "another part trades", _F.PARTIAL),
+    _move(_S.PARTIALLY_FILLED, _E.TRADE, _S.FILLED, "the rest trades", _F.FULL),
+    _move(_S.PARTIALLY_FILLED, _E.NEW, _S.PARTIALLY_FILLED, "an acknowledgement which a fill had overtaken"),
+    _move(_S.PARTIALLY_FILLED, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel of the rest is asked for"),
+    _move(_S.PARTIALLY_FILLED, _E.CANCELED, _S.CANCELED, "the rest of an immediate order dies, or the broker cancels unasked"),
+    _move(_S.PARTIALLY_FILLED, _E.EXPIRED, _S.EXPIRED, "the rest of a day order meets the close of its session"),
+    # A cancel is on its way: FIX reports PendingCancel until it is answered, whatever trades meanwhile.
+    _move(_S.PENDING_CANCEL, _E.NEW, _S.PENDING_CANCEL, "an acknowledgement which the cancel had overtaken"),
+    _move(_S.PENDING_CANCEL, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "somebody asks again"),
+    _move(_S.PENDING_CANCEL, _E.TRADE, _S.PENDING_CANCEL, "it trades before the cancel arrives"),
+    _move(_S.PENDING_CANCEL, _E.CANCELED, _S.CANCELED, "the cancel is confirmed", _F.NONE),
+    _move(_S.PENDING_CANCEL, _E.CANCELED, _S.CANCELED, "the cancel of the rest is confirmed", _F.PARTIAL),
+    _move(_S.PENDING_CANCEL, _E.CANCELED, _S.FILLED, "nothing was left to cancel", _F.FULL),
+    _move(_S.PENDING_CANCEL, _E.CANCEL_REJECT, _S.NEW, "the cancel is refused: it works on", _F.NONE),
+    _move(_S.PENDING_CANCEL, _E.CANCEL_REJECT, _S.PARTIALLY_FILLED, "the cancel is refused: the rest works on", _F.PARTIAL),
+    _move(_S.PENDING_CANCEL, _E.CANCEL_REJECT, _S.FILLED, "too late to cancel: it has traded", _F.FULL),
+    _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.EXPIRED, "the session closes before the cancel is answered"),
+    # Real markets report fills after the end. The shares are ours, so they are booked, and somebody is told.
+    _late(_S.CANCELED, _S.CANCELED, _F.PARTIAL, "a fill crossed the cancel on the wire"),
+    _late(_S.CANCELED, _S.FILLED, _F.FULL, "the fill of all of it crossed the cancel on the wire"),
+    _late(_S.EXPIRED, _S.EXPIRED, _F.PARTIAL, "a fill crossed the close on the wire"),
+    _late(_S.EXPIRED, _S.FILLED, _F.FULL, "the fill of all of it crossed the close on the wire"),
+)
+
+TERMINAL_STATUSES: frozenset[OrderStatus] = frozenset({_S.DENIED, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})
+
+#: Statuses of an order that the broker has never seen: no decision is needed to be in them.
+UNSENT_STATUSES: frozenset[OrderStatus] = frozenset({_S.PENDING_NEW, _S.DENIED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})
+
+
+def _index() -> Mapping[tuple[OrderStatus, OrderEventKind, FillLevel], Transition]:
+    table: dict[tuple[OrderStatus, OrderEventKind, FillLevel], Transition] = {}
+    for transition in TRANSITIONS:
+        for level in (transition.filled,) if transition.filled else FillLevel:
+            key = (transition.source, transition.event, level)
+            if key in table:
+                raise ValueError(f"two transitions for {key}")
+            table[key] = transition
+    return table
+
+
+_TABLE = _index()
+
+
+def fill_level(*, cumulative: Decimal, quantity: Decimal) -> FillLevel:
+    """Level of an order of `quantity` shares of which `cumulative` have traded.
+
+    Raises IllegalTransition when more has traded than was ordered.
+    """
+    if cumulative > quantity:
+        raise IllegalTransition(f"{cumulative} traded of an order for {quantity}")
+    if cumulative == quantity:
+        return FillLevel.FULL
+    return FillLevel.PARTIAL if cumulative else FillLevel.NONE
+
+
+def transition_for(status: OrderStatus, event: OrderEventKind, filled: FillLevel) -> Transition:
+    """The legal move, where `filled` is the level after the event. Raises IllegalTransition when the table has none."""
+    found = _TABLE.get((status, event, filled))
+    if found is None:
+        raise IllegalTransition(f"an order which is {status} ({filled} filled) cannot become {event}", status_before=str(status), event=str(event))
+    return found
+
+
+def status_moves() -> tuple[tuple[OrderStatus, OrderStatus], ...]:
+    """Every (from, to) of the table in which the status changes, sorted."""
+    return tuple(sorted({(t.source, t.target) for t in TRANSITIONS if t.source is not t.target}))

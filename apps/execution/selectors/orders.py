@@ -1,0 +1,130 @@
+"""Questions about orders and fills: the blotter, one order with its whole life, what a screen needs at first."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count, QuerySet
+
+from apps.core.documents import plain
+from apps.core.errors import NotFound
+from apps.execution.domain.states import OrderStatus
+from apps.execution.models import BrokerageAccount, Fill, Order, OrderEvent
+from apps.execution.selectors.rows import RELATED, fill_row, order_row
+from apps.portfolios.selectors.portfolios import portfolios_visible
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+#: How many orders a stream's first picture shows.
+SNAPSHOT_ORDERS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDetail:
+    """One order with everything that happened to it, oldest first, as plain values."""
+
+    order: dict[str, Any]
+    events: tuple[dict[str, Any], ...]
+    decisions: tuple[dict[str, Any], ...]
+    fills: tuple[dict[str, Any], ...]
+
+
+def orders_visible(user: "User") -> QuerySet[Order]:
+    """Orders of the portfolios that the user sees, with what their rows show. The order of the result is the caller's."""
+    return Order.objects.filter(portfolio__in=portfolios_visible(user).order_by()).select_related(*RELATED)
+
+
+def fills_visible(user: "User") -> QuerySet[Fill]:
+    """Fills of the portfolios that the user sees, with what their rows show."""
+    related = [f"order__{name}" for name in RELATED]
+    return Fill.objects.filter(order__portfolio__in=portfolios_visible(user).order_by()).select_related(*related)
+
+
+def order_get(*, user: "User", order_id: int) -> Order:
+    """Raises NotFound, also for an order of a portfolio that the user does not see."""
+    order = orders_visible(user).filter(pk=order_id).first()
+    if order is None:
+        raise NotFound(f"there is no order {order_id}", field="order_id")
+    return order
+
+
+def order_detail(*, user: "User", order_id: int) -> OrderDetail:
+    """The order with its events, decisions and fills. Raises NotFound as `order_get` does."""
+    order = order_get(user=user, order_id=order_id)
+    fills = list(order.fills.order_by("id"))
+    for fill in fills:
+        fill.order = order
+    return OrderDetail(
+        order=order_row(order),
+        events=tuple(_event_row(event) for event in order.events.order_by("id")),
+        decisions=decision_rows(order),
+        fills=tuple(fill_row(fill) for fill in fills),
+    )
+
+
+def decision_rows(order: Order) -> tuple[dict[str, Any], ...]:
+    """What risk and compliance said, with every check and its numbers."""
+    return tuple(
+        {
+            "authority": decision.authority,
+            "allowed": decision.allowed,
+            "intent_digest": decision.intent_digest,
+            "checks": decision.checks,
+            "decided_at": plain(decision.decided_at),
+            "expires_at": plain(decision.expires_at),
+        }
+        for decision in order.decisions.order_by("id")
+    )
+
+
+def _event_row(event: OrderEvent) -> dict[str, Any]:
+    return {
+        "id": event.pk,
+        "kind": event.kind,
+        "from_status": event.from_status,
+        "to_status": event.to_status,
+        "source": event.source,
+        "data": event.data,
+        "occurred_at": plain(event.occurred_at),
+        "recorded_at": plain(event.recorded_at),
+    }
+
+
+def blocking_checks(order: Order) -> list[dict[str, Any]]:
+    """All checks of a denied order that did not pass, with the authority that made them."""
+    return [
+        {"authority": decision["authority"], **check}
+        for decision in decision_rows(order)
+        for check in decision["checks"]
+        if check["outcome"] != "pass"
+    ]
+
+
+def orders_recent(portfolio_id: int, *, limit: int = SNAPSHOT_ORDERS) -> list[dict[str, Any]]:
+    """Rows of the portfolio's last orders, newest first."""
+    return [order_row(order) for order in Order.objects.filter(portfolio_id=portfolio_id).select_related(*RELATED).order_by("-id")[:limit]]
+
+
+def fills_recent(portfolio_ids: Collection[int], *, limit: int = 10) -> list[dict[str, Any]]:
+    """Rows of the portfolios' last fills, newest first."""
+    related = [f"order__{name}" for name in RELATED]
+    fills = Fill.objects.filter(order__portfolio_id__in=portfolio_ids).select_related(*related).order_by("-id")[:limit]
+    return [fill_row(fill) for fill in fills]
+
+
+def order_counts(portfolio_ids: Collection[int]) -> dict[str, int]:
+    """Number of orders by status; statuses without orders are zero."""
+    counts: dict[str, int] = {status.value: 0 for status in OrderStatus}
+    rows = Order.objects.filter(portfolio_id__in=portfolio_ids).values_list("status").annotate(number=Count("id")).order_by()
+    return counts | dict(rows)
+
+
+def working_count(portfolio_ids: Collection[int]) -> int:
+    """Number of orders that may still trade."""
+    return Order.objects.filter(portfolio_id__in=portfolio_ids).working().count()
+
+
+def account_modes(portfolio_ids: Collection[int]) -> dict[int, str]:
+    """Trading mode ("paper" or "live") of each portfolio's account; a portfolio without account is left out."""
+    return dict(BrokerageAccount.objects.filter(portfolio_id__in=portfolio_ids).values_list("portfolio_id", "mode"))

@@ -1,0 +1,125 @@
+"""From what a person or a program asks for to an intent that the gate can judge."""
+
+import re
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID, uuid4
+
+from apps.core.errors import InvalidInput, NotFound, NotPermitted
+from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, exact
+from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
+from apps.marketdata.selectors.instruments import instrument_get
+from apps.portfolios.selectors.portfolios import books, portfolio_get, portfolios_tradable
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+    from apps.marketdata.models import Instrument
+
+Number = Decimal | str | int
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+#: The digest of an intent is recomputed by the database, which escapes other characters differently.
+STRATEGY_NAME = re.compile(r"[A-Za-z0-9_.:-]{0,100}")
+
+
+def intent_build(
+    *,
+    user: "User",
+    portfolio_id: int,
+    symbol: str,
+    side: str,
+    quantity: Number,
+    order_type: str = OrderType.MARKET,
+    time_in_force: str = TimeInForce.DAY,
+    limit_price: Number | None = None,
+    stop_price: Number | None = None,
+    client_order_id: UUID | str | None = None,
+    book: str = "main",
+    strategy: str = "",
+) -> OrderIntent:
+    """Check every field and look up what they name. Without a client order id a new one is made.
+
+    Raises InvalidInput (naming the field), NotFound (portfolio, also one the user does not see; book; symbol) and NotPermitted
+    (the user sees the portfolio but does not trade in it, or it is closed). Nothing is rounded and nothing is written.
+    """
+    portfolio_check(user=user, portfolio_id=portfolio_id)
+    instrument = instrument_get(symbol)
+    kind = _choice(OrderType, order_type, "order_type")
+    if not STRATEGY_NAME.fullmatch(strategy):
+        raise InvalidInput("a strategy's name has letters, digits and _ . : - only, at most 100", field="strategy")
+    return OrderIntent(
+        client_order_id=_client_order_id(client_order_id),
+        portfolio_id=portfolio_id,
+        book_id=_book_id(portfolio_id, book),
+        instrument_id=instrument.pk,
+        symbol=instrument.symbol,
+        side=_choice(Side, side, "side"),
+        quantity=_quantity(quantity, instrument),
+        order_type=kind,
+        time_in_force=_choice(TimeInForce, time_in_force, "time_in_force"),
+        limit_price=_price(limit_price, instrument, field="limit_price", wanted=kind.has_limit, kind=kind),
+        stop_price=_price(stop_price, instrument, field="stop_price", wanted=kind.has_stop, kind=kind),
+        strategy=strategy,
+    )
+
+
+def portfolio_check(*, user: "User", portfolio_id: int) -> None:
+    """Pass when the user may place orders in the portfolio. Raises NotFound and NotPermitted as `intent_build` says."""
+    if not portfolios_tradable(user).filter(pk=portfolio_id).order_by().exists():
+        portfolio = portfolio_get(user=user, portfolio_id=portfolio_id)
+        raise NotPermitted(f"{user.get_username()} may not place orders in {portfolio.name}, which is {portfolio.status}", field="portfolio_id")
+
+
+def _choice(kind: type[_Choice], value: str, field: str) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise InvalidInput(f"{value!r} is not one of {', '.join(kind)}", field=field) from error
+
+
+def _client_order_id(value: UUID | str | None) -> UUID:
+    if value is None:
+        return uuid4()
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except ValueError as error:
+        raise InvalidInput(f"{value!r} is no UUID", field="client_order_id") from error
+
+
+def _book_id(portfolio_id: int, name: str) -> int:
+    known = books(portfolio_id)
+    if name not in known:
+        raise NotFound(f"the portfolio has no book {name!r} ({', '.join(known)})", field="book")
+    return known[name]
+
+
+def _quantity(value: Number, instrument: "Instrument") -> Decimal:
+    quantity = _stored(value, digits=QUANTITY_DIGITS, places=QUANTITY_PLACES, field="quantity")
+    if quantity <= 0:
+        raise InvalidInput("the quantity must be above zero", field="quantity")
+    if quantity % instrument.lot_size:
+        raise InvalidInput(f"{instrument.symbol} trades in multiples of {instrument.lot_size.normalize():f}", field="quantity")
+    return quantity
+
+
+def _price(value: Number | None, instrument: "Instrument", *, field: str, wanted: bool, kind: OrderType) -> Decimal | None:
+    if (value is not None) is not wanted:
+        raise InvalidInput(f"a {kind} order {'needs a' if wanted else 'has no'} {field.replace('_', ' ')}", field=field)
+    if value is None:
+        return None
+    price = _stored(value, digits=PRICE_DIGITS, places=PRICE_PLACES, field=field)
+    if price <= 0:
+        raise InvalidInput("a price must be above zero", field=field)
+    if price % instrument.tick_size:
+        raise InvalidInput(f"{instrument.symbol} is priced in steps of {instrument.tick_size.normalize():f}", field=field)
+    return price
+
+
+def _stored(value: Number, *, digits: int, places: int, field: str) -> Decimal:
+    number = exact(value, places=places, field=field)
+    if abs(number) >= Decimal(1).scaleb(digits - places):
+        raise InvalidInput(f"{value} is too large", field=field)
+    return number

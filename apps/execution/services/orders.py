@@ -1,0 +1,172 @@
+"""Orders from the intent to the broker: submit, cancel. The portfolio is locked while an order is judged and while it is booked."""
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.errors import Conflict, DeskError, NotFound
+from apps.core.trading import OrderIntent, check_as_dict
+from apps.execution.brokers.protocol import ExecutionReport
+from apps.execution.domain.states import FillLevel, OrderEventKind, OrderStatus, transition_for
+from apps.execution.models import BrokerageAccount, Order, OrderDecision, OrderEvent
+from apps.execution.selectors.rows import RELATED
+from apps.execution.services.accounts import account_of
+from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
+from apps.execution.services.intents import portfolio_check
+from apps.execution.services.reports import event_of, order_announce, order_lock, reports_book
+from apps.execution.services.routing import broker_build, broker_order
+from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.selectors.portfolios import portfolio_get
+from apps.portfolios.services.portfolios import portfolio_lock
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+logger = logging.getLogger(__name__)
+
+DESK = "desk"
+GATE = "gate"
+
+
+def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str = "") -> Order:
+    """Judge, store and route an order; a paper order that can trade is filled and booked when this returns.
+
+    A refusal is no error: the order comes back DENIED with all its decisions stored and the blocking codes as reason.
+    The same client order id again returns the first order when the intent is the same. `at` is wall time.
+    Raises Conflict (other intent under the same client order id; no account) and ModeMismatch.
+    """
+    with transaction.atomic():
+        portfolio = portfolio_lock(intent.portfolio_id)
+        if earlier := _earlier(intent):
+            return earlier
+        account = account_of(intent.portfolio_id)
+        broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
+        gate = gate_check(intent=intent, user_id=user.pk, at=at)
+        order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note)
+        order.portfolio = portfolio
+        if order.status == OrderStatus.DENIED:
+            order_announce(order)  # a sent one is announced with the broker's answer
+    return order_route(order, at=at) if order.status == OrderStatus.SENT else order
+
+
+def order_route(order: Order, *, at: datetime) -> Order:
+    """Hand a SENT order to its broker and book what is known at once. Doing it twice does nothing twice."""
+    reports = broker_build(order.account).submit(broker_order(order))
+    with transaction.atomic():
+        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+        if locked.status != OrderStatus.SENT:
+            return locked  # somebody else has driven it on meanwhile, from the same broker
+        if not reports:
+            order_announce(locked)
+        return reports_book(order=locked, reports=reports, source=locked.account.broker, at=at)
+
+
+def order_cancel(*, order_id: int, user: "User", at: datetime, reason: str = "") -> Order:
+    """Cancel what has not traded yet. An order that is being cancelled already is asked for again.
+
+    Raises NotFound (also for orders of portfolios which the user does not see), NotPermitted, Conflict (it has ended).
+    """
+    order = Order.objects.filter(pk=order_id).only("id", "portfolio_id").first()
+    if order is None:
+        raise NotFound(f"there is no order {order_id}", field="order_id")
+    try:
+        portfolio_get(user=user, portfolio_id=order.portfolio_id)
+    except NotFound as error:
+        raise NotFound(f"there is no order {order_id}", field="order_id") from error
+    portfolio_check(user=user, portfolio_id=order.portfolio_id)
+    return _cancel(portfolio_id=order.portfolio_id, order_id=order_id, source=DESK, reason=reason or f"cancelled by {user.get_username()}", at=at)
+
+
+def working_orders_cancel(*, portfolio_id: int | None, reason: str, at: datetime) -> int:
+    """Cancel all working orders of a portfolio, or of the whole desk (None); returns how many.
+
+    Cancels always pass, whatever the trading state. One that fails is logged and does not stop the others.
+    """
+    working = Order.objects.working().order_by("portfolio_id", "id")
+    if portfolio_id is not None:
+        working = working.filter(portfolio_id=portfolio_id)
+    cancelled = 0
+    for owner, order_id in working.values_list("portfolio_id", "id"):
+        try:
+            _cancel(portfolio_id=owner, order_id=order_id, source=DESK, reason=reason, at=at)
+        except DeskError as error:
+            logger.warning("order %s was not cancelled: %s", order_id, error)
+        else:
+            cancelled += 1
+    return cancelled
+
+
+def _earlier(intent: OrderIntent) -> Order | None:
+    found = Order.objects.filter(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id).select_related(*RELATED).first()
+    if found is not None and found.intent_digest != intent.digest:
+        text = f"client order id {intent.client_order_id} belongs to another order, {found.pk}"
+        raise Conflict(text, field="client_order_id", order_id=found.pk)
+    return found
+
+
+def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate, user: "User", at: datetime, note: str) -> Order:
+    """Store the order with what was decided, and move it to SENT or DENIED. The broker is called only after this is committed."""
+    digest = intent.digest
+    order = Order.objects.create(
+        client_order_id=intent.client_order_id,
+        portfolio_id=intent.portfolio_id,
+        book_id=intent.book_id,
+        account=account,
+        instrument_id=intent.instrument_id,
+        side=intent.side.value,
+        quantity=intent.quantity,
+        order_type=intent.order_type.value,
+        time_in_force=intent.time_in_force.value,
+        limit_price=intent.limit_price,
+        stop_price=intent.stop_price,
+        strategy=intent.strategy,
+        note=note,
+        intent_digest=digest,
+        status=OrderStatus.PENDING_NEW.value,
+        reference_price=gate.reference_price,
+        reason="" if gate.allowed else ", ".join(gate.codes)[:500],
+        created_by=user,
+        market_time=market_clock(at).market_time,
+        created_at=at,
+        updated_at=at,
+    )
+    OrderDecision.objects.bulk_create(
+        OrderDecision(
+            order=order,
+            authority=verdict.authority,
+            intent_digest=digest,
+            allowed=verdict.allowed,
+            checks=[check_as_dict(check) for check in verdict.checks],
+            decided_at=at,
+            expires_at=at + DECISION_VALIDITY,
+        )
+        for verdict in gate.verdicts
+    )
+    made = event_of(order, kind=OrderEventKind.PENDING_NEW, before="", source=DESK, at=at)
+    kind = OrderEventKind.SENT if gate.allowed else OrderEventKind.DENIED
+    order.status = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
+    # By update, not save: the moves are in the events, the history keeps one row per transaction.
+    Order.objects.filter(pk=order.pk).update(status=order.status)
+    judged = event_of(order, kind=kind, before=OrderStatus.PENDING_NEW.value, source=GATE, at=at, reason=order.reason)
+    OrderEvent.objects.bulk_create([made, judged])
+    return order
+
+
+def _cancel(*, portfolio_id: int, order_id: int, source: str, reason: str, at: datetime) -> Order:
+    with transaction.atomic():
+        order = order_lock(portfolio_id=portfolio_id, order_id=order_id)
+        if OrderStatus(order.status).is_terminal:
+            raise Conflict(f"order {order_id} is {order.status} already", field="order_id", status=str(order.status))
+        unsent = order.status == OrderStatus.PENDING_NEW
+        kind = OrderEventKind.CANCELED if unsent else OrderEventKind.PENDING_CANCEL
+        reports_book(order=order, reports=[ExecutionReport(kind=kind, reason=reason)], source=source, at=at)
+    if unsent:
+        return order
+    answers = broker_build(order.account).cancel(broker_order(order))
+    with transaction.atomic():
+        order = order_lock(portfolio_id=portfolio_id, order_id=order_id)
+        if order.status != OrderStatus.PENDING_CANCEL:
+            return order
+        return reports_book(order=order, reports=answers, source=order.account.broker, at=at)

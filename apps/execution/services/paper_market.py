@@ -1,0 +1,78 @@
+"""The paper market: working paper orders meet each new price, day orders end with their session.
+
+Each portfolio is one transaction of its own, locked as everywhere, so that a price that moves many orders holds nobody up for long.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.core.trading import TimeInForce
+from apps.execution.brokers.paper import PAPER
+from apps.execution.brokers.protocol import ExecutionReport, MarketPrice
+from apps.execution.domain.sessions import day_order_end
+from apps.execution.domain.states import OrderEventKind, OrderStatus
+from apps.execution.models import Order
+from apps.execution.selectors.rows import RELATED
+from apps.execution.services.reports import reports_book
+from apps.execution.services.routing import broker_order, paper_broker
+from apps.portfolios.services.portfolios import portfolio_lock
+
+#: Statuses in which an order rests in the market. SENT belongs to the request that sent it, or to recovery.
+RESTING = (OrderStatus.NEW.value, OrderStatus.PARTIALLY_FILLED.value)
+
+Reports = Callable[[Order], tuple[ExecutionReport, ...]]
+
+
+def prices_match(*, prices: Mapping[str, MarketPrice], at: datetime) -> int:
+    """Match all resting paper orders of these symbols against their new prices; returns how many orders changed."""
+
+    def reports(order: Order) -> tuple[ExecutionReport, ...]:
+        return paper_broker(order.account).match(broker_order(order), prices[order.instrument.symbol])
+
+    return _drive(_resting().filter(instrument__symbol__in=list(prices)), reports, at)
+
+
+def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
+    """End the resting paper day orders whose session has closed by `market_time`; returns how many."""
+
+    def reports(order: Order) -> tuple[ExecutionReport, ...]:
+        end = day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
+        return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason="its session has closed"),) if end <= market_time else ()
+
+    return _drive(_resting().filter(time_in_force=TimeInForce.DAY.value), reports, at)
+
+
+def resting_symbols() -> tuple[str, ...]:
+    """Symbols of which paper orders rest."""
+    return tuple(_resting().order_by("instrument__symbol").values_list("instrument__symbol", flat=True).distinct())
+
+
+def _resting() -> QuerySet[Order]:
+    return Order.objects.filter(account__broker=PAPER, status__in=RESTING).order_by("portfolio_id", "id")
+
+
+def _drive(orders: QuerySet[Order], reports: Reports, at: datetime) -> int:
+    """Book what happens to each order. A first look without locks leaves the portfolios alone in which nothing happens."""
+    moved = [order for order in orders.select_related(*RELATED) if reports(order)]
+    return sum(
+        _drive_portfolio(portfolio_id, [order.pk for order in group], reports, at)
+        for portfolio_id, group in groupby(moved, key=attrgetter("portfolio_id"))
+    )
+
+
+def _drive_portfolio(portfolio_id: int, order_ids: Iterable[int], reports: Reports, at: datetime) -> int:
+    changed = 0
+    with transaction.atomic():
+        portfolio_lock(portfolio_id)
+        # Looked at again under the lock: a cancel may have been faster. Rows that somebody holds without the portfolio are left for later.
+        locked = Order.objects.select_for_update(of=("self",), skip_locked=True).filter(pk__in=list(order_ids), status__in=RESTING)
+        for order in locked.select_related(*RELATED).order_by("id"):
+            if answers := reports(order):
+                reports_book(order=order, reports=answers, source=PAPER, at=at)
+                changed += 1
+    return changed

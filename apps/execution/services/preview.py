@@ -1,0 +1,81 @@
+"""What would happen to an order: every check with its numbers, and what it would cost. Writes nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from apps.core.money import MONEY_PLACES, ZERO, money
+from apps.core.trading import Check, OrderIntent, OrderType, ReferencePrice
+from apps.execution.domain.amounts import slipped
+from apps.execution.models import BrokerageAccount
+from apps.execution.services.accounts import account_of
+from apps.execution.services.gate import gate_check
+from apps.portfolios.selectors.holdings import holdings
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """`estimated_price` is per share, slippage in it; `estimated_value` = quantity x price; amounts in the portfolio's currency.
+
+    `cash_after` counts this order alone, filled in full; positions are of the order's own book, signed. Prices and what follows
+    from them are None while the instrument has no price and the order names none.
+    """
+
+    allowed: bool
+    checks: tuple[tuple[str, Check], ...]
+    reference: ReferencePrice | None
+    estimated_price: Decimal | None
+    estimated_value: Decimal | None
+    estimated_slippage: Decimal | None
+    commission: Decimal
+    cash_before: Decimal
+    cash_after: Decimal | None
+    position_before: Decimal
+    position_after: Decimal
+    currency: str
+    mode: str
+
+
+def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview:
+    """Judge the intent as `order_submit` would at this moment. Raises Conflict when the portfolio has no account."""
+    account = account_of(intent.portfolio_id)
+    gate = gate_check(intent=intent, user_id=user.pk, at=at)
+    held = holdings(intent.portfolio_id)
+    reference = gate.snapshot.reference
+    price = _estimated_price(intent, reference, account)
+    value = None if price is None else money(price * intent.quantity)
+    position = sum((p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id), ZERO)
+    return Preview(
+        allowed=gate.allowed,
+        checks=tuple((verdict.authority, check) for verdict in gate.verdicts for check in verdict.checks),
+        reference=reference,
+        estimated_price=price,
+        estimated_value=value,
+        estimated_slippage=_slippage(intent, reference, price),
+        commission=account.commission.quantize(Decimal(1).scaleb(-MONEY_PLACES)),
+        cash_before=held.cash,
+        cash_after=None if value is None else held.cash - intent.side.sign * value - account.commission,
+        position_before=position,
+        position_after=position + intent.signed_quantity,
+        currency=held.currency,
+        mode=str(account.mode),
+    )
+
+
+def _estimated_price(intent: OrderIntent, reference: ReferencePrice | None, account: BrokerageAccount) -> Decimal | None:
+    """A limit order costs its limit at worst; others the market, or their stop price, made worse by the account's slippage."""
+    if intent.limit_price is not None:
+        return intent.limit_price
+    base = intent.stop_price if intent.order_type is OrderType.STOP else reference and reference.price
+    return None if base is None else slipped(base, side=intent.side, bps=account.slippage_bps)
+
+
+def _slippage(intent: OrderIntent, reference: ReferencePrice | None, price: Decimal | None) -> Decimal | None:
+    if reference is None or price is None or intent.order_type.has_limit:
+        return None
+    base = intent.stop_price or reference.price
+    return money(abs(price - base) * intent.quantity)

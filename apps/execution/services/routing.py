@@ -1,0 +1,66 @@
+"""From an account's row to the adapter that reaches its broker. The only place that builds adapters."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from apps.core.errors import RuleRefused
+from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
+from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts
+from apps.execution.brokers.protocol import Broker, BrokerOrder, MarketPrice
+from apps.execution.models import BrokerageAccount, Order
+from apps.marketdata.selectors.quotes import Quote, latest_quotes
+
+
+class ModeMismatch(RuleRefused):
+    """The account's broker does not trade in the account's mode, or not in the mode that was asked for."""
+
+    code: ClassVar[str] = "MODE_MISMATCH"
+
+
+def broker_build(account: BrokerageAccount, *, mode: TradingMode | None = None) -> Broker:
+    """The adapter for an account, in the mode of the account's row.
+
+    `mode` is what the caller believes it to be. Raises ModeMismatch when the row says otherwise, or when no adapter of its broker
+    trades in that mode: nobody can talk a paper account into the market.
+    """
+    own = TradingMode(account.mode)
+    if mode is not None and mode is not own:
+        raise ModeMismatch(f"account {account.number} trades in {own}, not in {mode}", account=account.number)
+    build = _ADAPTERS.get((account.broker, own))
+    if build is None:
+        raise ModeMismatch(f"no adapter of broker {account.broker!r} trades in mode {own}", account=account.number)
+    return build(account)
+
+
+def broker_order(order: Order) -> BrokerOrder:
+    """The order as brokers are told of it. Needs the instrument at hand."""
+    return BrokerOrder(
+        reference=str(order.pk),
+        symbol=order.instrument.symbol,
+        side=Side(order.side),
+        quantity=order.quantity,
+        cumulative=order.cumulative_quantity,
+        order_type=OrderType(order.order_type),
+        time_in_force=TimeInForce(order.time_in_force),
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        stop_triggered=order.stop_triggered,
+    )
+
+
+def market_price(quote: Quote) -> MarketPrice:
+    """A quote as the paper broker matches it. A last price says nothing of volume."""
+    return MarketPrice(symbol=quote.symbol, price=quote.price, market_time=quote.market_time, source=quote.feed)
+
+
+def paper_broker(account: BrokerageAccount) -> PaperBroker:
+    """The paper broker with the account's costs."""
+    return PaperBroker(market=_latest_price, costs=PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission))
+
+
+def _latest_price(symbol: str) -> MarketPrice | None:
+    quote = latest_quotes([symbol]).get(symbol)
+    return market_price(quote) if quote else None
+
+
+_ADAPTERS: dict[tuple[str, TradingMode], Callable[[BrokerageAccount], Broker]] = {(PAPER, TradingMode.PAPER): paper_broker}

@@ -1,0 +1,6 @@
+"""The facts that execution announces, after commit."""
+
+from django.dispatch import Signal
+
+#: An order was made or changed. Arguments: `order_id`, `portfolio_id`, `status` (as stored).
+order_changed = Signal()
