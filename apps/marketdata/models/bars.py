@@ -25,7 +25,20 @@ class Bar(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(low__gt=0, high__gte=F("low"), volume__gte=0, revision__gte=0), name="bar_values"),
+            models.CheckConstraint(
+                name="bar_values",
+                condition=Q(
+                    low__gt=0,
+                    open__gte=F("low"),
+                    close__gte=F("low"),
+                    high__gte=F("open"),
+                    high__lt=float("inf"),  # PostgreSQL sorts NaN above infinity, so this refuses both
+                    close__lte=F("high"),
+                    volume__gte=0,
+                    volume__lt=float("inf"),
+                    revision__gte=0,
+                ),
+            ),
         ]
         indexes = [
             models.Index(fields=["instrument_id", "timeframe", "ts"], condition=Q(revision__gt=0), name="bar_revised"),

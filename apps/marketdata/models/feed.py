@@ -13,7 +13,9 @@ class FeedState(models.Model):
     mode = models.CharField(max_length=6, choices=FeedMode.choices)
     market_time = models.DateTimeField()
     session = models.DateField(help_text="Session that is being shown")
-    step = models.SmallIntegerField(default=0, help_text="Next step inside the session (0 open, 1 low, 2 high, 3 close)")
+    step = models.SmallIntegerField(
+        default=0, help_text="Next step inside the session (0 open, 1 low, 2 high, 3 close), 4 when the session is complete"
+    )
     ended = models.BooleanField(default=False)
     updated_at = models.DateTimeField()
 

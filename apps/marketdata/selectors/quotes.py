@@ -39,7 +39,8 @@ class FeedMessage:
     """What a feed announced.
 
     kind "quotes": `prices` are the new last prices. kind "bars": `session` is complete, `symbols` are those that have a daily
-    bar of it, stored and readable. The step of a replay is "open", "low", "high" or "close", else "".
+    bar of it, stored and readable. The step of a replay is "open", "low", "high" or "close", else "". After a feed was killed the
+    last message may come a second time, never not at all: whoever acts on "bars" remembers the session.
     """
 
     kind: str
@@ -77,6 +78,11 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
         wanted = list(dict.fromkeys(symbols))
         texts = redis_client().hmget(LATEST, wanted) if wanted else []
     return {symbol: quote_from_json(symbol, text) for symbol, text in zip(wanted, texts, strict=True) if text}
+
+
+def quote_row(quote: Quote) -> dict[str, Any]:
+    """A quote as screens get it, beside its symbol."""
+    return {"price": quote.price, "market_time": quote.market_time, "received_at": quote.received_at, "feed": quote.feed}
 
 
 def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = None) -> dict[str, ReferencePrice]:
