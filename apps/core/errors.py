@@ -86,3 +86,11 @@ class IntegrityBroken(DeskError):
     code = "INTEGRITY_BROKEN"
     status = 500
     exit_code = 1
+
+
+class InsufficientData(DeskError):
+    """There are too few observations for this number: it is not computed."""
+
+    code = "INSUFFICIENT_DATA"
+    status = 422
+    exit_code = 1

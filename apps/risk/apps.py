@@ -4,3 +4,15 @@ from django.apps import AppConfig
 class RiskConfig(AppConfig):
     name = "apps.risk"
     verbose_name = "Risk"
+
+    def ready(self) -> None:
+        from apps.core.measures import register_measures
+        from apps.risk.streams import register_portfolio_stream
+
+        register_measures(
+            "apps.risk.domain.drawdown",
+            "apps.risk.domain.sizing",
+            "apps.risk.domain.stops",
+            "apps.risk.domain.value_at_risk",
+        )
+        register_portfolio_stream()

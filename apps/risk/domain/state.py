@@ -11,17 +11,27 @@ _STRICTNESS: Final = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateView:
-    """What may be traded, since when (None: it was never switched), by whom and why. `desk` says that the whole desk is in it."""
+    """What may be traded, since when (None: it was never switched), by whom and why.
+
+    `scope` is the portfolio that was switched, None for the whole desk; `change_id` the row that says so.
+    """
 
     state: TradingState
     reason: str = ""
     since: datetime | None = None
     by: str = ""
-    desk: bool = False
+    scope: int | None = None
     change_id: int | None = None
 
+    @property
+    def desk(self) -> bool:
+        """True when the whole desk is in this state."""
+        return self.scope is None
 
-ACTIVE: Final = StateView(state=TradingState.ACTIVE)
+
+def never_switched(scope: int | None) -> StateView:
+    """ACTIVE, as every scope begins."""
+    return StateView(state=TradingState.ACTIVE, scope=scope)
 
 
 def stricter(own: StateView, desk: StateView) -> StateView:

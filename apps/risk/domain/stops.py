@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from apps.core.errors import InvalidInput
-from apps.core.measures import InsufficientData, measure
+from apps.core.errors import InsufficientData, InvalidInput
+from apps.core.measures import measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.errors import InvalidInput
-from apps.core.measures import InsufficientData, measure
+from apps.core.errors import InsufficientData, InvalidInput
+from apps.core.measures import measure
 
 Quantile = Literal[
     "linear", "inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen", "weibull",

@@ -1,5 +1,6 @@
 """Who is told when risk speaks."""
 
+from apps.core.errors import NotFound
 from apps.core.models import User
 from apps.core.roles import Role
 from apps.portfolios.selectors.portfolios import portfolio_members
@@ -15,3 +16,11 @@ def everybody_concerned(portfolio_id: int | None) -> set[int]:
     if portfolio_id is None:
         return set(User.objects.filter(is_active=True).values_list("id", flat=True))
     return risk_people() | set(portfolio_members(portfolio_id))
+
+
+def user_by_name(username: str, *, field: str) -> User:
+    """For commands. Raises NotFound, naming the option."""
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise NotFound(f"no user {username!r}", field=field)
+    return user

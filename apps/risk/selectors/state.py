@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.core.trading import TradingState
-from apps.risk.domain.state import ACTIVE, StateView, stricter
+from apps.risk.domain.state import StateView, never_switched, stricter
 from apps.risk.models import ReleaseRequest, ReleaseState, TradingStateChange
+
+__all__ = ["StateView", "own_state", "release_requests_open", "trading_state", "trading_states"]
 
 COMMAND_LINE = "command line"
 _FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username")
@@ -15,14 +17,14 @@ _FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__
 def trading_state(portfolio_id: int | None) -> StateView:
     """State of the portfolio, the desk's where that is stricter; with None the desk's own. One query."""
     if portfolio_id is None:
-        return _views(_newest(None)).get(None, ACTIVE)
+        return _of(_views(_newest(None)), None)
     views = _views(_newest(portfolio_id).union(_newest(None), all=True))
-    return stricter(views.get(portfolio_id, ACTIVE), views.get(None, ACTIVE))
+    return stricter(_of(views, portfolio_id), _of(views, None))
 
 
 def own_state(portfolio_id: int | None) -> StateView:
     """State of this scope alone, whatever the desk's is."""
-    return _views(_newest(portfolio_id)).get(portfolio_id, ACTIVE)
+    return _of(_views(_newest(portfolio_id)), portfolio_id)
 
 
 def trading_states(portfolio_ids: Iterable[int]) -> dict[int, StateView]:
@@ -30,7 +32,7 @@ def trading_states(portfolio_ids: Iterable[int]) -> dict[int, StateView]:
     wanted = list(portfolio_ids)
     changes = TradingStateChange.objects.filter(portfolio_id__in=wanted) | TradingStateChange.objects.filter(portfolio__isnull=True)
     views = _views(changes.order_by("portfolio_id", "-id").distinct("portfolio_id").values_list(*_FIELDS))
-    return {portfolio_id: stricter(views.get(portfolio_id, ACTIVE), views.get(None, ACTIVE)) for portfolio_id in wanted}
+    return {portfolio_id: stricter(_of(views, portfolio_id), _of(views, None)) for portfolio_id in wanted}
 
 
 def release_requests_open(portfolio_id: int | None) -> QuerySet[ReleaseRequest]:
@@ -43,10 +45,18 @@ def _newest(portfolio_id: int | None) -> QuerySet:
     return TradingStateChange.objects.filter(portfolio_id=portfolio_id).order_by("-id").values_list(*_FIELDS)[:1]
 
 
+def _of(views: dict[int | None, StateView], scope: int | None) -> StateView:
+    return views.get(scope) or never_switched(scope)
+
+
 def _views(rows: Iterable[tuple]) -> dict[int | None, StateView]:
     return {
-        portfolio_id: StateView(
-            state=TradingState(state), reason=reason, since=since, by=by or COMMAND_LINE, desk=portfolio_id is None, change_id=change_id
-        )
+        portfolio_id: StateView(state=TradingState(state), reason=reason, since=since, by=by or COMMAND_LINE, scope=portfolio_id, change_id=change_id)
         for portfolio_id, change_id, state, reason, since, by in rows
     }
+
+
+def state_changes(portfolio_id: int, *, limit: int) -> QuerySet[TradingStateChange]:
+    """The last changes of the portfolio's and of the desk's state, newest first."""
+    scope = TradingStateChange.objects.filter(Q(portfolio_id=portfolio_id) | Q(portfolio_id__isnull=True))
+    return scope.select_related("changed_by", "approved_by").order_by("-id")[:limit]

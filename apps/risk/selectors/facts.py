@@ -1,0 +1,73 @@
+"""Loads what the risk of portfolios is computed from."""
+
+import logging
+from collections.abc import Collection
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
+
+from django.db.models import Max
+
+from apps.core.streams import redis_client
+from apps.marketdata.domain import calendars
+from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
+from apps.marketdata.selectors.quotes import previous_closes
+from apps.portfolios.selectors.holdings import holdings_many, traded_since
+from apps.portfolios.selectors.track import last_entry_id, portfolio_track
+from apps.risk.domain.performance import DailyValue, track_record
+from apps.risk.domain.summary import RiskFacts
+from apps.risk.models import RiskLimit, TradingStateChange
+from apps.risk.selectors.limits import limits_of_many
+from apps.risk.selectors.state import trading_states
+
+logger = logging.getLogger(__name__)
+
+ONE = Decimal(1)
+#: Redis hash: portfolio id -> "<session> <highest wealth seen live in it>". The monitor writes it, snapshots read it.
+PEAKS = "risk:peaks"
+
+
+def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: datetime) -> dict[int, RiskFacts]:
+    """Facts of several portfolios; those that do not exist are left out. Queries: six, and three for each portfolio."""
+    held = holdings_many(portfolio_ids)
+    limits, states = limits_of_many(held, now), trading_states(held)
+    opened = calendars.session_hours(HOME_CALENDAR, market.session)[0]
+    traded = {portfolio_id: traded_since(portfolio_id, opened) for portfolio_id in held}
+    symbols = {symbol for one in held.values() for symbol in one.symbols} | {trade.symbol for trades in traded.values() for trade in trades.values()}
+    closes = previous_closes(sorted(symbols), market.market_time) if symbols else {}
+    midnight = datetime.combine(market.session, time(), UTC)
+    facts = {}
+    for portfolio_id, one in held.items():
+        track = portfolio_track(portfolio_id, before=midnight)
+        facts[portfolio_id] = RiskFacts(
+            portfolio_id=portfolio_id,
+            session=market.session,
+            holdings=one,
+            limits=limits[portfolio_id],
+            state=states[portfolio_id],
+            record=track_record([DailyValue(total=total, flow=flow) for total, flow in track.values]),
+            flow=track.flow,
+            previous_closes=closes,
+            traded=traded[portfolio_id],
+        )
+    return facts
+
+
+def facts_revision() -> tuple[int, ...]:
+    """Numbers that change when a fill, a limit or a trading state does: three looks at the end of an index."""
+    limits = RiskLimit.history.aggregate(last=Max("history_id"))["last"] or 0
+    states = TradingStateChange.objects.aggregate(last=Max("id"))["last"] or 0
+    return last_entry_id(), limits, states
+
+
+def live_peaks(session: date) -> dict[int, Decimal]:
+    """Highest wealth that the monitor saw in this session, by portfolio. Raises redis.RedisError when Redis is away."""
+    peaks = {}
+    stored: dict[bytes, bytes] = redis_client().hgetall(PEAKS)  # type: ignore[assignment]
+    for key, value in stored.items():
+        day, _, number = value.decode().partition(" ")
+        try:
+            if day == session.isoformat():
+                peaks[int(key)] = Decimal(number)
+        except (ValueError, InvalidOperation):
+            logger.warning("the stored peak %r of portfolio %r is unreadable", value, key)
+    return peaks
