@@ -6,9 +6,11 @@ class ExecutionConfig(AppConfig):
     verbose_name = "Execution"
 
     def ready(self) -> None:
+        from apps.core.measures import register_measures
         from apps.execution import streams
         from apps.execution.receivers import cancel_when_halted
         from apps.risk.signals import trading_state_changed
 
+        register_measures("apps.execution.domain.replay")
         streams.register()
         trading_state_changed.connect(cancel_when_halted, dispatch_uid="execution.cancel_when_halted")

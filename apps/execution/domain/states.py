@@ -124,7 +124,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     _move(_S.PENDING_CANCEL, _E.CANCEL_REJECT, _S.NEW, "the cancel is refused: it works on", _F.NONE),
     _move(_S.PENDING_CANCEL, _E.CANCEL_REJECT, _S.PARTIALLY_FILLED, "the cancel is refused: the rest works on", _F.PARTIAL),
     _move(_S.PENDING_CANCEL, _E.CANCEL_REJECT, _S.FILLED, "too late to cancel: it has traded", _F.FULL),
-    _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.EXPIRED, "the session closes before the cancel is answered"),
+    _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.EXPIRED, "the session closes before the cancel is answered", _F.NONE),
+    _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.EXPIRED, "the session closes on the rest before the cancel is answered", _F.PARTIAL),
+    _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.FILLED, "nothing was left to expire", _F.FULL),
     # Real markets report fills after the end. The shares are ours, so they are booked, and somebody is told.
     _late(_S.CANCELED, _S.CANCELED, _F.PARTIAL, "a fill crossed the cancel on the wire"),
     _late(_S.CANCELED, _S.FILLED, _F.FULL, "the fill of all of it crossed the cancel on the wire"),

@@ -4,6 +4,7 @@ Each portfolio is one transaction of its own, locked as everywhere, so that a pr
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -18,8 +19,11 @@ from apps.execution.domain.sessions import day_order_end
 from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.rows import RELATED
+from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.reports import reports_book
-from apps.execution.services.routing import broker_order, paper_broker
+from apps.execution.services.routing import broker_order, market_price, paper_broker
+from apps.marketdata.selectors.market import market_clock
+from apps.marketdata.selectors.quotes import FeedMessage, latest_quotes
 from apps.portfolios.services.portfolios import portfolio_lock
 
 #: Statuses in which an order rests in the market. SENT belongs to the request that sent it, or to recovery.
@@ -76,3 +80,38 @@ def _drive_portfolio(portfolio_id: int, order_ids: Iterable[int], reports: Repor
                 reports_book(order=order, reports=answers, source=PAPER, at=at)
                 changed += 1
     return changed
+
+
+@dataclass(slots=True)
+class PaperMarket:
+    """What the broker's process does with each message of the feed, and how much it has done."""
+
+    matched: int = 0
+    expired: int = 0
+    recovered: int = 0
+    looked_at: datetime | None = None
+
+    def recover(self, *, at: datetime) -> None:
+        """Finish what was left between two states, and match what the market did meanwhile."""
+        self.recovered += orders_recover(at=at)
+        self._match_latest(at)
+        self.looked_at = at
+
+    def hear(self, message: FeedMessage | None, *, at: datetime) -> None:
+        """Match the prices of a message; in silence look at the latest ones, since messages may have been lost."""
+        if message is None:
+            self._match_latest(at)
+        else:
+            prices = {
+                symbol: MarketPrice(symbol=symbol, price=price, market_time=message.market_time, source=message.feed)
+                for symbol, price in message.prices.items()
+            }
+            self.matched += prices_match(prices=prices, at=at)
+        self.expired += day_orders_expire(market_time=market_clock(at).market_time, at=at)
+        if self.looked_at is None or at - self.looked_at > PATIENCE:
+            self.recovered += orders_recover(at=at)
+            self.looked_at = at
+
+    def _match_latest(self, at: datetime) -> None:
+        quotes = latest_quotes(resting_symbols())
+        self.matched += prices_match(prices={symbol: market_price(quote) for symbol, quote in quotes.items()}, at=at)

@@ -1,0 +1,96 @@
+"""Orders, fills and accounts for compliance officers and auditors: everything to read, nothing to write."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from simple_history.admin import SimpleHistoryAdmin
+
+from apps.execution.models import BrokerageAccount, Fill, Order, OrderDecision, OrderEvent
+
+
+class _ReadOnly:
+    """Facts are read here and made elsewhere."""
+
+    show_full_result_count = False
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody adds."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes."""
+        return False
+
+
+class OrderEventInline(_ReadOnly, admin.TabularInline):
+    """The order's life."""
+
+    model = OrderEvent
+    fields = ("occurred_at", "kind", "from_status", "to_status", "source", "data")
+    extra = 0
+
+
+class OrderDecisionInline(_ReadOnly, admin.TabularInline):
+    """What the gate said."""
+
+    model = OrderDecision
+    fields = ("authority", "allowed", "checks", "decided_at", "expires_at")
+    extra = 0
+
+
+class FillInline(_ReadOnly, admin.TabularInline):
+    """What traded."""
+
+    model = Fill
+    fields = ("execution_id", "quantity", "price", "fee", "market_time", "executed_at")
+    extra = 0
+
+
+@admin.register(Order)
+class OrderAdmin(_ReadOnly, SimpleHistoryAdmin):
+    """All orders with their history."""
+
+    list_display = (
+        "id",
+        "created_at",
+        "portfolio",
+        "instrument",
+        "side",
+        "quantity",
+        "order_type",
+        "status",
+        "average_price",
+        "created_by",
+        "reason",
+    )
+    list_filter = ("status", "side", "order_type", "strategy")
+    list_select_related = ("portfolio", "instrument", "created_by")
+    search_fields = ("=id", "=client_order_id", "=instrument__symbol", "portfolio__name")
+    search_help_text = "Order number, client order id, symbol or portfolio"
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    inlines = (OrderEventInline, OrderDecisionInline, FillInline)
+
+
+@admin.register(Fill)
+class FillAdmin(_ReadOnly, admin.ModelAdmin):
+    """All executions."""
+
+    list_display = ("id", "executed_at", "order", "broker", "execution_id", "quantity", "price", "fee")
+    list_select_related = ("order__instrument",)
+    search_fields = ("=execution_id", "=order__instrument__symbol")
+    ordering = ("-id",)
+
+
+@admin.register(BrokerageAccount)
+class BrokerageAccountAdmin(_ReadOnly, SimpleHistoryAdmin):
+    """Where orders go, and in which mode."""
+
+    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
+    list_select_related = ("portfolio",)

@@ -1,0 +1,201 @@
+"""What REST takes and gives of orders. The rows come from `selectors.rows`, so that REST and the live streams say the same."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.core.api.fields import DecimalString
+from apps.core.api.serializers import StrictSerializer
+from apps.core.documents import plain
+from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
+from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
+from apps.execution.domain.amounts import trimmed
+from apps.execution.domain.states import OrderStatus
+from apps.execution.models import Fill, Order
+from apps.execution.selectors.orders import OrderDetail
+from apps.execution.selectors.rows import fill_row, order_row
+from apps.execution.services.preview import Preview
+
+
+def _choices(kind: Any) -> list[str]:
+    return [item.value for item in kind]
+
+
+class OrderIntentSerializer(StrictSerializer):
+    """An order as it is asked for. Prices are there exactly when the order type needs them."""
+
+    portfolio_id = serializers.IntegerField(min_value=1)
+    symbol = serializers.CharField(max_length=20)
+    side = serializers.ChoiceField(choices=_choices(Side))
+    quantity = DecimalString(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, help_text="Above zero, in whole lots")
+    order_type = serializers.ChoiceField(choices=_choices(OrderType), default=OrderType.MARKET.value)
+    time_in_force = serializers.ChoiceField(choices=_choices(TimeInForce), default=TimeInForce.DAY.value)
+    limit_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, default=None, allow_null=True)
+    stop_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, default=None, allow_null=True)
+    client_order_id = serializers.UUIDField(default=None, allow_null=True, help_text="Yours, or made from the Idempotency-Key")
+    book = serializers.CharField(max_length=100, default="main")
+    strategy = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+class OrderSubmitSerializer(OrderIntentSerializer):
+    """The same with a note for people."""
+
+    note = serializers.CharField(max_length=200, default="", allow_blank=True)
+
+
+class CancelSerializer(StrictSerializer):
+    """Why an order is cancelled."""
+
+    reason = serializers.CharField(max_length=200, default="", allow_blank=True)
+
+
+class OrderSerializer(serializers.Serializer):
+    """An order. Quantities and prices are strings, times UTC."""
+
+    id = serializers.IntegerField()
+    client_order_id = serializers.UUIDField()
+    portfolio_id = serializers.IntegerField()
+    portfolio = serializers.CharField()
+    book = serializers.CharField()
+    symbol = serializers.CharField()
+    side = serializers.ChoiceField(choices=_choices(Side))
+    quantity = serializers.CharField()
+    cumulative_quantity = serializers.CharField(help_text="Traded so far")
+    leaves_quantity = serializers.CharField(help_text="What may still trade")
+    order_type = serializers.ChoiceField(choices=_choices(OrderType))
+    time_in_force = serializers.ChoiceField(choices=_choices(TimeInForce))
+    limit_price = serializers.CharField(allow_null=True)
+    stop_price = serializers.CharField(allow_null=True)
+    stop_triggered = serializers.BooleanField()
+    average_price = serializers.CharField(allow_null=True)
+    reference_price = serializers.CharField(allow_null=True, help_text="The price at the gate")
+    slippage_bps = serializers.CharField(allow_null=True, help_text="Against the reference price, positive is a cost")
+    status = serializers.ChoiceField(choices=_choices(OrderStatus))
+    reason = serializers.CharField(allow_blank=True)
+    strategy = serializers.CharField(allow_blank=True)
+    note = serializers.CharField(allow_blank=True)
+    created_by = serializers.CharField()
+    account = serializers.CharField()
+    mode = serializers.ChoiceField(choices=_choices(TradingMode))
+    market_time = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: Order) -> dict[str, Any]:
+        """The row of the order."""
+        return order_row(instance)
+
+
+class FillSerializer(serializers.Serializer):
+    """One execution of an order."""
+
+    id = serializers.IntegerField()
+    order_id = serializers.IntegerField()
+    execution_id = serializers.CharField()
+    broker = serializers.CharField()
+    portfolio_id = serializers.IntegerField()
+    portfolio = serializers.CharField()
+    book = serializers.CharField()
+    symbol = serializers.CharField()
+    side = serializers.ChoiceField(choices=_choices(Side))
+    quantity = serializers.CharField()
+    price = serializers.CharField()
+    fee = serializers.CharField()
+    strategy = serializers.CharField(allow_blank=True)
+    quote = serializers.DictField(help_text="What it was matched against")
+    market_time = serializers.DateTimeField()
+    executed_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+
+    def to_representation(self, instance: Fill) -> dict[str, Any]:
+        """The row of the fill."""
+        return fill_row(instance)
+
+
+class OrderEventSerializer(serializers.Serializer):
+    """One step of an order's life."""
+
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    from_status = serializers.CharField(allow_blank=True)
+    to_status = serializers.CharField()
+    source = serializers.CharField()
+    data = serializers.DictField()
+    occurred_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+
+
+class CheckSerializer(serializers.Serializer):
+    """One pre-trade check with its numbers, as strings; null where a rule has none."""
+
+    authority = serializers.ChoiceField(choices=["risk", "compliance"], required=False)
+    code = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=["pass", "warn", "block"])
+    message = serializers.CharField()
+    unit = serializers.CharField(allow_blank=True)
+    limit = serializers.CharField(allow_null=True)
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+
+
+class OrderDecisionSerializer(serializers.Serializer):
+    """What one authority said of the order."""
+
+    authority = serializers.ChoiceField(choices=["risk", "compliance"])
+    allowed = serializers.BooleanField()
+    intent_digest = serializers.CharField()
+    checks = CheckSerializer(many=True)
+    decided_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+
+
+class OrderDetailSerializer(OrderSerializer):
+    """An order with its whole life."""
+
+    events = OrderEventSerializer(many=True)
+    decisions = OrderDecisionSerializer(many=True)
+    fills = FillSerializer(many=True)
+
+    def to_representation(self, instance: OrderDetail) -> dict[str, Any]:  # type: ignore[override]
+        """The row, with events, decisions and fills beside it."""
+        return {**instance.order, "events": instance.events, "decisions": instance.decisions, "fills": instance.fills}
+
+
+class ReferencePriceSerializer(serializers.Serializer):
+    """The price that an order is judged by."""
+
+    price = serializers.CharField()
+    market_time = serializers.DateTimeField()
+    received_at = serializers.DateTimeField()
+    source = serializers.CharField()
+
+
+class PreviewSerializer(serializers.Serializer):
+    """What would happen to an order. Amounts in the portfolio's currency; null while a price is missing."""
+
+    allowed = serializers.BooleanField()
+    checks = CheckSerializer(many=True)
+    reference = ReferencePriceSerializer(allow_null=True)
+    estimated_price = serializers.CharField(allow_null=True)
+    estimated_value = serializers.CharField(allow_null=True)
+    estimated_slippage = serializers.CharField(allow_null=True)
+    commission = serializers.CharField()
+    cash_before = serializers.CharField()
+    cash_after = serializers.CharField(allow_null=True)
+    position_before = serializers.CharField()
+    position_after = serializers.CharField()
+    currency = serializers.CharField()
+    mode = serializers.ChoiceField(choices=_choices(TradingMode))
+
+    def to_representation(self, instance: Preview) -> dict[str, Any]:
+        """The preview as plain values, checks flat with their authority."""
+        return preview_row(instance)
+
+
+def preview_row(preview: Preview) -> dict[str, Any]:
+    """The preview as plain values, for REST and for the ticket."""
+    content: dict[str, Any] = plain(preview)
+    content["checks"] = [{"authority": authority, **plain(check)} for authority, check in preview.checks]
+    for name in ("estimated_price", "position_before", "position_after"):
+        content[name] = trimmed(getattr(preview, name))
+    return content

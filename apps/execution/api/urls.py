@@ -1,0 +1,13 @@
+"""Addresses of execution's endpoints, with or without the last slash."""
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from apps.execution.api.views import OrderViewSet, TradeViewSet
+
+router = SimpleRouter()
+router.trailing_slash = "/?"
+router.register("orders", OrderViewSet, basename="api-orders")
+router.register("trades", TradeViewSet, basename="api-trades")
+
+urlpatterns = [path("", include(router.urls))]

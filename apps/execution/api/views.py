@@ -1,0 +1,125 @@
+"""REST of orders and trades."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.core import clock
+from apps.core.api.filters import StrictFilterBackend
+from apps.core.api.idempotency import idempotent
+from apps.core.api.problems import problem, problem_response
+from apps.core.api.schema import ProblemSerializer
+from apps.execution.api.filters import FillFilter, OrderFilter
+from apps.execution.api.serializers import (
+    CancelSerializer,
+    FillSerializer,
+    OrderDetailSerializer,
+    OrderIntentSerializer,
+    OrderSerializer,
+    OrderSubmitSerializer,
+    PreviewSerializer,
+)
+from apps.execution.domain.states import OrderStatus
+from apps.execution.models import Fill, Order
+from apps.execution.selectors.orders import blocking_checks, fills_visible, order_detail, orders_visible
+from apps.execution.selectors.rows import order_row
+from apps.execution.services.intents import intent_build
+from apps.execution.services.orders import order_cancel, order_submit
+from apps.execution.services.preview import order_preview
+
+HALT = "TRADING_HALTED"
+
+
+class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+    """Orders of the portfolios that the user sees, newest first."""
+
+    serializer_class = OrderSerializer
+    filter_backends = [StrictFilterBackend]
+    filterset_class = OrderFilter
+    lookup_value_regex = "[0-9]{1,18}"
+    queryset = Order.objects.none()
+
+    def get_queryset(self) -> "QuerySet[Order]":
+        """Others' orders do not exist."""
+        return orders_visible(self.request.user)  # type: ignore[arg-type]
+
+    @extend_schema(responses=OrderDetailSerializer)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One order with its events, decisions and fills."""
+        return Response(OrderDetailSerializer(order_detail(user=request.user, order_id=int(pk))).data)  # type: ignore[arg-type]
+
+    @extend_schema(
+        request=OrderSubmitSerializer,
+        responses={
+            201: OrderSerializer,
+            422: OpenApiResponse(ProblemSerializer, "Denied: `checks` says why, `order_id` names the stored order"),
+            423: OpenApiResponse(ProblemSerializer, "Trading is halted; the denied order is stored"),
+        },
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Submit an order. A paper order that can trade at once comes back filled."""
+        data = _validated(OrderSubmitSerializer, request)
+        note = data.pop("note")
+        if data["client_order_id"] is None:
+            data["client_order_id"] = request.idempotency_uuid  # type: ignore[attr-defined]
+        intent = intent_build(user=request.user, **data)
+        order = order_submit(intent=intent, user=request.user, at=clock.now(), note=note)  # type: ignore[arg-type]
+        if order.status == OrderStatus.DENIED:
+            return _denied(order, request)
+        return Response(order_row(order), status=status.HTTP_201_CREATED, headers={"Location": f"/api/v1/orders/{order.pk}/"})
+
+    @extend_schema(request=OrderIntentSerializer, responses=PreviewSerializer)
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """Every check with its numbers, the estimated cost, cash and position after. Stores nothing."""
+        intent = intent_build(user=request.user, **_validated(OrderIntentSerializer, request))
+        return Response(PreviewSerializer(order_preview(intent=intent, user=request.user, at=clock.now())).data)  # type: ignore[arg-type]
+
+    @extend_schema(request=CancelSerializer, responses=OrderSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Cancel what has not traded yet. An order that has ended is answered 409."""
+        data = _validated(CancelSerializer, request)
+        order = order_cancel(order_id=int(pk), user=request.user, at=clock.now(), reason=data["reason"])  # type: ignore[arg-type]
+        return Response(order_row(order))
+
+
+class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+    """Fills in the portfolios that the user sees, newest first."""
+
+    serializer_class = FillSerializer
+    filter_backends = [StrictFilterBackend]
+    filterset_class = FillFilter
+    queryset = Fill.objects.none()
+
+    def get_queryset(self) -> "QuerySet[Fill]":
+        """Others' fills do not exist."""
+        return fills_visible(self.request.user)  # type: ignore[arg-type]
+
+
+def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer], request: Request) -> dict[str, Any]:
+    serializer = kind(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
+def _denied(order: Order, request: Request) -> Response:
+    """A refusal by the gate: 423 while trading is halted, else 422, with everything that did not pass."""
+    checks = blocking_checks(order)
+    halted = any(check["code"] == HALT and check["outcome"] == "block" for check in checks)
+    body = problem(
+        status.HTTP_423_LOCKED if halted else status.HTTP_422_UNPROCESSABLE_ENTITY,
+        code="HALTED" if halted else "ORDER_DENIED",
+        detail="; ".join(check["message"] for check in checks if check["outcome"] == "block") or order.reason,
+        instance=request.path,
+        extra={"checks": checks, "order_id": order.pk, "order": order_row(order)},
+    )
+    return problem_response(body)

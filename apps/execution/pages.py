@@ -1,0 +1,144 @@
+"""Pages of orders: the ticket, the blotter, one order with its whole life."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.core.charts import csv_answer
+from apps.core.clock import now
+from apps.core.errors import DeskError, NotPermitted
+from apps.core.pages import RequestOfUser, chosen_portfolio, page, way_back
+from apps.core.trading import OrderType, Side, TimeInForce
+from apps.execution.domain.states import TERMINAL_STATUSES, OrderStatus
+from apps.execution.models import Order
+from apps.execution.selectors.orders import account_modes, order_counts, order_detail, orders_visible
+from apps.execution.selectors.rows import order_row
+from apps.marketdata.selectors.instruments import tradable_instruments
+from apps.marketdata.selectors.quotes import latest_quotes
+from apps.portfolios.selectors.portfolios import portfolios_tradable, portfolios_visible
+
+PAGE = 50
+EXPORTED = 10_000
+REFUSED = (OrderStatus.DENIED, OrderStatus.REJECTED)
+
+ORDER_TYPES = ((OrderType.MARKET, "Market"), (OrderType.LIMIT, "Limit"), (OrderType.STOP, "Stop"), (OrderType.STOP_LIMIT, "Stop limit"))
+TIMES_IN_FORCE = (
+    (TimeInForce.DAY, "Day"),
+    (TimeInForce.GTC, "Good till cancelled"),
+    (TimeInForce.IOC, "Immediate or cancel"),
+    (TimeInForce.FOK, "Fill or kill"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """A part of the blotter, by the statuses that it shows."""
+
+    key: str
+    name: str
+    statuses: tuple[OrderStatus, ...]
+    count: int = 0
+
+
+TABS = (
+    ("working", "Working", tuple(status for status in OrderStatus if status not in TERMINAL_STATUSES)),
+    ("filled", "Filled", (OrderStatus.FILLED,)),
+    ("refused", "Denied & rejected", REFUSED),
+    ("all", "All", tuple(OrderStatus)),
+)
+
+
+@require_GET
+@page
+def ticket(request: RequestOfUser) -> HttpResponse:
+    """The order ticket. Its checks and its submission go through the REST API, with the session and its CSRF token."""
+    if not request.user.has_perm("execution.add_order"):
+        raise NotPermitted("Your role does not place orders.")
+    portfolios = list(portfolios_tradable(request.user))
+    wanted = str(chosen_portfolio(request))
+    context = {
+        "portfolios": portfolios,
+        "portfolio": next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None),
+        "modes": account_modes([one.pk for one in portfolios]),
+        "instruments": tradable_instruments(),
+        "quotes": latest_quotes(),
+        "symbol": request.GET.get("symbol", "").upper()[:20],
+        "side": request.GET.get("side") if request.GET.get("side") in set(Side) else Side.BUY,
+        "quantity": request.GET.get("quantity", ""),
+        "order_types": ORDER_TYPES,
+        "times_in_force": TIMES_IN_FORCE,
+    }
+    return render(request, "execution/ticket.html", context)
+
+
+@require_GET
+@page
+def blotter(request: RequestOfUser) -> HttpResponse:
+    """Orders of one portfolio, or of all that the user sees, by where they stand."""
+    portfolios = list(portfolios_visible(request.user))
+    chosen = _chosen(request, portfolios)
+    counts = order_counts([one.pk for one in chosen])
+    tabs = [Tab(key=key, name=name, statuses=statuses, count=sum(counts[status] for status in statuses)) for key, name, statuses in TABS]
+    tab = next((one for one in tabs if one.key == request.GET.get("tab")), tabs[-1] if request.GET.get("order") else tabs[0])
+    orders = orders_visible(request.user).filter(portfolio__in=chosen, status__in=tab.statuses).order_by("-id")
+    if symbol := request.GET.get("symbol", "").strip().upper():
+        orders = orders.filter(instrument__symbol=symbol)
+    if request.GET.get("format") == "csv":
+        return _csv(orders)
+    shown = Paginator(orders, PAGE).get_page(request.GET.get("page"))
+    context: dict[str, Any] = {
+        "tabs": tabs,
+        "tab": tab,
+        "page": shown,
+        "orders": [order_row(one) for one in shown],
+        "symbol": symbol,
+        "chosen": chosen[0] if len(chosen) == 1 else None,
+        "everything": len(chosen) != 1,
+        "terminal": [str(status) for status in TERMINAL_STATUSES],
+    }
+    if request.GET.get("order", "").isdecimal():
+        context["opened"] = order_detail(user=request.user, order_id=int(request.GET["order"]))
+    return render(request, "execution/blotter.html", context)
+
+
+@require_GET
+@page
+def order(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """One order: events, decisions with every check, fills. Only the inner part with `part=1`, for a row that is opened."""
+    detail = order_detail(user=request.user, order_id=order_id)
+    template = "execution/order_life.html" if request.GET.get("part") else "execution/order.html"
+    return render(request, template, {"detail": detail, "terminal": [str(status) for status in TERMINAL_STATUSES]})
+
+
+@require_POST
+@page
+def cancel(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """Cancel what has not traded yet, then go back."""
+    from apps.execution.services.orders import order_cancel
+
+    try:
+        cancelled = order_cancel(order_id=order_id, user=request.user, at=now())
+    except DeskError as error:
+        messages.error(request, f"Order {order_id} was not cancelled: {error.detail}")
+    else:
+        messages.info(request, f"Order {order_id} is {str(cancelled.status).replace('_', ' ')}.")
+    return redirect(way_back(request, reverse("blotter")))
+
+
+def _chosen(request: RequestOfUser, portfolios: list[Any]) -> list[Any]:
+    """The one portfolio that is wanted, or all for "all" and for one that the user does not see."""
+    wanted = str(chosen_portfolio(request) or (portfolios[0].pk if portfolios else "all"))
+    return [one for one in portfolios if str(one.pk) == wanted] or portfolios
+
+
+def _csv(orders: QuerySet[Order]) -> HttpResponse:
+    rows = [order_row(one) for one in orders[:EXPORTED]]
+    columns = tuple(rows[0]) if rows else ("id",)
+    return csv_answer("orders", columns, [tuple(row.values()) for row in rows])

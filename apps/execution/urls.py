@@ -1,0 +1,12 @@
+"""Addresses of the order ticket, the blotter and one order."""
+
+from django.urls import path
+
+from apps.execution import pages
+
+urlpatterns = [
+    path("trade", pages.ticket, name="ticket"),
+    path("trades", pages.blotter, name="blotter"),
+    path("trades/<int:order_id>", pages.order, name="order-detail"),
+    path("trades/<int:order_id>/cancel", pages.cancel, name="order-cancel"),
+]
