@@ -64,6 +64,10 @@ class EmbeddedServers:
     def running(self) -> bool:
         return all(server.running() for server in self._servers)
 
+    def alive(self) -> bool:
+        """True while no server has died; cheap enough to be asked every second. A server that recovers is alive."""
+        return all(server.pid() is not None for server in self._servers)
+
     def start(self) -> None:
         """Use the servers: start what does not run. Until `stop`, nobody else's `stop` ends them. Raises ServerError."""
         with self._exclusively():

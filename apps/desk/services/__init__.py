@@ -1,0 +1,1 @@
+"""What starts and fills a desk."""
