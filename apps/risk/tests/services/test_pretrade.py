@@ -1,0 +1,135 @@
+"""The gate's risk part on the real database and Redis."""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.core.trading import Outcome, Side
+from apps.marketdata.selectors import store
+from apps.portfolios.tests.factories import InstrumentFactory
+from apps.risk.models import RiskLimit
+from apps.risk.services.pretrade import order_check
+from apps.risk.services.state import trading_halt
+from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, show_prices
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def blocking(verdict) -> list[str]:
+    return [check.code for check in verdict.blocking]
+
+
+def test_an_order_within_limits_is_allowed_with_all_numbers(desk) -> None:
+    verdict = order_check(snapshot=desk.snapshot())
+    assert verdict.allowed
+    assert verdict.authority == "risk"
+    exposure = next(check for check in verdict.checks if check.code == "TOTAL_EXPOSURE_LIMIT")
+    assert (exposure.limit, exposure.before, exposure.after) == (90_000, 10_000, 11_000)
+
+
+def test_the_same_order_is_denied_by_what_is_stored(desk) -> None:
+    assert blocking(order_check(snapshot=desk.snapshot(quantity="391"))) == []
+    RiskLimit.objects.filter(kind="position_value").update(hard=Decimal(49_000))
+    assert blocking(order_check(snapshot=desk.snapshot(quantity="391"))) == ["POSITION_VALUE_LIMIT"]
+    RiskLimit.objects.filter(kind="position_value").update(active_to=NOW)
+    assert blocking(order_check(snapshot=desk.snapshot(quantity="391"))) == ["LIMIT_MISSING"]
+
+
+def test_of_two_limits_in_force_the_tighter_counts(desk) -> None:
+    RiskLimitFactory(portfolio_id=desk.portfolio.pk, kind="position_value", hard=Decimal(10_500), active_to=NOW + timedelta(hours=1))
+    assert blocking(order_check(snapshot=desk.snapshot())) == ["POSITION_VALUE_LIMIT"]
+
+
+@pytest.mark.parametrize("whole_desk", [True, False])
+def test_a_halt_denies_until_it_is_over(desk, whole_desk) -> None:
+    assert order_check(snapshot=desk.snapshot()).allowed
+    trading_halt(portfolio_id=None if whole_desk else desk.portfolio.pk, user=None, reason="Test", at=NOW)
+    assert blocking(order_check(snapshot=desk.snapshot())) == ["TRADING_HALTED"]
+
+
+def test_a_halt_of_another_portfolio_changes_nothing(desk) -> None:
+    trading_halt(portfolio_id=Desk().portfolio.pk, user=None, reason="Test", at=NOW)
+    assert order_check(snapshot=desk.snapshot()).allowed
+
+
+def test_a_held_instrument_without_any_price_denies(desk) -> None:
+    unpriced = InstrumentFactory(symbol=f"U{uuid4().hex[:8].upper()}")
+    desk.trade(10, 50, instrument=unpriced)
+    verdict = order_check(snapshot=desk.snapshot())
+    assert blocking(verdict) == ["PRICE_MISSING"]
+    assert unpriced.symbol in verdict.blocking[0].message
+    show_prices(**{unpriced.symbol: "50"})
+    assert order_check(snapshot=desk.snapshot()).allowed
+
+
+def test_an_old_price_denies_a_market_order(desk) -> None:
+    assert order_check(snapshot=desk.snapshot(at=NOW + timedelta(seconds=30))).allowed
+    assert blocking(order_check(snapshot=desk.snapshot(at=NOW + timedelta(seconds=31)))) == ["PRICE_STALE"]
+
+
+def test_a_short_sale_is_denied(desk) -> None:
+    assert order_check(snapshot=desk.snapshot(side=Side.SELL, quantity="100")).allowed
+    assert blocking(order_check(snapshot=desk.snapshot(side=Side.SELL, quantity="101"))) == ["SHORT_SALE"]
+
+
+def test_a_query_that_fails_denies_and_leaves_the_transaction_usable(desk, monkeypatch, caplog) -> None:
+    snapshot = desk.snapshot()
+
+    def broken(*args, **kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute("select * from no_such_table")
+
+    monkeypatch.setattr("apps.risk.services.pretrade.limits_in_force", broken)
+    verdict = order_check(snapshot=snapshot)
+    assert blocking(verdict) == ["CHECK_FAILED"]
+    assert not verdict.allowed
+    assert "no_such_table" in caplog.text
+    assert RiskLimit.objects.filter(portfolio=desk.portfolio).exists()  # the outer transaction still answers
+
+
+def test_without_redis_the_gate_is_shut(desk, monkeypatch) -> None:
+    show_prices(**{(other := f"O{uuid4().hex[:8].upper()}"): "10"})
+    desk.trade(10, 10, instrument=InstrumentFactory(symbol=other))
+    snapshot = desk.snapshot()
+
+    def gone():
+        raise store.redis.ConnectionError("refused")
+
+    monkeypatch.setattr("apps.marketdata.selectors.quotes.redis_client", gone)
+    assert blocking(order_check(snapshot=snapshot)) == ["CHECK_FAILED"]
+
+
+def test_an_unknown_portfolio_is_denied(desk) -> None:
+    snapshot = desk.snapshot()
+    intent = snapshot.intent
+    object.__setattr__(intent, "portfolio_id", 0)
+    assert blocking(order_check(snapshot=snapshot)) == ["CHECK_FAILED"]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_book(desk) -> None:
+    symbols = {f"Q{uuid4().hex[:8].upper()}": "10" for _ in range(40)}
+    show_prices(**symbols)
+    with CaptureQueriesContext(connection) as few:
+        order_check(snapshot=desk.snapshot())
+    for symbol in symbols:
+        desk.trade(1, 10, instrument=InstrumentFactory(symbol=symbol))
+    with CaptureQueriesContext(connection) as many:
+        assert order_check(snapshot=desk.snapshot()).allowed
+    assert len(many) == len(few) <= 6  # state, limits, holdings twice, and the savepoint
+
+
+def test_outcomes_are_warned_above_the_soft_collar(desk) -> None:
+    snapshot = desk.snapshot()
+    for price, outcome in (("103", Outcome.PASS), ("104", Outcome.WARN), ("111", Outcome.BLOCK)):
+        object.__setattr__(snapshot.intent, "limit_price", Decimal(price))
+        verdict = order_check(snapshot=snapshot)
+        assert next(check for check in verdict.checks if check.code == "PRICE_COLLAR").outcome is outcome
