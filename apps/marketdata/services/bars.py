@@ -13,9 +13,10 @@ from apps.marketdata.domain.merging import BarRows
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.validation import Findings, check_duplicates, check_times, check_values
 from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.services.imports import FileReport, ImportReport, SymbolReport, bars_import
 from apps.marketdata.services.storing import bar_source_id, bars_lock, bars_merge, changes
 
-__all__ = ["StoreResult", "bars_store"]
+__all__ = ["FileReport", "ImportReport", "StoreResult", "SymbolReport", "bars_import", "bars_store"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
