@@ -1,5 +1,6 @@
 """The base of the desk's management commands: one shape of output, one table of exit codes, interruption that leaves a record."""
 
+import argparse
 import contextlib
 import signal
 import sys
@@ -11,7 +12,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 import redis
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import InterfaceError, OperationalError, transaction
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -46,6 +47,10 @@ class CommandResult:
     exit_code: int = ExitCode.OK
 
 
+class _KeepsLines(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Django's order of options, and the help as it was written."""
+
+
 class DeskCommand(BaseCommand):
     """Subclasses write `add_options` and `run`; `run` reports through `self.progress` and stops when `self.progress.cancelled()`.
 
@@ -66,6 +71,15 @@ class DeskCommand(BaseCommand):
     def name(self) -> str:
         """The word after manage.py."""
         return type(self).__module__.rsplit(".", 1)[-1]
+
+    def __init_subclass__(cls) -> None:
+        """The module's docstring is the command's help, examples and all."""
+        super().__init_subclass__()
+        cls.help = cls.help or (sys.modules[cls.__module__].__doc__ or "").strip()
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """A parser that keeps the line breaks of the help."""
+        return super().create_parser(prog_name, subcommand, formatter_class=_KeepsLines, **kwargs)
 
     def add_options(self, parser: CommandParser) -> None:
         """Declare the command's own options."""

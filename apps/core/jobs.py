@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from apps.core.postgres.session import open_session
 from apps.core.streams import publish
 
 WRITES_PER_SECOND = 4
+SCHEDULED_RUNS_KEPT = timedelta(days=2)
 FINISHED = (JobState.SUCCEEDED, JobState.PARTIAL, JobState.FAILED, JobState.CANCELLED)
 
 
@@ -181,6 +182,13 @@ def job_cancel(*, job_run_id: int, at: datetime) -> JobRun:
         run.save(update_fields=["cancel_requested", "state", "finished_at"])
         transaction.on_commit(partial(_announce, run.pk, job_as_dict(run)))
     return run
+
+
+def runs_purge(*, at: datetime) -> int:
+    """Delete finished runs that beat started more than two days ago, and return how many. Runs that people asked for stay."""
+    old = JobRun.objects.filter(scheduled_for__lt=at - SCHEDULED_RUNS_KEPT, state__in=FINISHED)
+    deleted, _ = old.delete()
+    return deleted
 
 
 @dataclass(slots=True)

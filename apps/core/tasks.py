@@ -1,18 +1,22 @@
-"""Queueing by name. A service never imports a task: it names one, and a name that nobody registered raises."""
+"""Queueing by name, and core's own periodic jobs. A service never imports a task: it names one, and an unknown name raises."""
 
 import logging
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
 from celery import current_app
+from django.core.management import call_command
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from apps.core import clock
 from apps.core.context import current_context
+from apps.core.jobs import runs_purge
+from apps.core.schedule import scheduled_task
+from apps.core.task_context import REQUEST_ID_HEADER
 
 logger = logging.getLogger(__name__)
-
-REQUEST_ID_HEADER = "desk_request_id"
 
 
 class UnknownTask(LookupError):
@@ -42,3 +46,23 @@ def _send(name: str, queue: str, kwargs: dict[str, Any], request_id: str) -> Non
     except OperationalError:
         # The work that asked for it is committed: it must not look failed because the broker is away.
         logger.exception("%s was not queued: the message broker does not answer", name)
+
+
+@scheduled_task("core.journal_seal")
+def journal_seal_job(**_: object) -> dict[str, Any]:
+    """Seal what was journalled since the last time."""
+    from apps.core.services.journal import journal_seal
+
+    report = journal_seal(at=clock.now())
+    return {"entries": report.entries, "seq": report.seq, "hash": report.hash}
+
+
+@scheduled_task("core.housekeeping")
+def housekeeping_job(*, at: datetime, **_: object) -> dict[str, Any]:
+    """Forget what nobody will ask for again: answered requests, runs of frequent jobs, expired sessions and tokens."""
+    from apps.core.services.idempotency import requests_purge
+
+    purged = {"requests": requests_purge(at=at), "runs": runs_purge(at=at)}
+    call_command("clearsessions")
+    call_command("flushexpiredtokens")
+    return purged

@@ -110,8 +110,8 @@ def _framework_error(error: exceptions.APIException, instance: str) -> Response:
         headers["Retry-After"] = str(int(wait) + 1)
     if isinstance(error, exceptions.ValidationError):
         errors = list(flatten(error.detail))
-        detail = "; ".join(f"{item['pointer'].strip('/') or 'input'}: {item['detail']}" for item in errors[:5])
-        return problem_response(problem(error.status_code, detail=detail, instance=instance, errors=errors), headers)
+        summary = "; ".join(f"{item['pointer'].strip('/') or 'input'}: {item['detail']}" for item in errors[:5])
+        return problem_response(problem(error.status_code, detail=summary, instance=instance, errors=errors), headers)
     detail: Any = error.detail.get("detail", "") if isinstance(error.detail, dict) else error.detail
     code = "MALFORMED" if isinstance(error, exceptions.ParseError) else ""
     return problem_response(problem(error.status_code, code=code, detail=str(detail), instance=instance), headers)

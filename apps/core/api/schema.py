@@ -22,13 +22,13 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-class JWTActorScheme(SimpleJWTScheme):
+class JWTActorScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
     """How the schema names the bearer token."""
 
     target_class = "apps.core.api.authentication.JWTActor"
 
 
-class SessionActorScheme(SessionScheme):
+class SessionActorScheme(SessionScheme):  # type: ignore[no-untyped-call]
     """How the schema names the session cookie."""
 
     target_class = "apps.core.api.authentication.SessionActor"
