@@ -1,5 +1,5 @@
 """Reads of the alerts app."""
 
-from apps.alerts.selectors.alerts import ReceivedAlert, open_alert_count, open_alerts, user_channel
+from apps.alerts.selectors.alerts import ReceivedAlert, alerts_about, open_alert_count, open_alerts, receipts, user_channel
 
-__all__ = ["ReceivedAlert", "open_alert_count", "open_alerts", "user_channel"]
+__all__ = ["ReceivedAlert", "alerts_about", "open_alert_count", "open_alerts", "receipts", "user_channel"]

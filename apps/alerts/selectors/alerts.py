@@ -68,3 +68,8 @@ def open_alert_count(user_id: int) -> int:
 def user_channel(user_id: int) -> str:
     """The live channel of a user's alerts."""
     return f"alerts:{user_id}"
+
+
+def alerts_about(user: "User", subject: str, *, limit: int) -> tuple[ReceivedAlert, ...]:
+    """The user's alerts about one thing, e.g. "portfolio:3", acknowledged ones included, newest first."""
+    return tuple(received(receipt) for receipt in receipts(user, only_open=False).filter(alert__subject=subject)[:limit])

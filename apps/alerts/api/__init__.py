@@ -1,0 +1,1 @@
+"""REST: the user's alerts."""

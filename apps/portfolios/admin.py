@@ -1,0 +1,86 @@
+"""Portfolios in the admin: who sees what is edited there, with history; the ledger and what follows from it are to look at."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from simple_history.admin import SimpleHistoryAdmin
+
+from apps.portfolios.models import CashBalance, LedgerEntry, LotClosure, Portfolio, PortfolioMembership, Position
+
+
+class ReadOnly:
+    """Mixin for what is a fact or follows from facts: rows are shown, and neither added, changed nor deleted."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PortfolioMembershipInline(admin.TabularInline):
+    model = PortfolioMembership
+    extra = 0
+    autocomplete_fields = ("user",)
+
+
+@admin.register(Portfolio)
+class PortfolioAdmin(SimpleHistoryAdmin):
+    """Opened through the service only, which also pays in the capital; closed rather than deleted."""
+
+    list_display = ("name", "base_currency", "benchmark_symbol", "status", "created_at")
+    list_filter = ("status", "base_currency")
+    search_fields = ("name",)
+    readonly_fields = ("base_currency", "status", "created_at")
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """Memberships, where the admin can look up users."""
+        return [PortfolioMembershipInline] if "core.user" in {model._meta.label_lower for model in self.admin_site._registry} else []
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(PortfolioMembership)
+class PortfolioMembershipAdmin(SimpleHistoryAdmin):
+    list_display = ("portfolio", "user", "role")
+    list_filter = ("role", "portfolio")
+    list_select_related = ("portfolio", "user")
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("id", "effective_at", "portfolio", "book", "kind", "instrument", "quantity", "price", "amount", "fee", "source", "source_ref")
+    list_filter = ("kind", "portfolio", "source")
+    list_select_related = ("portfolio", "book__portfolio", "instrument")
+    search_fields = ("source_ref", "instrument__symbol")
+    date_hierarchy = "effective_at"
+    show_full_result_count = False
+
+
+@admin.register(LotClosure)
+class LotClosureAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("id", "lot", "entry", "quantity", "cost", "proceeds", "realised")
+    list_select_related = ("lot__instrument", "entry")
+    show_full_result_count = False
+
+
+@admin.register(Position)
+class PositionAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("book", "instrument", "quantity", "cost", "realised", "last_entry_id")
+    list_filter = ("book__portfolio",)
+    list_select_related = ("book__portfolio", "instrument")
+    search_fields = ("instrument__symbol",)
+
+
+@admin.register(CashBalance)
+class CashBalanceAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("portfolio", "currency", "amount", "last_entry_id")
+    list_select_related = ("portfolio",)

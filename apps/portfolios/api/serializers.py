@@ -1,0 +1,96 @@
+"""What portfolios look like in REST: money, prices and quantities as strings, weights and returns as numbers."""
+
+from rest_framework import serializers
+
+from apps.core.api.fields import DecimalString
+from apps.core.api.serializers import StrictSerializer
+from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
+from apps.portfolios.models import EntryKind, PortfolioStatus
+
+
+class Money(DecimalString):
+    def __init__(self, **kwargs) -> None:
+        super().__init__(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, **kwargs)
+
+
+class Price(DecimalString):
+    def __init__(self, **kwargs) -> None:
+        super().__init__(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, **kwargs)
+
+
+class Quantity(DecimalString):
+    def __init__(self, **kwargs) -> None:
+        super().__init__(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, **kwargs)
+
+
+class NewPortfolioSerializer(StrictSerializer):
+    """What opens a portfolio."""
+
+    name = serializers.CharField(max_length=100)
+    initial_capital = Money()
+    benchmark_symbol = serializers.CharField(max_length=20, required=False, default="", allow_blank=True)
+    currency = serializers.RegexField("^[A-Z]{3}$", required=False, default="USD")
+
+
+class PositionSerializer(serializers.Serializer):
+    """An instrument's position over all books of a portfolio. null is unknown: no price, or no previous close."""
+
+    ticker = serializers.CharField(source="symbol")
+    instrument_id = serializers.IntegerField()
+    shares = Quantity(source="quantity")
+    entry_price = Price(source="average_cost", allow_null=True, help_text="Average cost per share, fees included")
+    current_price = Price(source="price", allow_null=True)
+    price_time = serializers.DateTimeField(allow_null=True, help_text="Market time of the price")
+    price_source = serializers.CharField(help_text='Name of the feed, or "close" for a stored close')
+    cost = Money(help_text="Signed like the shares")
+    market_value = Money(allow_null=True)
+    unrealized_pnl = Money(source="unrealised", allow_null=True)
+    realized_pnl = Money(source="realised")
+    day_pnl = Money(allow_null=True)
+    current_weight = serializers.FloatField(source="weight", allow_null=True, help_text="Fraction of the portfolio's value")
+
+
+class PortfolioSerializer(serializers.Serializer):
+    """A portfolio at the latest prices. null is unknown: a price is missing (see missing_prices)."""
+
+    id = serializers.IntegerField(source="portfolio.pk")
+    name = serializers.CharField(source="portfolio.name")
+    status = serializers.ChoiceField(source="portfolio.status", choices=PortfolioStatus.choices)
+    currency = serializers.CharField(source="portfolio.base_currency")
+    benchmark_symbol = serializers.CharField(source="portfolio.benchmark_symbol")
+    created_at = serializers.DateTimeField(source="portfolio.created_at")
+    current_value = Money(source="valuation.total", allow_null=True)
+    cash = Money(source="valuation.cash")
+    invested_value = Money(source="valuation.invested")
+    net_deposits = Money(source="deposited")
+    unrealized_pnl = Money(source="valuation.unrealised", allow_null=True)
+    realized_pnl = Money(source="valuation.realised")
+    day_pnl = Money(source="valuation.day_pnl", allow_null=True)
+    day_return = serializers.FloatField(allow_null=True)
+    total_return = serializers.FloatField(allow_null=True)
+    missing_prices = serializers.ListField(source="valuation.missing", child=serializers.CharField())
+    as_of = serializers.DateTimeField(source="market_time")
+
+
+class PortfolioDetailSerializer(PortfolioSerializer):
+    """The same with its positions."""
+
+    positions = PositionSerializer(source="valuation.positions", many=True)
+
+
+class LedgerEntrySerializer(serializers.Serializer):
+    """One fact of the ledger."""
+
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=EntryKind.choices)
+    book = serializers.CharField(source="book.name")
+    symbol = serializers.CharField(source="instrument.symbol", default=None, allow_null=True)
+    quantity = Quantity()
+    price = Price(allow_null=True)
+    amount = Money(help_text="Change of cash, fee included")
+    fee = Money()
+    currency = serializers.CharField()
+    source = serializers.CharField()
+    source_ref = serializers.CharField()
+    effective_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()

@@ -1,0 +1,122 @@
+"""Endpoints of portfolios. A portfolio of others is 404."""
+
+from typing import Any
+
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
+from apps.core.api.pagination import CatalogueOrder
+from apps.core.api.permissions import HasPermission
+from apps.core.clock import now
+from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.api.serializers import (
+    LedgerEntrySerializer,
+    NewPortfolioSerializer,
+    PortfolioDetailSerializer,
+    PortfolioSerializer,
+    PositionSerializer,
+)
+from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioStatus
+from apps.portfolios.selectors.overviews import ledger_entries, portfolio_overview, portfolio_overviews
+from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
+from apps.portfolios.services.portfolios import portfolio_close, portfolio_create
+
+
+class PortfolioFilter(filters.FilterSet):
+    status = filters.ChoiceFilter(choices=PortfolioStatus.choices)
+    name = filters.CharFilter()
+
+    class Meta:
+        model = Portfolio
+        fields = ("status", "name")
+
+
+class PortfolioList(GenericAPIView):
+    """The portfolios that the user sees, valued now; opening another one."""
+
+    queryset = Portfolio.objects.none()
+    serializer_class = PortfolioSerializer
+    pagination_class = CatalogueOrder
+    filter_backends = (StrictFilterBackend,)
+    filterset_class = PortfolioFilter
+    permission_classes = (HasPermission("portfolios.add_portfolio", methods=("POST",)),)
+
+    def get(self, request: Request) -> Response:
+        """Portfolios by name, at the latest prices."""
+        rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(request.user)))
+        overviews = portfolio_overviews(list(rows or ()), market=market_clock(now()))
+        return self.get_paginated_response(PortfolioSerializer(overviews, many=True).data)
+
+    @extend_schema(request=NewPortfolioSerializer, responses={201: PortfolioDetailSerializer})
+    def post(self, request: Request) -> Response:
+        """Open a portfolio for paper trading: the user becomes its manager, the capital its first deposit, at the market's time."""
+        refuse_unknown_parameters(request, set())
+        given = NewPortfolioSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        at = now()
+        market = market_clock(at)
+        portfolio = portfolio_create(owner=request.user, effective_at=market.market_time, recorded_at=at, **given.validated_data)
+        body = PortfolioDetailSerializer(portfolio_overview(portfolio, market=market)).data
+        return Response(body, status=status.HTTP_201_CREATED, headers={"Location": f"{request.path}{portfolio.pk}/"})
+
+
+class PortfolioDetail(APIView):
+    """One portfolio."""
+
+    @extend_schema(responses=PortfolioDetailSerializer)
+    def get(self, request: Request, portfolio_id: int) -> Response:
+        """The portfolio with its positions, at the latest prices."""
+        refuse_unknown_parameters(request, set())
+        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
+        return Response(PortfolioDetailSerializer(portfolio_overview(portfolio, market=market_clock(now()))).data)
+
+    @extend_schema(parameters=[OpenApiParameter("reason", str, description="Kept in the portfolio's history")], responses={204: None})
+    def delete(self, request: Request, portfolio_id: int) -> Response:
+        """Close the portfolio for trading. Its numbers stay; open positions are a conflict."""
+        refuse_unknown_parameters(request, {"reason"})
+        portfolio_close(user=request.user, portfolio_id=portfolio_id, reason=request.query_params.get("reason", ""))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PortfolioPositions(APIView):
+    """The open positions of a portfolio."""
+
+    @extend_schema(responses=PositionSerializer(many=True))
+    def get(self, request: Request, portfolio_id: int) -> Response:
+        """Positions by symbol over all books, at the latest prices."""
+        refuse_unknown_parameters(request, set())
+        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
+        return Response(PositionSerializer(portfolio_overview(portfolio, market=market_clock(now())).valuation.positions, many=True).data)
+
+
+class LedgerFilter(filters.FilterSet):
+    kind = filters.ChoiceFilter(choices=EntryKind.choices)
+    symbol = filters.CharFilter(field_name="instrument__symbol")
+    book = filters.CharFilter(field_name="book__name")
+    effective_at__gte = filters.IsoDateTimeFilter(field_name="effective_at", lookup_expr="gte")
+    effective_at__lt = filters.IsoDateTimeFilter(field_name="effective_at", lookup_expr="lt")
+
+    class Meta:
+        model = LedgerEntry
+        fields = ("kind",)
+
+
+class PortfolioLedger(ListAPIView):
+    """The ledger of a portfolio, newest first."""
+
+    queryset = LedgerEntry.objects.none()
+    serializer_class = LedgerEntrySerializer
+    filter_backends = (StrictFilterBackend,)
+    filterset_class = LedgerFilter
+
+    def get_queryset(self) -> Any:
+        if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
+            return LedgerEntry.objects.none()
+        portfolio = portfolio_get(user=self.request.user, portfolio_id=self.kwargs["portfolio_id"])
+        return ledger_entries(portfolio.pk)
