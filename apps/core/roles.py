@@ -30,6 +30,7 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "execution.change_order",
         "execution.view_order",
         "execution.view_fill",
+        "portfolios.add_portfolio",
         "portfolios.view_portfolio",
         "portfolios.view_position",
         "strategies.view_backtestrun",

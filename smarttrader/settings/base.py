@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.forms",  # the widgets' templates, for FORM_RENDERER
     "channels",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",

@@ -7,6 +7,7 @@ after a rollback, because PostgreSQL undoes settings together with the transacti
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 
 from apps.core.context import Context, current_context
 
@@ -16,7 +17,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Any:
         context = current_context()
-        if context != self._applied and not self.needs_rollback:
+        failed = self.connection.info.transaction_status == TransactionStatus.INERROR  # only a rollback may be sent now
+        if context != self._applied and not self.needs_rollback and not failed:
             with self.wrap_database_errors:
                 self.connection.execute(
                     "select set_config('desk.actor', %s, false), set_config('desk.request_id', %s, false)",
@@ -30,8 +32,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return super()._rollback()  # type: ignore[misc]
 
     def _savepoint_rollback(self, sid: str) -> None:
+        # Not through a cursor of ours, which would set the context first, inside the broken transaction.
+        with self.wrap_database_errors:
+            self.connection.execute(self.ops.savepoint_rollback_sql(sid))
         self._applied = None
-        super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _close(self) -> Any:
         self._applied = None
