@@ -41,9 +41,7 @@ class Palette:
     down: str
 
 
-LIGHT = Palette(
-    surface="#ffffff", ink="#16202d", ink_soft="#55616f", line="#dbe1e8", first="#1f55c9", second="#a45f00", up="#08713c", down="#b91f36"
-)
+LIGHT = Palette(surface="#ffffff", ink="#16202d", ink_soft="#55616f", line="#dbe1e8", first="#1f55c9", second="#a45f00", up="#08713c", down="#b91f36")
 DARK = Palette(surface="#141b25", ink="#e4eaf2", ink_soft="#9aa9bb", line="#263242", first="#7fabff", second="#f0b75a", up="#45d093", down="#ff7d8b")
 
 
@@ -130,7 +128,7 @@ def desk_figure(palette: Palette, *, height: int, label: str, dates: bool = True
         sizing_mode="stretch_width",
         x_axis_type="datetime" if dates else "auto",
         y_axis_location="right",
-        tools="xpan,xwheel_zoom,box_zoom,reset",
+        tools="xpan,reset",
         toolbar_location=None,
         active_drag="xpan",
         background_fill_color=palette.surface,

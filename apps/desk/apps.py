@@ -4,3 +4,11 @@ from django.apps import AppConfig
 class DeskConfig(AppConfig):
     name = "apps.desk"
     verbose_name = "Desk"
+
+    def ready(self) -> None:
+        from apps.desk.receivers import show_trading_state
+        from apps.desk.streams import register_trading_stream
+        from apps.risk.signals import trading_state_changed
+
+        register_trading_stream()
+        trading_state_changed.connect(show_trading_state, dispatch_uid="desk.show_trading_state")

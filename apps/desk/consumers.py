@@ -65,7 +65,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     heartbeat_seconds: float = 5.0
     tick_seconds: float = 0.25
-    tick_streams: frozenset[str] = frozenset({"quotes"})
+    tick_streams: frozenset[str] = frozenset({"quotes", "market"})
     most_behind_for_ticks: int = 200
     most_behind: int = 5000
 

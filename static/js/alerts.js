@@ -28,10 +28,13 @@ function bindBell(userId) {
 
 const SAID = new Map(); // order id -> status already told
 
+function keyOf(order) {
+  return `${order.status} ${order.cumulative_quantity}`;
+}
+
 function tell(order) {
-  const before = SAID.get(order.id);
-  SAID.set(order.id, `${order.status} ${order.cumulative_quantity}`);
-  if (before === undefined || before === SAID.get(order.id)) return;
+  if (SAID.get(order.id) === keyOf(order)) return;
+  SAID.set(order.id, keyOf(order));
   announce(order);
 }
 
@@ -44,13 +47,17 @@ function announce(order) {
 }
 
 function bindFills(portfolioId) {
+  const working = document.getElementById("working-orders");
+  const open = new Set();
   live.on(`orders:${portfolioId}`, ({ type, d }) => {
-    const orders = d.orders || (d.order ? [d.order] : d.id ? [d] : []);
-    for (const order of orders) {
-      if (type === "delta" && !SAID.has(order.id)) SAID.set(order.id, "");
-      if (type === "snapshot") SAID.set(order.id, `${order.status} ${order.cumulative_quantity}`);
+    if (type === "snapshot") open.clear();
+    for (const order of d.orders || [d]) {
+      if (Number(order.leaves_quantity) > 0) open.add(order.id);
+      else open.delete(order.id);
+      if (type === "snapshot") SAID.set(order.id, keyOf(order));
       else tell(order);
     }
+    if (working && type === "delta") working.textContent = String(open.size);
   });
 }
 

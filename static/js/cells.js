@@ -1,12 +1,12 @@
 // Patches numbers in place. `data-live="channel"` names the source, `data-field` the path in its message, `data-format` the format.
 // A table body with `data-rows="positions"` and `data-row-key="symbol"` is kept in step row by row; new rows come from its <template>.
-import { direction, exact, format } from "./format.js";
+import { direction, exact, format, tagOf } from "./format.js";
 import { live } from "./live.js";
 
 const OLD = 10000;
 const STALE = 30000;
 
-function pick(data, path) {
+export function pick(data, path) {
   return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), data);
 }
 
@@ -22,6 +22,7 @@ export function patch(cell, value) {
     return;
   }
   if (cell.textContent.trim() === text) return;
+  if (kind === "status") cell.className = `tag ${tagOf(value)}`;
   const before = Number(cell.dataset.value);
   cell.textContent = text;
   cell.dataset.value = value ?? "";
@@ -31,6 +32,10 @@ export function patch(cell, value) {
   if (cell.hasAttribute("data-sign")) {
     cell.classList.remove("up", "down");
     const way = direction(value);
+    if (way) cell.classList.add(way);
+  } else if (cell.hasAttribute("data-sign-growth")) {
+    cell.classList.remove("up", "down");
+    const way = direction(Number(value) - 1);
     if (way) cell.classList.add(way);
   }
   if (cell.tagName === "TIME" && value) cell.dateTime = value;
@@ -51,7 +56,7 @@ function patchRows(body, rows, whole) {
     const id = String(item[key]);
     seen.add(id);
     let row = body.querySelector(`:scope > tr[data-key="${CSS.escape(id)}"]`);
-    if (!row) row = addRow(body, id, item);
+    if (!row && !body.hasAttribute("data-known-only")) row = addRow(body, id, item);
     if (!row) continue;
     for (const cell of row.querySelectorAll("[data-field]")) patch(cell, pick(item, cell.dataset.field));
   }
@@ -75,10 +80,15 @@ function addRow(body, id, item) {
   return row;
 }
 
+/** The orders channel sends {orders: [...]} at first, then one order after the other. */
+function rowsOf(data) {
+  return data.orders || [data];
+}
+
 function apply(element, envelope) {
   if (element.dataset.rows !== undefined) {
-    const rows = element.dataset.rows ? pick(envelope.d, element.dataset.rows) : envelope.d;
-    if (rows) patchRows(element, Array.isArray(rows) ? rows : Object.values(rows), envelope.type === "snapshot");
+    const found = element.dataset.rows ? pick(envelope.d, element.dataset.rows) : rowsOf(envelope.d);
+    if (found) patchRows(element, found, envelope.type === "snapshot" || element.hasAttribute("data-complete"));
   } else if (element.dataset.field) {
     patch(element, pick(envelope.d, element.dataset.field));
   } else {

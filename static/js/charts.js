@@ -1,4 +1,5 @@
 // Bokeh figures: fetched as JSON from `data-chart`, drawn without eval, redrawn when the theme changes, fed by the live channel.
+import { pick } from "./cells.js";
 import { getJson } from "./http.js";
 import { live } from "./live.js";
 
@@ -81,8 +82,9 @@ class Chart {
     const { chartLive: channel, chartX: x, chartY: y } = this.figure.dataset;
     if (!channel) return;
     live.on(channel, ({ d }) => {
-      if (d[x] === undefined || d[y] === undefined || d[y] === null) return;
-      this.latest = { x: Date.parse(d[x]), y: Number(d[y]) };
+      const [at, value] = [pick(d, x), pick(d, y)];
+      if (!at || value === undefined || value === null) return;
+      this.latest = { x: Date.parse(at), y: Number(value) };
       const pause = Math.max(0, STREAM_EVERY - (Date.now() - this.lastDraw));
       this.timer ||= setTimeout(() => this.append(), pause);
     });

@@ -30,11 +30,15 @@ const FORMATS = {
   quantity: (n) => `${sign(n, 6)}${Math.abs(n).toLocaleString("en-US", { maximumFractionDigits: 6 })}`,
   percent: (n) => `${sign(n * 100, 2, true)}${fixed(n * 100, 2)} %`,
   share: (n) => `${sign(n * 100, 1)}${fixed(n * 100, 1)} %`,
+  growth: (n) => FORMATS.percent(n - 1),
+  loss: (n) => FORMATS.share(Math.max(0, -n)),
   ratio: (n) => `${sign(n, 2)}${fixed(n, 2)}`,
 };
 
 /** Text of `value` in one of the formats above, "text" or "time"; unknown values give "—". */
 export function format(value, kind) {
+  if (kind === "blank") return value ?? "";
+  if (kind === "status") return String(value ?? UNKNOWN).replaceAll("_", " ");
   if (kind === "text" || !kind) return value === null || value === undefined || value === "" ? UNKNOWN : String(value);
   if (kind === "time") return value ? `${String(value).slice(0, 10)} ${String(value).slice(11, 19)}Z` : UNKNOWN;
   return known(value) ? FORMATS[kind](Number(value)) : UNKNOWN;
@@ -49,4 +53,12 @@ export function exact(value, kind) {
 export function direction(value) {
   if (!known(value) || Number(value) === 0) return "";
   return Number(value) > 0 ? "up" : "down";
+}
+
+/** Class of the label of an order status or a trading state, as the template filter `tag` gives it. */
+export function tagOf(status) {
+  if (["filled", "active"].includes(status)) return "good";
+  if (["new", "sent", "partially_filled"].includes(status)) return "work";
+  if (["pending_new", "pending_cancel", "reducing"].includes(status)) return "warn";
+  return ["denied", "rejected", "halted"].includes(status) ? "bad" : "";
 }

@@ -13,5 +13,6 @@ bindCells();
 bindCharts();
 const ticket = document.getElementById("ticket");
 if (ticket) import("./ticket.js").then(({ bindTicket }) => bindTicket(ticket));
-const progress = document.querySelector("[data-job]");
-if (progress) import("./jobs.js").then(({ bindJobs }) => bindJobs());
+const jobs = document.querySelectorAll("[data-job]");
+if (jobs.length) import("./jobs.js").then(({ bindJobs }) => bindJobs(jobs));
+if (document.querySelector("[data-expand]")) import("./expand.js").then(({ bindExpand }) => bindExpand());

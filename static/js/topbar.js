@@ -19,17 +19,18 @@ function bindMarket(body) {
   let open = body.dataset.marketOpen === "1";
   const ended = () => feed.dataset.ended === "1";
 
-  live.on("market", ({ d }) => {
-    if (d.market_time) market = Date.parse(d.market_time);
-    if (d.next_change) change = Date.parse(d.next_change);
-    if (d.is_open !== undefined) open = d.is_open;
+  live.on("market", ({ type, d: now }) => {
+    if (now.market_time) market = Date.parse(now.market_time);
+    if (now.next_change) change = Date.parse(now.next_change);
+    if (now.is_open !== undefined) open = now.is_open;
     body.dataset.marketOpen = open ? "1" : "0";
-    feed.dataset.ended = d.ended ? "1" : "0";
-    if (d.feed_age_seconds !== null && d.feed_age_seconds !== undefined) seen = Date.now() - d.feed_age_seconds * 1000;
+    if (now.ended !== undefined) feed.dataset.ended = now.ended ? "1" : "0";
+    if (type === "delta") seen = Date.now();
+    else if (now.feed_age_seconds !== null) seen = Date.now() - now.feed_age_seconds * 1000;
     const date = document.getElementById("replay-date");
-    if (date && d.session) {
-      date.textContent = d.session;
-      date.dateTime = d.session;
+    if (date && now.session) {
+      date.textContent = now.session;
+      date.dateTime = now.session;
     }
     tick();
   });
@@ -88,13 +89,6 @@ function bindSubmitters() {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) event.preventDefault();
       form.dataset.sent = "1";
-    });
-  }
-  for (const row of document.querySelectorAll("[data-toggle-row]")) {
-    row.addEventListener("click", () => {
-      const target = document.getElementById(row.getAttribute("aria-controls"));
-      target.hidden = !target.hidden;
-      row.setAttribute("aria-expanded", String(!target.hidden));
     });
   }
 }

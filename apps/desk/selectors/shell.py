@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 
 from apps.alerts.selectors import open_alert_count
 from apps.core.models.access import Theme
-from apps.core.trading import TradingMode
+from apps.core.trading import TradingMode, TradingState
 from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.portfolios.selectors.portfolios import portfolios_visible
-from apps.risk.selectors.state import StateView, trading_state
+from apps.risk.domain.state import StateView
+from apps.risk.selectors.state import release_requests_open, trading_state
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -51,7 +52,10 @@ class NavigationEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """`mode` is "replay", "paper" or "live"; `portfolio` is the chosen one, None when the user sees none."""
+    """`mode` is "replay", "paper" or "live"; `portfolio` is the chosen one, None when the user sees none.
+
+    `release` is the request that waits for a second person's approval, None when trading is not halted or nobody asked.
+    """
 
     mode: str
     badge: str
@@ -64,6 +68,7 @@ class Shell:
     portfolio: "Portfolio | None"
     trading: StateView
     trading_scope: str
+    release: Any
     open_alerts: int
     pages: tuple[NavigationEntry, ...]
     roles: str
@@ -78,7 +83,7 @@ def portfolio_chosen(portfolios: "Sequence[Portfolio]", wanted: object) -> "Port
 
 
 def shell_for(*, user: "User", path: str, wanted_portfolio: object, now: datetime) -> Shell:
-    """Read the frame of one page: five small queries."""
+    """Read the frame of one page: five small queries, one more while trading is halted."""
     portfolios = list(portfolios_visible(user))
     portfolio = portfolio_chosen(portfolios, wanted_portfolio)
     market = market_clock(now)
@@ -95,13 +100,21 @@ def shell_for(*, user: "User", path: str, wanted_portfolio: object, now: datetim
         portfolios=portfolios,
         portfolio=portfolio,
         trading=trading,
-        trading_scope=DESK_SCOPE if portfolio is None or trading.scope is None else str(portfolio.pk),
-        open_alerts=open_alert_count(user),
+        trading_scope=DESK_SCOPE if portfolio is None or trading.desk else str(portfolio.pk),
+        release=_open_release(trading, portfolio, now),
+        open_alerts=open_alert_count(user.pk),
         pages=_navigation(user, path),
         roles=", ".join(group.name for group in user.groups.all()),
         theme=user.theme,
         themes=tuple(Theme.choices),
     )
+
+
+def _open_release(trading: StateView, portfolio: "Portfolio | None", now: datetime) -> Any:
+    if trading.state is TradingState.ACTIVE:
+        return None
+    scope = None if trading.desk or portfolio is None else portfolio.pk
+    return release_requests_open(scope).filter(expires_at__gt=now).first()
 
 
 def _mode(market: MarketClock) -> str:
@@ -124,5 +137,7 @@ def _navigation(user: "User", path: str) -> tuple[NavigationEntry, ...]:
     for position, (name, route, icon) in enumerate(LAST_PAGES):
         if route != "admin:index" or user.is_staff:
             url = reverse(route)
-            entries.append(NavigationEntry(name=name, url=url, icon=icon, current=path.startswith(url), gap=position == 0 or entries[-1].icon == "alerts"))
+            entries.append(
+                NavigationEntry(name=name, url=url, icon=icon, current=path.startswith(url), gap=position == 0 or entries[-1].icon == "alerts")
+            )
     return tuple(entries)

@@ -40,6 +40,9 @@ TAGS = {
     "running": "work",
     "partial": "warn",
     "failed": "bad",
+    "ok": "good",
+    "breach": "bad",
+    "no_data": "warn",
 }
 
 
@@ -120,6 +123,13 @@ def percent(value: Any, reason: str = "") -> str:
 
 
 @register.filter
+def points(value: Any, reason: str = "") -> str:
+    """A change that is already in percent: 12.4 gives "+12.40 %"."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 2, always=True, suffix=" %")
+
+
+@register.filter
 def share(value: Any, reason: str = "") -> str:
     """A fraction as a part: 0.082 gives "8.2 %"."""
     number = decimal_or_none(value)
@@ -144,6 +154,26 @@ def in_unit(value: Any, unit: str = "") -> str:
 
 
 @register.filter
+def unit_format(unit: str) -> str:
+    """Name of the live format (`data-format`) that writes numbers of a unit as `in_unit` does."""
+    return {"USD": "money", "fraction": "share"}.get(unit, "quantity")
+
+
+@register.filter
+def minus(value: Any, other: Any) -> Decimal | None:
+    """The difference, None when one of the two is unknown."""
+    first, second = decimal_or_none(value), decimal_or_none(other)
+    return None if first is None or second is None else first - second
+
+
+@register.filter
+def as_float(value: Any) -> float:
+    """A fraction for a bar's `value` attribute, between 0 and 1; the unknown is full, so that it never looks fine."""
+    number = decimal_or_none(value)
+    return 1.0 if number is None else float(min(max(number, Decimal(0)), Decimal(1)))
+
+
+@register.filter
 def direction(value: Any) -> str:
     """Class "up" or "down" of a signed number; nothing for zero or unknown."""
     number = decimal_or_none(value)
@@ -155,22 +185,13 @@ def direction(value: Any) -> str:
 @register.filter
 def tag(state: Any) -> str:
     """Class of the small label of an order status, trading state, outcome, severity or job state."""
-    return TAGS.get(str(state).lower(), "")
+    return TAGS.get(str(getattr(state, "value", state)).lower(), "")
 
 
 @register.filter
 def words(value: Any) -> str:
     """partially_filled gives "partially filled"."""
     return str(value).replace("_", " ")
-
-
-@register.filter
-def fraction_of(used: Any, limit: Any) -> float:
-    """used / limit between 0 and 1, for a bar; 1 where the limit is missing, so that the unknown never looks fine."""
-    part, whole = decimal_or_none(used), decimal_or_none(limit)
-    if part is None or not whole:
-        return 1.0
-    return float(min(max(part / whole, Decimal(0)), Decimal(1)))
 
 
 @register.filter

@@ -1,0 +1,82 @@
+"""The home screen: one portfolio at a glance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from apps.alerts.selectors import ReceivedAlert, open_alerts
+from apps.execution.selectors.orders import fills_recent, working_count
+from apps.portfolios.domain.valuation import PositionValue, Valuation
+from apps.portfolios.selectors.portfolios import portfolios_visible
+from apps.risk.domain.limits import LimitKind, LimitUse
+from apps.risk.domain.summary import RiskSummary
+from apps.risk.selectors.summary import risk_view_now
+
+from apps.desk.selectors.shell import portfolio_chosen
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+    from apps.portfolios.models import Portfolio
+
+POSITIONS = 10
+FILLS = 10
+ALERTS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """`positions` are the ten with the largest day P&L by amount, unknown ones first: they need a look.
+
+    `total_return` is time-weighted: the value compounded without flows, less one.
+    """
+
+    portfolio: "Portfolio"
+    valuation: Valuation
+    summary: RiskSummary
+    positions: Sequence[PositionValue]
+    fills: Sequence[dict[str, Any]]
+    alerts: Sequence[ReceivedAlert]
+    working: int
+
+    @property
+    def channel(self) -> str:
+        return f"portfolio:{self.portfolio.pk}"
+
+    @property
+    def total_return(self) -> Decimal | None:
+        return None if self.summary.wealth is None else self.summary.wealth - 1
+
+    @property
+    def drawdown_use(self) -> LimitUse | None:
+        return self._use(LimitKind.DRAWDOWN)
+
+    @property
+    def loss_use(self) -> LimitUse | None:
+        return self._use(LimitKind.DAILY_LOSS)
+
+    @property
+    def exposure_use(self) -> LimitUse | None:
+        return self._use(LimitKind.TOTAL_EXPOSURE)
+
+    def _use(self, kind: LimitKind) -> LimitUse | None:
+        return next((use for use in self.summary.limits if use.kind is kind), None)
+
+
+def dashboard(*, user: "User", wanted_portfolio: object, now: datetime) -> Dashboard | None:
+    """The dashboard of the wanted portfolio, or of the first that the user sees; None when there is none."""
+    portfolio = portfolio_chosen(list(portfolios_visible(user)), wanted_portfolio)
+    if portfolio is None:
+        return None
+    view = risk_view_now(portfolio_id=portfolio.pk, now=now)
+    by_result = sorted(view.valuation.positions, key=lambda p: (p.day_pnl is not None, -abs(p.day_pnl or Decimal(0))))
+    return Dashboard(
+        portfolio=portfolio,
+        valuation=view.valuation,
+        summary=view.summary,
+        positions=by_result[:POSITIONS],
+        fills=fills_recent([portfolio.pk], limit=FILLS),
+        alerts=open_alerts(user, limit=ALERTS),
+        working=working_count([portfolio.pk]),
+    )
