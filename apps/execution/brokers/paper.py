@@ -14,6 +14,7 @@ from apps.core.trading import TimeInForce
 from apps.execution.brokers.protocol import BrokerOrder, Execution, ExecutionReport, MarketPrice
 from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
+from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
 
 PAPER = "paper"
 
@@ -45,8 +46,6 @@ class PaperBroker:
 
     def match(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
         """What this price does to the order: nothing, a stop triggered, a fill, the cancel of an immediate order's rest."""
-        from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
-
         quantity, fill_price, triggered, done = match(
             OrderTypeCode[order.order_type.name],
             order.side.sign,

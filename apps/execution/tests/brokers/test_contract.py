@@ -1,0 +1,145 @@
+"""What every broker adapter keeps: one class of tests, one subclass for each adapter."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from apps.core.trading import OrderType, Side, TimeInForce
+from apps.execution.brokers.paper import PaperBroker, PaperCosts
+from apps.execution.brokers.protocol import Broker, BrokerOrder, ExecutionReport, MarketPrice
+from apps.execution.domain.states import OrderEventKind
+
+NOON = datetime(2024, 7, 2, 16, tzinfo=UTC)
+
+
+def make_broker_order(**fields) -> BrokerOrder:
+    return BrokerOrder(
+        **{
+            "reference": "7",
+            "symbol": "AAPL",
+            "side": Side.BUY,
+            "quantity": Decimal(100),
+            "cumulative": Decimal(0),
+            "order_type": OrderType.MARKET,
+            "time_in_force": TimeInForce.DAY,
+            **fields,
+        }
+    )
+
+
+def kinds(reports: tuple[ExecutionReport, ...]) -> list[str]:
+    return [report.kind.value for report in reports]
+
+
+def executed(reports: tuple[ExecutionReport, ...]) -> list[tuple[Decimal, Decimal]]:
+    return [(report.execution.quantity, report.execution.price) for report in reports if report.execution]
+
+
+class BrokerContract:
+    """Subclasses give `broker(price)`: an adapter whose market stands at that price for AAPL (None: no price)."""
+
+    def broker(self, price: str | None) -> Broker:
+        raise NotImplementedError
+
+    def test_an_order_is_acknowledged_first(self):
+        assert kinds(self.broker("100").submit(make_broker_order()))[0] == "new"
+
+    def test_a_market_order_trades_all_it_wants(self):
+        assert sum(quantity for quantity, _ in executed(self.broker("100").submit(make_broker_order()))) == 100
+
+    def test_submitting_the_same_reference_again_executes_nothing_new(self):
+        broker = self.broker("100")
+        first, second = (broker.submit(make_broker_order()) for _ in range(2))
+        ids = [{report.execution.execution_id for report in reports if report.execution} for reports in (first, second)]
+        assert ids[0]
+        assert ids[1] <= ids[0]
+
+    def test_two_orders_never_share_an_execution_id(self):
+        broker = self.broker("100")
+        ids = [r.execution.execution_id for ref in ("1", "2") for r in broker.submit(make_broker_order(reference=ref)) if r.execution]
+        assert len(ids) == len(set(ids))
+
+    @pytest.mark.parametrize(("side", "limit"), [(Side.BUY, "99"), (Side.SELL, "101")])
+    def test_a_limit_away_from_the_market_rests(self, side, limit):
+        order = make_broker_order(side=side, order_type=OrderType.LIMIT, limit_price=Decimal(limit))
+        assert kinds(self.broker("100").submit(order)) == ["new"]
+
+    @pytest.mark.parametrize(("side", "limit"), [(Side.BUY, "101"), (Side.SELL, "99")])
+    def test_a_limit_is_never_passed(self, side, limit):
+        order = make_broker_order(side=side, order_type=OrderType.LIMIT, limit_price=Decimal(limit))
+        ((_, price),) = executed(self.broker("100").submit(order))
+        assert (price - Decimal(limit)) * side.sign <= 0
+
+    @pytest.mark.parametrize("time_in_force", [TimeInForce.IOC, TimeInForce.FOK])
+    def test_an_immediate_order_never_rests(self, time_in_force):
+        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(99), time_in_force=time_in_force)
+        assert kinds(self.broker("100").submit(order)) == ["new", "canceled"]
+
+    def test_a_cancel_is_confirmed_while_something_is_left(self):
+        assert kinds(self.broker("100").cancel(make_broker_order(cumulative=Decimal(99)))) == ["canceled"]
+
+    def test_a_cancel_comes_too_late_when_nothing_is_left(self):
+        assert kinds(self.broker("100").cancel(make_broker_order(cumulative=Decimal(100)))) == ["cancel_reject"]
+
+
+class TestPaperBroker(BrokerContract):
+    COSTS = PaperCosts(slippage_bps=Decimal(5), commission=Decimal(1))
+
+    def broker(self, price):
+        return PaperBroker(market=lambda symbol: None if price is None else self.price(price), costs=self.COSTS)
+
+    def price(self, price, volume=None):
+        return MarketPrice(symbol="AAPL", price=Decimal(price), market_time=NOON, source="test", volume=volume)
+
+    @pytest.mark.parametrize(("side", "expected"), [(Side.BUY, "100.05"), (Side.SELL, "99.95")])
+    def test_a_market_order_pays_the_slippage(self, side, expected):
+        assert executed(self.broker("100").submit(make_broker_order(side=side))) == [(Decimal(100), Decimal(expected))]
+
+    def test_commission_is_charged_once_per_order(self):
+        broker = self.broker("100")
+        (first,) = (r.execution for r in broker.match(make_broker_order(), self.price("100", Decimal(40))) if r.execution)
+        (second,) = (r.execution for r in broker.match(make_broker_order(cumulative=Decimal(40)), self.price("100")) if r.execution)
+        assert (first.quantity, first.fee, second.quantity, second.fee) == (Decimal(40), Decimal(1), Decimal(60), Decimal(0))
+        assert first.execution_id != second.execution_id
+
+    def test_the_fill_says_what_it_was_matched_against(self):
+        (execution,) = (r.execution for r in self.broker("100").submit(make_broker_order()) if r.execution)
+        assert execution.quote == {"price": "100", "market_time": "2024-07-02T16:00:00Z", "source": "test", "slippage_bps": "5"}
+
+    def test_without_a_price_it_rests_or_dies(self):
+        assert kinds(self.broker(None).submit(make_broker_order())) == ["new"]
+        assert kinds(self.broker(None).submit(make_broker_order(time_in_force=TimeInForce.IOC))) == ["new", "canceled"]
+
+    def test_a_partial_immediate_order_cancels_its_rest(self):
+        order = make_broker_order(time_in_force=TimeInForce.IOC)
+        assert kinds(self.broker("100").match(order, self.price("100", Decimal(40)))) == ["trade", "canceled"]
+
+    def test_fill_or_kill_takes_all_or_nothing(self):
+        order = make_broker_order(time_in_force=TimeInForce.FOK)
+        assert kinds(self.broker("100").match(order, self.price("100", Decimal(40)))) == ["canceled"]
+        assert kinds(self.broker("100").match(order, self.price("100", Decimal(100)))) == ["trade"]
+
+    def test_a_stop_waits_for_its_price_and_then_trades_at_the_market(self):
+        order = make_broker_order(side=Side.SELL, order_type=OrderType.STOP, stop_price=Decimal(95))
+        broker = self.broker("100")
+        assert kinds(broker.submit(order)) == ["new"]
+        reports = broker.match(order, self.price("94"))
+        assert kinds(reports) == ["triggered", "trade"]
+        assert executed(reports) == [(Decimal(100), Decimal("93.953"))]
+
+    def test_a_stop_limit_rests_after_its_stop_while_the_limit_is_away(self):
+        order = make_broker_order(order_type=OrderType.STOP_LIMIT, stop_price=Decimal(105), limit_price=Decimal(106))
+        broker = self.broker("100")
+        assert kinds(broker.match(order, self.price("107"))) == ["triggered"]
+        triggered = make_broker_order(order_type=OrderType.STOP_LIMIT, stop_price=Decimal(105), limit_price=Decimal(106), stop_triggered=True)
+        assert executed(broker.match(triggered, self.price("105.5"))) == [(Decimal(100), Decimal("105.55275"))]
+
+    def test_fractions_of_a_share_fill_exactly(self):
+        order = make_broker_order(quantity=Decimal("0.123456"))
+        assert executed(self.broker("100").submit(order))[0][0] == Decimal("0.123456")
+
+
+def test_a_report_has_an_execution_exactly_when_it_reports_a_trade():
+    with pytest.raises(ValueError, match="exactly when"):
+        ExecutionReport(kind=OrderEventKind.TRADE)

@@ -1,0 +1,97 @@
+"""A small trading desk for tests of this app and of those above it: a trader, a portfolio with an account and limits, prices."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import Group
+
+from apps.core import clock
+from apps.core.models import User
+from apps.core.roles import Role
+from apps.core.trading import OrderIntent
+from apps.execution.models import BrokerageAccount, Order
+from apps.execution.services.accounts import paper_account_create
+from apps.execution.services.intents import intent_build
+from apps.execution.services.orders import order_submit
+from apps.marketdata.models import Instrument
+from apps.marketdata.selectors.quotes import Quote
+from apps.marketdata.services.quotes import quotes_publish
+from apps.portfolios.models import Portfolio
+from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory, UserFactory
+from apps.risk.services.limits import limit_set
+
+#: Wide enough that nothing but the case under test is refused.
+WIDE_LIMITS = {
+    "position_size": "1000000",
+    "position_value": "100000000",
+    "total_exposure": "100000000",
+    "order_rate": "10000",
+    "symbol_order_rate": "10000",
+    "price_collar": "0.5",
+}
+
+
+def make_user(username: str, *roles: Role) -> User:
+    """A user with the permissions of these roles."""
+    user = UserFactory(username=username)
+    user.groups.set(Group.objects.filter(name__in=[role.value for role in roles]))
+    return User.objects.get(pk=user.pk)  # without cached permissions
+
+
+def quote(symbol: str, price: str, *, at: datetime | None = None, market_time: datetime | None = None) -> None:
+    """Make this the symbol's latest price, fresh unless `at` says otherwise."""
+    received_at = at or clock.now()
+    instrument = Instrument.objects.get(symbol=symbol)
+    quotes_publish(
+        quotes=[
+            Quote(
+                symbol=symbol,
+                instrument_id=instrument.pk,
+                price=Decimal(price),
+                market_time=market_time or received_at,
+                received_at=received_at,
+                feed="test",
+            )
+        ],
+        feed="test",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """A trader who may trade `portfolio` through `account`; AAPL at 100."""
+
+    trader: User
+    portfolio: Portfolio
+    account: BrokerageAccount
+    instrument: Instrument
+
+    def intent(self, **fields: Any) -> OrderIntent:
+        """Buy 10 AAPL at the market, unless `fields` say otherwise."""
+        wanted = {"user": self.trader, "portfolio_id": self.portfolio.pk, "symbol": "AAPL", "side": "buy", "quantity": "10"}
+        return intent_build(**{**wanted, **fields})
+
+    def submit(self, *, at: datetime | None = None, **fields: Any) -> Order:
+        """The order of such an intent."""
+        return order_submit(intent=self.intent(**fields), user=self.trader, at=at or clock.now())
+
+
+def make_desk(*, capital: str = "100000", slippage_bps: str = "5", commission: str = "1", **limits: str) -> Desk:
+    """The desk, with wide limits where `limits` (by kind) set no others."""
+    now = clock.now()
+    trader = make_user("trader-of-tests", Role.TRADER)
+    instrument = InstrumentFactory(symbol="AAPL")
+    portfolio = PortfolioFactory(owner=trader, initial_capital=Decimal(capital))
+    make_limits(portfolio, at=now, **limits)
+    account = paper_account_create(portfolio_id=portfolio.pk, slippage_bps=Decimal(slippage_bps), commission=Decimal(commission))
+    quote("AAPL", "100")
+    return Desk(trader=trader, portfolio=portfolio, account=account, instrument=instrument)
+
+
+def make_limits(portfolio: Portfolio, *, at: datetime, **limits: str) -> None:
+    """Limits in force since a minute before `at`."""
+    manager = User.objects.filter(username="risk-of-tests").first() or make_user("risk-of-tests", Role.RISK)
+    for kind, hard in (WIDE_LIMITS | limits).items():
+        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=hard, reason="test", user=manager, active_from=at - timedelta(minutes=1))
