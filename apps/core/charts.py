@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: More points than this freeze a page; longer series are thinned for drawing, never in the CSV.
 MOST_POINTS = 5000
 TABLE_ROWS = 250
-MINUS = "−"
+MINUS = "\N{MINUS SIGN}"
 #: First characters by which a spreadsheet takes text for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -95,7 +95,7 @@ def _inert(value: object) -> object:
 
 
 def _cell(value: object) -> str:
-    if value is None or isinstance(value, float) and not np.isfinite(value):
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
         return "—"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")

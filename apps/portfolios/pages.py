@@ -73,8 +73,21 @@ def ledger_csv(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
         "source_ref",
     )
     rows = [
-        (e.pk, e.effective_at, e.recorded_at, e.kind, e.instrument.symbol if e.instrument else "", e.book.name)
-        + (e.quantity, e.price, e.amount, e.fee, e.currency, e.source, e.source_ref)
+        (
+            e.pk,
+            e.effective_at,
+            e.recorded_at,
+            e.kind,
+            e.instrument.symbol if e.instrument else "",
+            e.book.name,
+            e.quantity,
+            e.price,
+            e.amount,
+            e.fee,
+            e.currency,
+            e.source,
+            e.source_ref,
+        )
         for e in ledger_entries(portfolio_id)
     ]
     return csv_answer(f"ledger-{portfolio_id}", columns, rows)
@@ -101,7 +114,8 @@ def _equity(name: str, values: PortfolioValues, benchmark: "NDArray[np.float64] 
 
     peak = np.maximum.accumulate(values.total)
     first, last = values.ts[0].astype("datetime64[D]"), values.ts[-1].astype("datetime64[D]")
-    summary = f"Value {first} to {last}: {percent_text(values.total[-1] / values.total[0] - 1)}, largest fall {percent_text((values.total / peak - 1).min())}"
+    change, fall = values.total[-1] / values.total[0] - 1, (values.total / peak - 1).min()
+    summary = f"Value {first} to {last}: {percent_text(change)}, largest fall {percent_text(fall)}"
     if benchmark is not None:
         summary += f"; {benchmark_name} {percent_text(benchmark[-1] / benchmark[0] - 1)}"
     other = benchmark if benchmark is not None else np.full(len(values), np.nan)

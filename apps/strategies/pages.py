@@ -58,7 +58,8 @@ def equity_chart(request: RequestOfUser, run_id: int) -> HttpResponse:
 
         return equity_figure(palette, ts=ts, value=value, initial=float(run.initial_capital))
 
-    summary = f"Value {run.start} to {run.end}: {percent_text(value[-1] / float(run.initial_capital) - 1)}, lowest {value.min():,.0f}, highest {value.max():,.0f}"
+    change = percent_text(value[-1] / float(run.initial_capital) - 1)
+    summary = f"Value {run.start} to {run.end}: {change}, lowest {value.min():,.0f}, highest {value.max():,.0f}"
     rows = [(when.item(), float(amount)) for when, amount in zip(ts, value, strict=True)]
     return chart_answer(request, Chart(name=f"backtest-{run_id}-equity", draw=draw, summary=summary, columns=("Bar", "Value USD"), rows=rows))
 

@@ -7,14 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from apps.alerts.selectors import ReceivedAlert, open_alerts
+from apps.desk.selectors.shell import portfolio_chosen
 from apps.execution.selectors.orders import fills_recent, working_count
 from apps.portfolios.domain.valuation import PositionValue, Valuation
 from apps.portfolios.selectors.portfolios import portfolios_visible
 from apps.risk.domain.limits import LimitKind, LimitUse
 from apps.risk.domain.summary import RiskSummary
 from apps.risk.selectors.summary import risk_view_now
-
-from apps.desk.selectors.shell import portfolio_chosen
 
 if TYPE_CHECKING:
     from apps.core.models import User

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 register = template.Library()
 
-MINUS = "−"
+MINUS = "\N{MINUS SIGN}"
 NOT_KNOWN = "Not known"
 COMPACT = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"))
 
