@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from apps.core.trading import TradingState
 from apps.risk.domain.state import StateView, never_switched, stricter
 from apps.risk.models import ReleaseRequest, ReleaseState, TradingStateChange
 
-__all__ = ["StateView", "own_state", "release_requests_open", "trading_state", "trading_states"]
+__all__ = ["StateView", "own_state", "release_requests_open", "state_changes", "trading_state", "trading_states"]
 
 COMMAND_LINE = "command line"
 # In SQL, not by the ORM: each order asks this, and building the union costs Django more than the database needs to answer it.
