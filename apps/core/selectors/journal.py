@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, LiteralString
 from uuid import UUID
@@ -10,8 +11,10 @@ from uuid import UUID
 import psycopg
 
 from apps.core.anchor import AnchorFile, other_anchors
+from apps.core.domain.chain import GENESIS
 from apps.core.domain.verification import Anchor, ChainRow, ChainWalk, Finding, SealMark, Tampering, UnsealedRow, check_unsealed
 from apps.core.errors import IntegrityBroken, Unavailable
+from apps.core.models import JournalChain, JournalSeal
 from apps.core.postgres.session import open_session
 from apps.core.services.journal import entry_of
 
@@ -53,6 +56,32 @@ class Verification:
     anchored_seq: int | None = None
     finding: Finding | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainHead:
+    """Where the chain ends, without checking it. `sealed_at` is None before the first seal, `anchored_seq` None without an anchor here."""
+
+    chain: UUID | None
+    seq: int
+    hash: str
+    sealed_at: datetime | None
+    anchored_seq: int | None
+
+
+def chain_head() -> ChainHead:
+    """The end of the chain as the database and the anchor tell it."""
+    chain = JournalChain.objects.order_by("created_at", "id").values_list("id", flat=True).first()
+    seal = JournalSeal.objects.order_by("last_seq").last()
+    file = AnchorFile(chain) if chain else None
+    anchor = file.last() if file and file.exists() else None
+    return ChainHead(
+        chain=chain,
+        seq=seal.last_seq if seal else 0,
+        hash=seal.hash if seal else GENESIS,
+        sealed_at=seal.sealed_at if seal else None,
+        anchored_seq=anchor.seq if anchor else None,
+    )
 
 
 def journal_verify() -> Verification:
