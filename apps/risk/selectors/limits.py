@@ -1,12 +1,18 @@
 """Limits in force. Of several at the same time the tightest counts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from decimal import Decimal
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.models import RiskLimit
+
+Row = tuple[str, Decimal | None, Decimal]
+
+_IN_FORCE = "select kind, soft, hard from risk_risklimit where portfolio_id = %s and active_from <= %s and (active_to is null or active_to > %s)"
 
 
 def limits_active(at: datetime) -> QuerySet[RiskLimit]:
@@ -15,18 +21,26 @@ def limits_active(at: datetime) -> QuerySet[RiskLimit]:
 
 
 def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
-    """The portfolio's limits by kind. One query."""
-    return limits_of_many([portfolio_id], at)[portfolio_id]
+    """The portfolio's limits by kind. One query, in SQL because each order asks it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_FORCE, [portfolio_id, at, at])
+        return _tightest(cursor.fetchall())
 
 
 def limits_of_many(portfolio_ids: Collection[int], at: datetime) -> dict[int, dict[LimitKind, Limit]]:
     """Limits of several portfolios. One query."""
-    result: dict[int, dict[LimitKind, Limit]] = {portfolio_id: {} for portfolio_id in portfolio_ids}
-    rows = limits_active(at).filter(portfolio_id__in=portfolio_ids).values_list("portfolio_id", "kind", "soft", "hard")
-    for portfolio_id, name, soft, hard in rows:
-        limit, limits = Limit(kind=LimitKind(name), hard=hard, soft=soft), result[portfolio_id]
+    rows: dict[int, list[Row]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
+    for portfolio_id, *row in limits_active(at).filter(portfolio_id__in=portfolio_ids).values_list("portfolio_id", "kind", "soft", "hard"):
+        rows[portfolio_id].append(tuple(row))
+    return {portfolio_id: _tightest(found) for portfolio_id, found in rows.items()}
+
+
+def _tightest(rows: Iterable[Row]) -> dict[LimitKind, Limit]:
+    limits: dict[LimitKind, Limit] = {}
+    for name, soft, hard in rows:
+        limit = Limit(kind=LimitKind(name), hard=hard, soft=soft)
         limits[limit.kind] = _tighter(limits[limit.kind], limit) if limit.kind in limits else limit
-    return result
+    return limits
 
 
 def _tighter(a: Limit, b: Limit) -> Limit:

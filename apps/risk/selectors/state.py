@@ -26,7 +26,7 @@ def trading_state(portfolio_id: int | None) -> StateView:
     if portfolio_id is None:
         return own_state(None)
     with connection.cursor() as cursor:
-        cursor.execute(f"({_NEWEST_OF}) union all ({_NEWEST_OF_DESK})", [portfolio_id])  # noqa: S608 - fixed text
+        cursor.execute(f"({_NEWEST_OF}) union all ({_NEWEST_OF_DESK})", [portfolio_id])
         views = _views(cursor.fetchall())
     return stricter(_of(views, portfolio_id), _of(views, None))
 
