@@ -4,3 +4,8 @@ from django.apps import AppConfig
 class AnalyticsConfig(AppConfig):
     name = "apps.analytics"
     verbose_name = "Analytics"
+
+    def ready(self) -> None:
+        from apps.core.measures import register_measures
+
+        register_measures("apps.analytics.domain.ratios", "apps.analytics.domain.returns")

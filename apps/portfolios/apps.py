@@ -1,6 +1,18 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
 class PortfoliosConfig(AppConfig):
     name = "apps.portfolios"
     verbose_name = "Portfolios"
+
+    def ready(self) -> None:
+        from apps.core.schedule import register_periodic
+
+        register_periodic(
+            "portfolios.values_record",
+            queue="trade",
+            every=timedelta(seconds=30),  # a replayed session may be over in seconds; what was recorded before is not done again
+            description="Record every portfolio's value once a session has closed",
+        )

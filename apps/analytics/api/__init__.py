@@ -1,0 +1,1 @@
+"""REST: performance of portfolios."""

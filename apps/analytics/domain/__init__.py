@@ -1,0 +1,1 @@
+"""Ratios and returns: pure functions on arrays, registered as measures."""

@@ -1,0 +1,26 @@
+"""Jobs of portfolios: thin, the work is in services."""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from apps.core.clock import now
+from apps.core.jobs import Progress
+from apps.core.schedule import scheduled_task
+from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.services.values import portfolio_values_catch_up
+
+logger = logging.getLogger(__name__)
+
+
+@scheduled_task("portfolios.values_record")
+def values_record(*, at: datetime, progress: Progress, **_: Any) -> dict[str, Any]:
+    """Record the values of the sessions that have closed by the market's clock, those that were missed included."""
+    market = market_clock(at)
+    sessions = portfolio_values_catch_up(market_time=market.market_time, recorded_at=now())
+    missing = {portfolio_id: list(symbols) for session in sessions for portfolio_id, symbols in session.missing.items()}
+    for portfolio_id, symbols in missing.items():
+        logger.warning("portfolio %s has no value of the last session: no price of %s", portfolio_id, ", ".join(symbols))
+    recorded = sum(len(session.recorded) for session in sessions)
+    progress.say(f"{recorded} values recorded")
+    return {"recorded": recorded, "sessions": [session.session.isoformat() for session in sessions if session.recorded], "missing": missing}
