@@ -1,0 +1,147 @@
+"""The live engine over stored bars: one bar at a time, one `generate_signals` at a time, fills from the one matching function.
+
+It repeats the event engine's rules without its compiled loop, so that the two check each other: same bars, same orders, same cents.
+Orders meet the close of their own bar, as the live engine's do when the session ends.
+"""
+
+from dataclasses import dataclass, field
+from math import floor, isnan, nan
+
+import numpy as np
+
+from apps.core.trading import Side
+from apps.execution.domain.decisions import ordered_quantity
+from apps.marketdata.domain.bars import BarPanel
+from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
+from apps.strategies.domain.round_trips import EngineFill
+from apps.strategies.domain.strategy import Strategy, bar_time, snapshot_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunCosts:
+    """Money and fractions as floats. `size_fraction` of equity goes into each new position."""
+
+    cash: float
+    size_fraction: float
+    commission: float = 0.0
+    slippage_bps: float = 0.0
+    max_volume_pct: float = 0.1
+
+
+@dataclass(slots=True, kw_only=True)
+class _Line:
+    """What the account knows of one symbol."""
+
+    held: float = 0.0
+    leaves: float = 0.0
+    last: float = nan
+    fee_due: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class DryRun:
+    """An account that trades a strategy's signals, bar by bar. Feed it bars in order, then `close`."""
+
+    strategy: Strategy
+    panel: BarPanel
+    costs: DryRunCosts
+    cash: float = field(init=False)
+    fills: list[EngineFill] = field(init=False, default_factory=list)
+    equity: list[float] = field(init=False, default_factory=list)
+    _lines: list[_Line] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cash = self.costs.cash
+        self._lines = [_Line() for _ in self.panel.symbols]
+
+    def bar(self, t: int) -> None:
+        """What the engine does when bar `t` is complete: waiting orders first, then the signals, sized on equity at the close."""
+        present = [n for n, close in enumerate(self.panel.close[t]) if not isnan(close)]
+        for n in present:
+            self._lines[n].last = float(self.panel.close[t, n])
+            if self._lines[n].leaves:
+                self._meet(t, n)
+        total = self.cash + self._worth()
+        for n, signal in self._signals(t):
+            line = self._lines[n]
+            affordable = float(floor(total * self.costs.size_fraction / line.last))
+            wanted = ordered_quantity(signal=signal, held=line.held, leaves=line.leaves, affordable=affordable)
+            if wanted is not None:
+                line.leaves, line.fee_due = wanted, True
+                if wanted:
+                    self._meet(t, n)
+        self.equity.append(self.cash + self._worth())
+
+    def close(self) -> None:
+        """The run ends: sell what is left at the last close, volume or not."""
+        t = len(self.panel) - 1
+        for n, line in enumerate(self._lines):
+            if line.held > 0:
+                price = line.last * (1.0 - self.costs.slippage_bps * 1e-4)
+                self.cash += line.held * price - self.costs.commission
+                self._fill(t, n, -line.held, price, self.costs.commission, closing=True)
+                line.held = 0.0
+        if self.equity:
+            self.equity[-1] = self.cash
+
+    def _signals(self, t: int) -> list[tuple[int, int]]:
+        column = {symbol: n for n, symbol in enumerate(self.panel.symbols)}
+        said = self.strategy.generate_signals(snapshot_at(self.panel, t))
+        return sorted((column[signal.symbol], signal.action.sign) for signal in said)
+
+    def _meet(self, t: int, n: int) -> None:
+        """Match the waiting order of one symbol against one bar, and book it."""
+        line, panel = self._lines[n], self.panel
+        sign = 1 if line.leaves > 0 else -1
+        quantity, price, _, done = match(
+            OrderTypeCode.MARKET,
+            sign,
+            abs(line.leaves),
+            nan,
+            nan,
+            False,
+            TifCode.GTC,
+            *(float(values[t, n]) for values in (panel.open, panel.high, panel.low, panel.close)),
+            nan,
+            float(panel.volume[t, n]),
+            FillAt.CLOSE,
+            self.costs.max_volume_pct,
+            self.costs.slippage_bps,
+        )
+        fee = self.costs.commission if line.fee_due else 0.0
+        if sign > 0 and quantity > 0:
+            paid = quantity if quantity * price + fee <= self.cash else max(float(floor((self.cash - fee) / price)), 0.0)
+            if paid < quantity:  # never more than the cash pays for
+                quantity, done = paid, True
+        if quantity > 0:
+            line.held += sign * quantity
+            self.cash -= sign * quantity * price + fee
+            line.fee_due = False
+            self._fill(t, n, sign * quantity, price, fee)
+        line.leaves = 0.0 if done else line.leaves - sign * quantity
+
+    def _fill(self, t: int, n: int, signed: float, price: float, fee: float, *, closing: bool = False) -> None:
+        self.fills.append(
+            EngineFill(
+                bar=t,
+                time=bar_time(self.panel, t),
+                symbol=self.panel.symbols[n],
+                side=Side.BUY if signed > 0 else Side.SELL,
+                quantity=abs(signed),
+                price=price,
+                fee=fee,
+                closing=closing,
+            )
+        )
+
+    def _worth(self) -> float:
+        total = 0.0
+        for line in self._lines:
+            if line.held:
+                total += line.held * line.last
+        return total
+
+
+def equity_of(run: DryRun) -> np.ndarray:
+    """Equity [T] in money at each bar's close; the last value is after everything was sold."""
+    return np.asarray(run.equity, np.float64)
