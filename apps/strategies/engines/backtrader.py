@@ -5,6 +5,7 @@ slippage in basis points against the trader, a share of each bar's volume at mos
 is its own way (next bar's open). There is no volume-weighted price in Backtrader.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import backtrader as bt
@@ -26,7 +27,7 @@ class PerOrderCommission(bt.CommInfoBase):
 
     params = (("commission", 0.0), ("stocklike", True), ("commtype", bt.CommInfoBase.COMM_FIXED))
 
-    def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:  # noqa: FBT001 - Backtrader's signature
+    def _getcommission(self, size: float, price: float, pseudoexec: bool) -> float:
         return float(self.p.commission)
 
 
@@ -116,15 +117,32 @@ class BacktraderEngine:
         return self.run_class(kind=SignalPlayer, parameters=parameters, panel=panel, costs=costs)
 
     def run_class(self, *, kind: type[bt.Strategy], parameters: dict[str, Any], panel: BarPanel, costs: Costs) -> EngineResult:
-        """Run a Backtrader strategy class as it is, with its own parameters. Raises InvalidInput for parameters that it does not have."""
-        known = set(kind.params._getkeys())
-        if unknown := sorted(set(parameters) - known):
-            raise InvalidInput(f"{kind.__name__} has no parameter {unknown[0]!r}", field=f"parameters.{unknown[0]}")
+        """Run a Backtrader strategy class as it is, with its own parameters."""
         cerebro = cerebro_build(panel, costs)
         cerebro.addanalyzer(Recorder, _name="recorder")
         cerebro.addstrategy(kind, **parameters)
         recorder = cerebro.run()[0].analyzers.recorder
         return _result(recorder, panel, costs)
+
+
+def class_parameters(kind: type, given: Mapping[str, object]) -> dict[str, Any]:
+    """Parameters of a Backtrader strategy class, text converted to the type of the class's own default.
+
+    Raises InvalidInput when the class is no Backtrader strategy, and for a parameter that it does not have or cannot take.
+    """
+    if not issubclass(kind, bt.Strategy):
+        raise InvalidInput(f"{kind.__name__} is no Backtrader strategy", field="strategy")
+    defaults = dict(kind.params._getitems())
+    result = {}
+    for name, value in given.items():
+        if name not in defaults:
+            raise InvalidInput(f"{kind.__name__} has no parameter {name!r}", field=f"parameters.{name}")
+        wanted = type(defaults[name])
+        try:
+            result[name] = wanted(value) if wanted in (int, float, str) else value
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"{value!r} is no {wanted.__name__}", field=f"parameters.{name}") from error
+    return result
 
 
 def cerebro_build(panel: BarPanel, costs: Costs) -> bt.Cerebro:
@@ -188,7 +206,7 @@ def _last_close(panel: BarPanel, symbol: str) -> float:
 
 
 def _closing(fills: list[EngineFill], panel: BarPanel, costs: Costs) -> list[EngineFill]:
-    held = {symbol: 0.0 for symbol in panel.symbols}
+    held = dict.fromkeys(panel.symbols, 0.0)
     for fill in fills:
         held[fill.symbol] += fill.quantity * fill.side.sign
     last = len(panel) - 1

@@ -48,7 +48,22 @@ def _meet(bar, n, held, leaves, first, purse, costs):  # type: ignore[no-untyped
     commission, slippage_bps, fill_at, max_volume_pct = costs
     sign = 1 if leaves[n] > 0.0 else -1
     quantity, price, _, done = match_compiled(
-        _MARKET, sign, abs(leaves[n]), np.nan, np.nan, False, _GTC, bar[0], bar[1], bar[2], bar[3], np.nan, bar[4], fill_at, max_volume_pct, slippage_bps
+        _MARKET,
+        sign,
+        abs(leaves[n]),
+        np.nan,
+        np.nan,
+        False,
+        _GTC,
+        bar[0],
+        bar[1],
+        bar[2],
+        bar[3],
+        np.nan,
+        bar[4],
+        fill_at,
+        max_volume_pct,
+        slippage_bps,
     )
     fee = commission if first[n] else 0.0
     if sign > 0 and quantity > 0.0:

@@ -1,0 +1,65 @@
+"""What strategies and backtests look like in REST. Series and ratios are numbers, amounts strings."""
+
+from rest_framework import serializers
+
+from apps.core.api.fields import DecimalString
+from apps.core.api.serializers import StrictSerializer
+from apps.core.money import MONEY_DIGITS, MONEY_PLACES
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.strategies.models import BacktestRun
+
+
+class NewBacktestSerializer(StrictSerializer):
+    """A run to be made."""
+
+    strategy = serializers.CharField(max_length=100)
+    symbols = serializers.ListField(child=serializers.CharField(max_length=20), allow_empty=False, max_length=500)
+    start = serializers.DateField()
+    end = serializers.DateField()
+    timeframe = serializers.ChoiceField(choices=[timeframe.code for timeframe in Timeframe], default="1d")
+    cash = DecimalString(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, default="100000")
+    parameters = serializers.DictField(default=dict)
+    commission = DecimalString(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, default="0")
+    slippage_bps = DecimalString(max_digits=8, decimal_places=4, default="0")
+    fill_at = serializers.ChoiceField(choices=["close", "open", "vwap"], default="close")
+    max_volume_pct = serializers.FloatField(default=0.1)
+    size_fraction = serializers.FloatField(default=None, allow_null=True)
+    engine = serializers.ChoiceField(choices=["event", "backtrader"], default="event")
+
+
+class BacktestSerializer(serializers.ModelSerializer):
+    """A run without its series."""
+
+    name = serializers.CharField(source="strategy")
+    period = serializers.SerializerMethodField()
+    status = serializers.SerializerMethodField()
+    requested_by = serializers.CharField(source="requested_by.username", default=None)
+
+    class Meta:
+        model = BacktestRun
+        fields = (
+            "id", "name", "strategy", "engine", "symbols", "timeframe", "start", "end", "period", "status", "parameters", "configuration",
+            "initial_capital", "final_value", "results", "dataset_fingerprint", "code_version", "requested_by", "seconds", "created_at",
+        )  # fmt: skip
+
+    def get_period(self, run: BacktestRun) -> str:
+        return f"{run.start} to {run.end}"
+
+    def get_status(self, run: BacktestRun) -> str:
+        return "completed"  # a run is stored when it is complete; one that is under way is a job
+
+
+class BacktestDetailSerializer(BacktestSerializer):
+    """The same with equity [[time, value]] and round trips."""
+
+    equity_curve = serializers.JSONField(source="equity")
+
+    class Meta(BacktestSerializer.Meta):
+        fields = (*BacktestSerializer.Meta.fields, "equity_curve", "trades")
+
+
+class StrategySerializer(serializers.Serializer):
+    name = serializers.CharField()
+    description = serializers.CharField()
+    warmup = serializers.IntegerField(help_text="Bars before the first signal, with the defaults")
+    parameters = serializers.ListField(child=serializers.DictField())
