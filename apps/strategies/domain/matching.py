@@ -2,10 +2,10 @@
 
 Plain Python that Numba also compiles (`engines.compiled`), floats and integers only, no fast-math: both give the same bits.
 
-A market order, and a stop that was triggered on an earlier bar, trade at `fill_at`. Limits and stops follow the path of the bar:
-they trade at the open when the open is already through their price, as a market that gaps would fill them, and otherwise at their price.
-What cannot be known from a bar is decided against the trader: a stop-limit that triggers inside a bar trades beyond its trigger only
-when the close still allows its limit.
+A market order, and a stop that was triggered on an earlier bar, trade at `fill_at`. Limits and stops that wait follow the path of the
+bar: they trade at the open when the open is already through their price, as a market that gaps would fill them, and otherwise at their
+price. IOC and FOK orders come at one moment and see one price, that of `fill_at`. What cannot be known from a bar is decided against the
+trader: when a stop-limit triggers inside a bar with its limit already passed, only the close shows whether the price came back.
 """
 
 from enum import IntEnum
@@ -40,7 +40,7 @@ _IOC, _FOK = int(TifCode.IOC), int(TifCode.FOK)
 _OPEN, _VWAP = int(FillAt.OPEN), int(FillAt.VWAP)
 
 
-def match(
+def match(  # noqa: C901 - one function, which Numba compiles as it stands
     order_type: int,
     side_sign: int,
     leaves: float,
@@ -66,30 +66,39 @@ def match(
     carries a limit order past its limit. Without a fill the quantity is 0 and the price NaN. `done` is true when nothing is left to
     trade or the rest must be cancelled (IOC, FOK); the end of a DAY order is the caller's, who knows the session.
     """
+    if fill_at == _OPEN:
+        market = open_
+    elif fill_at == _VWAP:
+        market = (high + low + close) / 3.0 if isnan(vwap) else vwap
+    else:
+        market = close
+    immediate = tif in (_IOC, _FOK)
+    if immediate:
+        open_ = high = low = close = market
+
     wanted = float("nan")
     triggered = stop_triggered
-    limited = order_type == _LIMIT or order_type == _STOP_LIMIT
-    if (order_type == _STOP or order_type == _STOP_LIMIT) and not triggered:
+    limited = order_type in (_LIMIT, _STOP_LIMIT)
+    if order_type in (_STOP, _STOP_LIMIT) and not triggered:
         reached = high >= stop if side_sign > 0 else low <= stop
         if reached:
             triggered = True
-            wanted = max(open_, stop) if side_sign > 0 else min(open_, stop)
+            gapped = (open_ - stop) * side_sign > 0
+            wanted = open_ if gapped else stop
             if limited and (wanted - limit) * side_sign > 0:
-                wanted = limit if (close - limit) * side_sign <= 0 else float("nan")
+                later = close  # after the trigger for sure; after a trigger at the open the whole bar is
+                if gapped:
+                    later = low if side_sign > 0 else high
+                wanted = limit if (later - limit) * side_sign <= 0 else float("nan")
     elif limited:
         best = low if side_sign > 0 else high
         if (open_ - limit) * side_sign <= 0:
             wanted = open_
         elif (best - limit) * side_sign <= 0:
             wanted = limit
-    elif fill_at == _OPEN:
-        wanted = open_
-    elif fill_at == _VWAP:
-        wanted = (high + low + close) / 3.0 if isnan(vwap) else vwap
     else:
-        wanted = close
+        wanted = market
 
-    immediate = tif == _IOC or tif == _FOK
     if isnan(wanted):
         return 0.0, wanted, triggered, immediate
     price = wanted * (1.0 + side_sign * slippage_bps * BPS)

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from apps.core.documents import plain
 from apps.core.errors import Conflict
+from apps.core.locks import lock_transaction
 from apps.core.money import price_from_float
 from apps.marketdata.selectors.instruments import instruments_get
 from apps.strategies.domain.strategy import StrategySignal
@@ -53,13 +54,13 @@ def signals_record(
         for signal in signals
     ]
     with transaction.atomic():
+        lock_transaction(f"signals:{book_id}:{strategy}")  # of two engines on one book only one may find a signal new
         earlier = _recorded(strategy, book_id, signals)
-        Signal.objects.bulk_create([row for row in wanted if _key(row) not in earlier], ignore_conflicts=True)
-        stored = _recorded(strategy, book_id, signals)  # another process may have been first in between
         for row in wanted:
-            _refuse_difference(row, stored[_key(row)])
-    new = tuple(stored[key] for row in wanted if (key := _key(row)) not in earlier)
-    return SignalsRecorded(new=new, known=tuple(earlier[key] for row in wanted if (key := _key(row)) in earlier))
+            if _key(row) in earlier:
+                _refuse_difference(row, earlier[_key(row)])
+        new = Signal.objects.bulk_create([row for row in wanted if _key(row) not in earlier])
+    return SignalsRecorded(new=tuple(new), known=tuple(earlier[_key(row)] for row in wanted if _key(row) in earlier))
 
 
 _Key = tuple[int, datetime]
