@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -6,6 +8,13 @@ class MarketdataConfig(AppConfig):
     verbose_name = "Market data"
 
     def ready(self) -> None:
+        from apps.core.schedule import register_periodic
         from apps.marketdata.streams import register
 
         register()
+        register_periodic(
+            "marketdata.data_freshness",
+            queue="data",
+            every=timedelta(minutes=5),
+            description="Tell operators about bars that are missing and a feed that stands still",
+        )

@@ -31,10 +31,13 @@ EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-def bar_series(*, symbol: str, timeframe: Timeframe, start: Moment = None, end: Moment = None) -> BarSeries:
-    """One symbol's bars in time order, empty when there are none. Raises NotFound for an unknown symbol."""
+def bar_series(*, symbol: str, timeframe: Timeframe, start: Moment = None, end: Moment = None, last: int | None = None) -> BarSeries:
+    """One symbol's bars in time order, empty when there are none; with `last` at most so many, the latest of the range.
+
+    Raises NotFound for an unknown symbol.
+    """
     instrument = instrument_get(symbol)
-    return _series(symbol, instrument.pk, timeframe, *bounds(start, end))
+    return _series(symbol, instrument.pk, timeframe, *bounds(start, end), last=last)
 
 
 def bar_panel(*, symbols: Sequence[str], timeframe: Timeframe, start: Moment = None, end: Moment = None) -> BarPanel:
@@ -96,6 +99,12 @@ def visible_end(now: datetime, *, timeframe: Timeframe = Timeframe.DAY, calendar
     return begun - timedelta(days=1)
 
 
+def visible_until(now: datetime, *, timeframe: Timeframe, end: Moment, calendar: str = "XNYS") -> date | datetime:
+    """The earlier of the end that somebody asks for and `visible_end`."""
+    visible = visible_end(now, timeframe=timeframe, calendar=calendar)
+    return visible if end is None or bounds(None, visible) < bounds(None, end) else end
+
+
 def bounds(start: Moment, end: Moment) -> tuple[datetime, datetime]:
     """The half-open range in UTC of a start and an end. Raises InvalidInput for a datetime without time zone."""
     lower = EARLIEST if start is None else _moment(start, "start")
@@ -151,12 +160,12 @@ def bars_by_id(ids: list[int], timeframe: Timeframe, lower: datetime, upper: dat
     return columns
 
 
-def _series(symbol: str, pk: int, timeframe: Timeframe, lower: datetime, upper: datetime) -> BarSeries:
-    if bars_revised([pk], timeframe, lower, upper):
-        columns = bars_by_id([pk], timeframe, lower, upper)
-        del columns["instrument_id"]
-        return BarSeries(symbol=symbol, **columns)
-    query = f"select {', '.join(SERIES.names)} from marketdata_bar where {RANGE}"  # noqa: S608
+def _series(symbol: str, pk: int, timeframe: Timeframe, lower: datetime, upper: datetime, *, last: int | None = None) -> BarSeries:
+    revised = bars_revised([pk], timeframe, lower, upper)
+    distinct = "distinct on (ts)" if revised else ""
+    order = "order by ts desc, revision desc" if revised or last is not None else ""
+    limit = "" if last is None else f"limit {int(last)}"
+    query = f"select {distinct} {', '.join(SERIES.names)} from marketdata_bar where {RANGE} {order} {limit}"  # noqa: S608
     columns = copy_out(query, _range([pk], timeframe, lower, upper), SERIES)
     ts = columns["ts"]
     if len(ts) > 1 and (ts[1:] < ts[:-1]).any():

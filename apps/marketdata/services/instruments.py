@@ -31,7 +31,7 @@ def instrument_create(
         raise InvalidInput(f"{asset_class!r} is none of {', '.join(AssetClass.values)}", field="asset_class")
     if tick_size <= 0 or lot_size <= 0:
         raise InvalidInput("tick size and lot size are positive", field="tick_size" if tick_size <= 0 else "lot_size")
-    calendars.calendar_check(calendar)
+    calendars.calendar_of(calendar)
     values = {
         "name": name,
         "asset_class": asset_class,

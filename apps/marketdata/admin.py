@@ -1,0 +1,40 @@
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from simple_history.admin import SimpleHistoryAdmin
+
+from apps.marketdata.models import FeedState, Instrument
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(SimpleHistoryAdmin):
+    """Instruments with who changed what. They are never deleted: bars and orders speak of them."""
+
+    list_display = ["symbol", "name", "asset_class", "currency", "calendar", "tradable"]
+    list_filter = ["asset_class", "tradable", "currency"]
+    search_fields = ["symbol", "name"]
+    ordering = ["symbol"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: make it not tradable instead."""
+        return False
+
+
+@admin.register(FeedState)
+class FeedStateAdmin(admin.ModelAdmin):
+    """Where the feeds stand: to be looked at, only a feed moves it."""
+
+    list_display = ["name", "mode", "session", "step", "market_time", "ended", "updated_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False

@@ -1,0 +1,1 @@
+"""REST of market data: instruments and bars."""
