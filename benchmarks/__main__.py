@@ -1,0 +1,34 @@
+"""Run all benchmarks, print the table, write results.md. Exit 1 when something required was missed."""
+
+import sys
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.report import HEADER, RESULTS, Row, as_markdown, machine
+from benchmarks.servers import bench_servers
+
+
+def show(rows: list[Row]) -> None:
+    table = Table(*HEADER)
+    for row in rows:
+        table.add_row(*row.cells())
+    Console().print(table)
+
+
+def main() -> int:
+    only = sys.argv[1:]
+    with bench_servers():
+        from benchmarks import backtests, bars, orders
+
+        suites = {"bars": bars.rows, "backtests": backtests.rows, "orders": orders.rows}
+        rows = [row for name, suite in suites.items() if not only or name in only for row in suite()]
+    show(rows)
+    if not only:
+        RESULTS.write_text(as_markdown(rows, measured_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine=machine()))
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
