@@ -1,6 +1,11 @@
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 
 class RestrictionLevel(models.TextChoices):
@@ -18,6 +23,10 @@ class Restriction(models.Model):
     active_from = models.DateTimeField()
     active_to = models.DateTimeField(null=True, blank=True, help_text="Exclusive; empty means until further notice")
     history = HistoricalRecords()
+
+    # Type only: django-simple-history reads these from the instance when it saves a history row.
+    _change_reason: str
+    _history_user: "AbstractBaseUser"
 
     class Meta:
         constraints = [

@@ -21,4 +21,4 @@ def restrictions_for(*, instrument_id: int, portfolio_id: int, at: datetime) -> 
             "and active_from <= %s and (active_to is null or active_to > %s) order by id",
             [instrument_id, portfolio_id, at, at],
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())

@@ -33,7 +33,9 @@ def order_check(*, snapshot: PreTradeSnapshot) -> Verdict:
 def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
     intent = snapshot.intent
     instrument = instruments_known([intent.symbol]).get(intent.symbol)
-    facts = instrument and InstrumentFacts(instrument_id=instrument.pk, tradable=instrument.tradable, currency=instrument.currency)
+    facts = None
+    if instrument is not None:
+        facts = InstrumentFacts(instrument_id=instrument.pk, tradable=instrument.tradable, currency=instrument.currency)
     restrictions = restrictions_for(instrument_id=intent.instrument_id, portfolio_id=intent.portfolio_id, at=snapshot.as_of)
     return order_checks(
         intent=intent,

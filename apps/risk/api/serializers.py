@@ -93,8 +93,8 @@ class NothingSerializer(StrictSerializer):
 class StateChangeSerializer(serializers.ModelSerializer):
     """A stored change of the trading state."""
 
-    changed_by = serializers.StringRelatedField()
-    approved_by = serializers.StringRelatedField()
+    changed_by: serializers.Field = serializers.StringRelatedField()
+    approved_by: serializers.Field = serializers.StringRelatedField()
 
     class Meta:
         model = TradingStateChange
@@ -104,8 +104,8 @@ class StateChangeSerializer(serializers.ModelSerializer):
 class ReleaseRequestSerializer(serializers.ModelSerializer):
     """A request that waits for a second person, or what became of it."""
 
-    requested_by = serializers.StringRelatedField()
-    approved_by = serializers.StringRelatedField()
+    requested_by: serializers.Field = serializers.StringRelatedField()
+    approved_by: serializers.Field = serializers.StringRelatedField()
 
     class Meta:
         model = ReleaseRequest

@@ -1,8 +1,13 @@
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
 from apps.risk.domain.limits import LimitKind
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 
 class RiskLimit(models.Model):
@@ -16,6 +21,10 @@ class RiskLimit(models.Model):
     active_to = models.DateTimeField(null=True, blank=True, help_text="Exclusive; empty means until further notice")
     reason = models.CharField(max_length=500)
     history = HistoricalRecords()
+
+    # Type only: django-simple-history reads these from the instance when it saves a history row.
+    _change_reason: str
+    _history_user: "AbstractBaseUser"
 
     class Meta:
         constraints = [

@@ -30,9 +30,10 @@ def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
 def limits_of_many(portfolio_ids: Collection[int], at: datetime) -> dict[int, dict[LimitKind, Limit]]:
     """Limits of several portfolios. One query."""
     rows: dict[int, list[Row]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
-    for portfolio_id, *row in limits_active(at).filter(portfolio_id__in=portfolio_ids).values_list("portfolio_id", "kind", "soft", "hard"):
-        rows[portfolio_id].append(tuple(row))
-    return {portfolio_id: _tightest(found) for portfolio_id, found in rows.items()}
+    found = limits_active(at).filter(portfolio_id__in=portfolio_ids)
+    for portfolio_id, kind, soft, hard in found.values_list("portfolio_id", "kind", "soft", "hard"):
+        rows[portfolio_id].append((kind, soft, hard))
+    return {portfolio_id: _tightest(own) for portfolio_id, own in rows.items()}
 
 
 def _tightest(rows: Iterable[Row]) -> dict[LimitKind, Limit]:

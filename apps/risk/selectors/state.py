@@ -1,6 +1,7 @@
 """Who may trade now: the newest change of a portfolio's and of the desk's state."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q, QuerySet
@@ -33,7 +34,7 @@ def trading_state(portfolio_id: int | None) -> StateView:
 
 def own_state(portfolio_id: int | None) -> StateView:
     """State of this scope alone, whatever the desk's is."""
-    changes = TradingStateChange.objects.filter(portfolio_id=portfolio_id).order_by("-id")
+    changes = TradingStateChange.objects.filter(_in_scope(portfolio_id)).order_by("-id")
     return _of(_views(changes.values_list(*_FIELDS)[:1]), portfolio_id)
 
 
@@ -47,15 +48,19 @@ def trading_states(portfolio_ids: Iterable[int]) -> dict[int, StateView]:
 
 def release_requests_open(portfolio_id: int | None) -> QuerySet[ReleaseRequest]:
     """Requests that wait for a second person, newest first. Expired ones are among them: the caller compares `expires_at`."""
-    scope = ReleaseRequest.objects.filter(portfolio_id=portfolio_id, state=ReleaseState.PENDING)
-    return scope.select_related("requested_by", "halt").order_by("-id")
+    waiting = ReleaseRequest.objects.filter(_in_scope(portfolio_id), state=ReleaseState.PENDING)
+    return waiting.select_related("requested_by", "halt").order_by("-id")
+
+
+def _in_scope(portfolio_id: int | None) -> Q:
+    return Q(portfolio__isnull=True) if portfolio_id is None else Q(portfolio_id=portfolio_id)
 
 
 def _of(views: dict[int | None, StateView], scope: int | None) -> StateView:
     return views.get(scope) or never_switched(scope)
 
 
-def _views(rows: Iterable[tuple]) -> dict[int | None, StateView]:
+def _views(rows: Iterable[tuple[Any, ...]]) -> dict[int | None, StateView]:
     return {
         portfolio_id: StateView(state=TradingState(state), reason=reason, since=since, by=by or COMMAND_LINE, scope=portfolio_id, change_id=change_id)
         for portfolio_id, change_id, state, reason, since, by in rows

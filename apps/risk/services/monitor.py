@@ -159,6 +159,7 @@ def levels_record(
     """Store every level that changed (LimitEvent), and raise an alert for each crossing that is news."""
     summary = view.summary
     use = next(one for one in summary.limits if one.kind is kind)
+    assert use.used is not None  # noqa: S101 - levels move only on known numbers
     with transaction.atomic():
         for level in sorted(before ^ after):
             LimitEvent.objects.create(

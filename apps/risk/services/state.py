@@ -14,7 +14,7 @@ from apps.core.trading import TradingState
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_names
 from apps.risk.models import ReleaseRequest, ReleaseState, TradingStateChange
 from apps.risk.selectors.people import everybody_concerned
-from apps.risk.selectors.state import own_state
+from apps.risk.selectors.state import own_state, release_requests_open
 from apps.risk.services.limits import reason_checked
 from apps.risk.signals import trading_state_changed
 
@@ -75,7 +75,7 @@ def release_request(*, portfolio_id: int | None, user: "User", reason: str, at: 
         view = own_state(portfolio_id)
         if view.state is TradingState.ACTIVE or view.change_id is None:
             raise Conflict("trading is not halted")
-        for old in ReleaseRequest.objects.filter(portfolio_id=portfolio_id, state=ReleaseState.PENDING):
+        for old in release_requests_open(portfolio_id):
             if old.expires_at > at and old.halt_id == view.change_id:
                 raise Conflict(f"a release was requested at {old.requested_at:%H:%M} UTC and waits for a second person", request=old.pk)
             old.state, old.decided_at = ReleaseState.WITHDRAWN, at  # expired, or a newer halt has come
