@@ -3,3 +3,4 @@
 from smarttrader.settings.base import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+DEMO_DESK_ALLOWED = True

@@ -7,7 +7,8 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 #: A process that ran for so long [s] had recovered: its next fall counts as the first.
 STEADY_SECONDS = 60.0
-WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
+#: A level where log lines have it: "... WARNING apps.risk: ..." and Celery's "[... ERROR/MainProcess] ...".
+WORTH_SHOWING = re.compile(r"(?:^|[ \[])(?:WARNING|ERROR|CRITICAL)(?:[ /:\]]|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

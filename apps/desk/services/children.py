@@ -33,6 +33,7 @@ class Child:
         self._environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
         self._read = 0
+        self._first = 0
         self._partial = b""
         self._started = 0.0
         self._falls = 0
@@ -50,7 +51,7 @@ class Child:
         """Start it, in a session of its own: Ctrl-C at the terminal reaches the supervisor alone, which ends all in order."""
         self._shorten_log()
         with self.log.open("ab") as output:
-            self._read = output.tell()
+            self._read = self._first = output.tell()
             self._popen = subprocess.Popen(
                 self.process.argv,
                 env=self._environment,
@@ -99,6 +100,12 @@ class Child:
         lines = text.split(b"\n")
         self._partial = lines.pop()
         return [line.decode(errors="replace") for line in lines]
+
+    def last_lines(self, count: int) -> list[str]:
+        """What it wrote last since it was started."""
+        with self.log.open("rb") as file:
+            file.seek(max(self._first, file.seek(0, os.SEEK_END) - LONGEST_READ))
+            return file.read().decode(errors="replace").splitlines()[-count:]
 
     def _shorten_log(self) -> None:
         if self.log.exists() and self.log.stat().st_size > LONGEST_LOG:

@@ -22,11 +22,15 @@ from apps.desk.services.children import Child, kill_group
 
 REGISTER = "desk.processes"
 TICK_SECONDS = 0.1
+#: Celery's workers then end as soon as their tasks have ended or a short time has passed (CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT).
+CHILD_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "REMAP_SIGTERM": "SIGQUIT"}
 CHECK_SECONDS = 2.0
 #: From Ctrl-C to kill -9. The private servers get what is left of the promised ten seconds.
 PATIENCE_SECONDS = 6.0
 #: A web process that does not answer after so long is reported.
 READY_SECONDS = 60.0
+#: Of a fallen process's log, on the terminal.
+LAST_LINES = 3
 
 
 class Supervisor:
@@ -52,7 +56,7 @@ class Supervisor:
         self._tell = tell
         self._stopping = stopping
         self._check = check
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **CHILD_ENVIRONMENT}
         self._children = [Child(process, self._folder / f"{process.name}.log", environment) for process in processes]
 
     def run(self, *, on_ready: Callable[[], None]) -> None:
@@ -88,15 +92,12 @@ class Supervisor:
                 self._tell(f"{child.name}: {line}")
         code = child.fallen()
         if code is not None:
-            last = "".join(f"\n    {line}" for line in self._last_lines(child))
+            last = "".join(f"\n    {line}" for line in child.last_lines(LAST_LINES))
             delay = child.fall()
             self._tell(f"{child.name} ended ({_reason(code)}), starts again in {delay:g} s; see {child.log}{last}")
         elif child.due():
             child.start()
             self._write_register()
-
-    def _last_lines(self, child: Child, count: int = 5) -> list[str]:
-        return child.log.read_text(errors="replace")[-4000:].splitlines()[-count:]
 
     def _write_register(self) -> None:
         """Who runs, for the next supervisor in case this one is killed."""

@@ -42,5 +42,6 @@ class TestRestart:
 
 def test_warnings_and_worse_are_worth_showing() -> None:
     assert worth_showing("2024-01-01 WARNING apps.x: careful")
-    assert worth_showing("[ERROR/MainProcess] broken")
+    assert worth_showing("[2024-01-01 00:00:00,000: ERROR/MainProcess] broken")
     assert not worth_showing("2024-01-01 INFO    apps.x: NO_WARNINGS here")
+    assert not worth_showing("    . logfile -> [stderr]@%WARNING")

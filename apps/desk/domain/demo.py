@@ -1,0 +1,87 @@
+"""What the demo desk consists of."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from apps.desk.domain.processes import Replay
+
+FUND = "Demo Fund"
+CAPITAL = Decimal(1_000_000)
+OPENED_ON = date(2008, 6, 2)
+
+#: The live market begins here: the Friday before Lehman Brothers.
+REPLAY_FROM = date(2008, 9, 12)
+REPLAY = Replay(
+    start=REPLAY_FROM.isoformat(),
+    session_seconds=6.0,
+    strategy="sma_cross",
+    parameters=("fast=2", "slow=5"),
+    symbols=("AAPL", "GOOG", "IBM", "MSFT"),
+    portfolio=FUND,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoInstrument:
+    """An instrument of the fixtures, and the file that has its bars."""
+
+    symbol: str
+    name: str
+    asset_class: str
+    file: str
+    tradable: bool = True
+
+
+STOCKS = "equities_daily_5stocks_raw_2000_2013.csv.gz"
+INSTRUMENTS = (
+    DemoInstrument(symbol="AAPL", name="Apple Inc.", asset_class="stock", file=STOCKS),
+    DemoInstrument(symbol="FB", name="Facebook, Inc.", asset_class="stock", file=STOCKS),
+    DemoInstrument(symbol="GOOG", name="Google Inc.", asset_class="stock", file=STOCKS),
+    DemoInstrument(symbol="IBM", name="International Business Machines Corporation", asset_class="stock", file=STOCKS),
+    DemoInstrument(symbol="MSFT", name="Microsoft Corporation", asset_class="stock", file=STOCKS),
+    DemoInstrument(symbol="^GSPC", name="S&P 500", asset_class="index", file="index_sp500_daily_ohlcv_1999_2018.csv.gz", tradable=False),
+    DemoInstrument(symbol="^IXIC", name="NASDAQ Composite", asset_class="index", file="index_nasdaq_daily_ohlcv_1999_2018.csv.gz", tradable=False),
+)
+BENCHMARK = "^GSPC"
+
+#: Shares bought at the open of the fund's first session.
+OPENING_POSITIONS = {"AAPL": 900, "GOOG": 260, "IBM": 1_100, "MSFT": 4_500}
+
+#: Kind of limit: soft level, hard level. Fractions are of the value at the last close, or of the highest value.
+LIMITS: dict[str, tuple[str | None, str]] = {
+    "position_size": ("15000", "20000"),
+    "position_value": ("300000", "400000"),
+    "total_exposure": ("1200000", "1500000"),
+    "order_rate": ("60", "120"),
+    "symbol_order_rate": ("30", "60"),
+    "price_collar": ("0.05", "0.10"),
+    "daily_loss": ("0.01", "0.05"),
+    "drawdown": ("0.15", "0.40"),
+}
+LIMITS_REASON = "Opening limits of the demo desk"
+
+#: Symbol and reason of what may not be traded.
+RESTRICTED = {"FB": "Not listed before its initial public offering of 2012-05-18"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoBacktest:
+    """A stored run that the strategy page opens with."""
+
+    strategy: str
+    symbols: tuple[str, ...]
+    start: date
+    end: date
+    parameters: dict[str, int | float]
+
+
+BACKTEST_CASH = Decimal(100_000)
+BACKTEST_COMMISSION = Decimal(1)
+BACKTEST_SLIPPAGE_BPS = Decimal(5)
+YEARS = {"start": date(2005, 1, 3), "end": date(2007, 12, 31)}
+BACKTESTS = (
+    DemoBacktest(strategy="sma_cross", symbols=("AAPL", "IBM"), parameters={"fast": 20, "slow": 50}, **YEARS),
+    DemoBacktest(strategy="macd", symbols=("GOOG", "MSFT"), parameters={}, **YEARS),
+    DemoBacktest(strategy="momentum", symbols=("AAPL", "GOOG", "IBM", "MSFT"), parameters={}, **YEARS),
+)

@@ -1,0 +1,193 @@
+"""The demo desk: people, instruments with their real bars, a fund with a past, backtests. All of it goes the way that people's work goes.
+
+The fund is opened in June 2008. Its first summer is replayed at full speed, with real orders through the gate and a value recorded
+at each close, so that it has a history when the screens open on the crash weeks of September.
+
+Loading may be killed at any moment: each step looks first at what is there, and the next load goes on.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.compliance.services.restrictions import restriction_add
+from apps.core.errors import Conflict, NotFound, NotPermitted, RuleRefused
+from apps.core.jobs import job_create, job_run
+from apps.core.models import JobRun, User
+from apps.core.models.jobs import JobState
+from apps.desk.domain import demo
+from apps.desk.domain.processes import Replay
+from apps.desk.services.demo_users import logins_read, users_ensure
+from apps.execution.services.accounts import paper_account_create
+from apps.execution.services.intents import intent_build
+from apps.execution.services.orders import order_submit
+from apps.marketdata.domain.calendars import session_hours, sessions
+from apps.marketdata.domain.replay import Step
+from apps.marketdata.selectors.history import feed_state
+from apps.marketdata.selectors.instruments import instrument_get
+from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.services.feed import ReplayPlan, replay_run
+from apps.marketdata.services.imports import bars_import
+from apps.marketdata.services.instruments import instrument_create
+from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.selectors.portfolios import portfolio_by_name
+from apps.portfolios.services.portfolios import membership_grant, portfolio_create
+from apps.portfolios.services.values import portfolio_values_record
+from apps.risk.selectors.limits import limits_in_force
+from apps.risk.services.limits import limit_set
+from apps.strategies.services.backtests import BacktestRequest, backtest_run
+
+JOB = "demo_desk"
+FEED = ReplayPlan(start=demo.OPENED_ON, session_seconds=0.0)
+
+Clock = Callable[[], datetime]
+Tell = Callable[[str], None]
+
+
+def demo_allowed() -> bool:
+    """True where the settings allow users whose passwords are printed: never in production."""
+    return bool(getattr(settings, "DEMO_DESK_ALLOWED", False))
+
+
+def demo_wanted() -> bool:
+    """True for a database without users, and for one in which loading the demo desk was begun and not finished."""
+    begun = JobRun.objects.filter(job=JOB)
+    return not User.objects.exists() or (begun.exists() and not demo_loaded())
+
+
+def demo_loaded() -> bool:
+    """True once the demo desk is complete."""
+    return JobRun.objects.filter(job=JOB, state=JobState.SUCCEEDED).exists()
+
+
+def demo_replay() -> Replay | None:
+    """What the feed and the trader of the demo desk do, None where there is no demo desk."""
+    return demo.REPLAY if demo_loaded() else None
+
+
+def demo_logins() -> dict[str, str]:
+    """User names and passwords, empty where this installation did not make them."""
+    return logins_read(_logins_file())
+
+
+def demo_load(*, now: Clock, tell: Tell) -> dict[str, str]:
+    """Load what is missing of the demo desk and return the logins. A second load changes nothing.
+
+    Raises NotPermitted under production settings, and Conflict in a database that people already use otherwise.
+    """
+    if not demo_allowed():
+        raise NotPermitted("the demo desk is not for production: its passwords are printed")
+    if not demo_wanted() and not demo_loaded():
+        raise Conflict("this database has users of its own: the demo desk is for an empty one")
+    if demo_loaded():
+        users_ensure(_logins_file())
+        return demo_logins()
+    with job_run(job_create(job=JOB, at=now())) as running:
+        users = users_ensure(_logins_file())
+        tell(f"{len(users)} users")
+        tell(f"{_market_load(now)} daily bars of {len(demo.INSTRUMENTS)} instruments")
+        portfolio_id = _fund_open(users, now)
+        tell(f"{demo.FUND} with {demo.CAPITAL:,} USD")
+        _summer_replay(users["trader"], portfolio_id, now)
+        tell(f"its history from {demo.OPENED_ON} to {demo.REPLAY_FROM - timedelta(days=1)}")
+        tell(f"{_backtests_run(users['quant'], now)} backtests")
+        running.result = {"users": len(users), "portfolio": portfolio_id}
+    return demo_logins()
+
+
+def _logins_file() -> Path:
+    return Path(settings.VAR) / "demo-logins"
+
+
+def _market_load(now: Clock) -> int:
+    """Instruments first: an import never makes one. Returns the number of bars that were not known."""
+    for item in demo.INSTRUMENTS:
+        instrument_create(symbol=item.symbol, name=item.name, asset_class=item.asset_class, tradable=item.tradable)
+    files = [Path(settings.BASE_DIR) / "fixtures" / name for name in sorted({item.file for item in demo.INSTRUMENTS})]
+    report = bars_import(files=files, source="fixtures", recorded_at=now())
+    if report.errors:
+        raise RuleRefused(f"the fixtures cannot be imported: {'; '.join(report.errors)}")
+    return report.inserted
+
+
+def _fund_open(users: Mapping[str, User], now: Clock) -> int:
+    """The fund with its members, account, limits and restrictions."""
+    opened_at = session_hours(HOME_CALENDAR, demo.OPENED_ON)[0] - timedelta(minutes=1)
+    try:
+        portfolio = portfolio_by_name(demo.FUND)
+    except NotFound:
+        portfolio = portfolio_create(
+            name=demo.FUND,
+            owner=users["trader"],
+            initial_capital=demo.CAPITAL,
+            benchmark_symbol=demo.BENCHMARK,
+            effective_at=opened_at,
+            recorded_at=now(),
+        )
+    membership_grant(portfolio_id=portfolio.pk, user_id=users["quant"].pk, role="viewer")
+    paper_account_create(portfolio_id=portfolio.pk)
+    known = limits_in_force(portfolio.pk, now())
+    for kind, (soft, hard) in demo.LIMITS.items():
+        if kind not in known:
+            limit_set(portfolio_id=portfolio.pk, kind=kind, soft=soft, hard=hard, reason=demo.LIMITS_REASON, user=users["risk"], active_from=now())
+    for symbol, reason in demo.RESTRICTED.items():
+        with suppress(Conflict):  # it stands there already
+            restriction_add(instrument_id=instrument_get(symbol).pk, level="restricted", reason=reason, user=users["compliance"], active_from=now())
+    return portfolio.pk
+
+
+def _summer_replay(trader: User, portfolio_id: int, now: Clock) -> None:
+    """From the fund's first session to the last one before the live replay, orders at the first open."""
+    state = feed_state(FEED.name)
+    if state is None or state.step <= Step.LOW:
+        _replay_first_step(now)
+        _positions_open(trader, portfolio_id, now)
+    for session in sessions(HOME_CALENDAR, demo.OPENED_ON, demo.REPLAY_FROM - timedelta(days=1)):
+        _replay_session(session, now)
+        closed_at = session_hours(HOME_CALENDAR, session)[1]
+        portfolio_values_record(session=session, market_time=closed_at, recorded_at=now())
+
+
+def _replay_first_step(now: Clock) -> None:
+    shown: list[str] = []
+    replay_run(plan=FEED, clock=now, stopping=lambda: bool(shown), on_step=shown.append)
+
+
+def _replay_session(session: date, now: Clock) -> None:
+    state = feed_state(FEED.name)
+    done = state is not None and (state.session > session or (state.session == session and state.step == len(Step)))
+    if not done:
+        replay_run(plan=ReplayPlan(name=FEED.name, start=FEED.start, session_seconds=0.0, sessions=1), clock=now, stopping=lambda: False)
+
+
+def _positions_open(trader: User, portfolio_id: int, now: Clock) -> None:
+    """Buy what is not held yet. Raises RuleRefused when the gate denies an order: the limits and the orders here do not fit."""
+    held = {position.symbol for position in holdings(portfolio_id).positions}
+    for symbol, quantity in demo.OPENING_POSITIONS.items():
+        if symbol not in held:
+            intent = intent_build(user=trader, portfolio_id=portfolio_id, symbol=symbol, side="buy", quantity=quantity)
+            order = order_submit(intent=intent, user=trader, at=now(), note="Opening position")
+            if order.status != "filled":
+                raise RuleRefused(f"the opening order in {symbol} is {order.status}: {order.reason}")
+
+
+def _backtests_run(quant: User, now: Clock) -> int:
+    """All or none, so that a load which goes on stores no run twice."""
+    with transaction.atomic():
+        for item in demo.BACKTESTS:
+            request = BacktestRequest(
+                strategy=item.strategy,
+                symbols=item.symbols,
+                start=item.start,
+                end=item.end,
+                parameters=item.parameters,
+                cash=demo.BACKTEST_CASH,
+                commission=demo.BACKTEST_COMMISSION,
+                slippage_bps=demo.BACKTEST_SLIPPAGE_BPS,
+            )
+            backtest_run(request=request, user=quant, at=now())
+    return len(demo.BACKTESTS)
