@@ -1,0 +1,112 @@
+"""REST of risk: who sees what, and the two people of a release."""
+
+from uuid import uuid4
+
+import pytest
+import time_machine
+from rest_framework.test import APIClient
+
+from apps.core.roles import Role
+from apps.core.trading import TradingState
+from apps.portfolios.tests.factories import PortfolioFactory
+from apps.risk.models import TradingStateChange
+from apps.risk.selectors.state import trading_state
+from apps.risk.tests.factories import NOW, Desk, person
+
+pytestmark = pytest.mark.django_db
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.first, self.second = person(Role.RISK), person(Role.RISK)
+
+    def client(self, user) -> APIClient:
+        client = APIClient()
+        client.force_authenticate(user)
+        return client
+
+    def post(self, user, path: str, body: dict, *, key: str | None = None):
+        headers = {"Idempotency-Key": key or uuid4().hex} if key != "" else {}
+        return self.client(user).post(f"/api/v1/{path}", body, format="json", headers=headers)
+
+    def get(self, user, path: str):
+        return self.client(user).get(f"/api/v1/{path}")
+
+
+@pytest.fixture
+def scene():
+    with time_machine.travel(NOW, tick=False):
+        yield Scene()
+
+
+def test_the_summary_has_money_as_text_and_the_keys_of_the_first_design(scene) -> None:
+    scene.desk.price("95")
+    body = scene.get(scene.desk.trader, f"portfolios/{scene.desk.portfolio.pk}/risk/").json()
+    assert (body["equity"], body["gross"], body["daily_return"]) == ("99500.0000", "9500.0000", -0.005)
+    assert body["trading"]["state"] == "active"
+    assert {limit["kind"]: limit["state"] for limit in body["limits"]}["position_value"] == "ok"
+    assert {"vix_current", "vix_regime", "stop_loss_threshold", "positions_at_risk"} <= body.keys()
+
+
+def test_others_portfolios_do_not_exist(scene) -> None:
+    other = PortfolioFactory()
+    assert scene.get(scene.desk.trader, f"portfolios/{other.pk}/risk/").status_code == 404
+    assert scene.get(scene.desk.trader, f"trading-state/?portfolio={other.pk}").status_code == 404
+    assert scene.get(scene.first, f"portfolios/{other.pk}/risk/").status_code == 200
+    seen = {limit["portfolio"] for limit in scene.get(scene.desk.trader, "limits/").json()["results"]}
+    assert seen == {scene.desk.portfolio.pk}
+
+
+@pytest.mark.parametrize("path", ["trading-state/?portfolio=x", "trading-state/?desk=1", "limits/?kinds=drawdown", "limits/?kind=luck"])
+def test_a_wrong_parameter_is_refused(scene, path) -> None:
+    answer = scene.get(scene.first, path)
+    assert answer.status_code == 400
+    assert answer.json()["errors"]
+
+
+def test_halt_and_release_by_two(scene) -> None:
+    portfolio = scene.desk.portfolio.pk
+    halted = scene.post(scene.desk.trader, "halt/", {"portfolio": portfolio, "reason": "Prices look wrong"})
+    assert (halted.status_code, halted.json()["state"]) == (201, "halted")
+    state = scene.get(scene.desk.trader, f"trading-state/?portfolio={portfolio}").json()
+    assert (state["state"], state["scope"], state["by"]) == ("halted", "portfolio", scene.desk.trader.username)
+    assert scene.post(scene.desk.trader, "release/", {"portfolio": portfolio, "reason": "x"}).status_code == 403
+    asked = scene.post(scene.first, "release/", {"portfolio": portfolio, "reason": "Checked"})
+    assert asked.status_code == 201
+    path = f"release/{asked.json()['id']}/approve/"
+    alone = scene.post(scene.first, path, {})
+    assert (alone.status_code, alone.json()["code"]) == (403, "NOT_PERMITTED")
+    assert trading_state(portfolio).state is TradingState.HALTED
+    assert scene.post(scene.second, path, {}).status_code == 201
+    assert trading_state(portfolio).state is TradingState.ACTIVE
+    assert scene.post(scene.second, path, {}).status_code == 409
+
+
+def test_a_repeated_halt_is_one_halt(scene) -> None:
+    body, key = {"reason": "Fire drill"}, uuid4().hex
+    first, second = (scene.post(scene.first, "halt/", body, key=key) for _ in range(2))
+    assert (first.json(), second.headers["Idempotent-Replayed"]) == (second.json(), "true")
+    assert TradingStateChange.objects.filter(portfolio=None).count() == 1
+    assert trading_state(scene.desk.portfolio.pk).desk
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "status"),
+    [
+        ({"reason": "x"}, "", 400),
+        ({}, None, 400),
+        ({"reason": ""}, None, 400),
+        ({"reason": "x", "portfolios": 1}, None, 400),
+        ({"reason": "x", "portfolio": 0}, None, 400),
+        ({"reason": "x", "portfolio": 999_999_999}, None, 404),
+    ],
+)
+def test_a_bad_halt_halts_nothing(scene, body, key, status) -> None:
+    assert scene.post(scene.first, "halt/", body, key=key).status_code == status
+    assert not TradingStateChange.objects.exists()
+
+
+def test_nobody_unknown_gets_in(scene) -> None:
+    assert APIClient().get("/api/v1/trading-state/").status_code == 401
+    assert APIClient().post("/api/v1/halt/", {"reason": "x"}, format="json").status_code == 401

@@ -1,0 +1,184 @@
+"""The live monitor: values on each price, speaks once per level, survives restarts, and agrees with what a page computes."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import OperationalError
+
+from apps.alerts.models import Alert
+from apps.core.roles import Role
+from apps.core.streams import current_seq, redis_client
+from apps.core.trading import TradingState
+from apps.marketdata.selectors.quotes import FeedMessage
+from apps.portfolios.tests.factories import CashEntryFactory
+from apps.risk.domain.limits import UseState
+from apps.risk.models import LimitEvent, RiskLimit
+from apps.risk.selectors.facts import PEAKS
+from apps.risk.selectors.summary import portfolio_frame, risk_view_now
+from apps.risk.services.monitor import RiskMonitor
+from apps.risk.services.state import trading_halt
+from apps.risk.tests.factories import NOW, Desk, person
+
+pytestmark = pytest.mark.django_db
+
+
+class Watch:
+    """A desk that holds 500 shares at 100 of 100,000, and a monitor over it whose clock moves a second with each price."""
+
+    def __init__(self) -> None:
+        self.risk_manager = person(Role.RISK)
+        self.desk = Desk()
+        self.desk.trade(400, 100)
+        self.monitor = RiskMonitor()
+        self.now = NOW
+
+    @property
+    def portfolio_id(self) -> int:
+        return self.desk.portfolio.pk
+
+    def price(self, price: str, *, seconds: float = 1):
+        self.now += timedelta(seconds=seconds)
+        self.desk.price(price, at=self.now)
+        message = FeedMessage(
+            kind="quotes",
+            feed="test",
+            session=NOW.date(),
+            market_time=self.now,
+            received_at=self.now,
+            symbols=(self.desk.symbol,),
+            prices={self.desk.symbol: Decimal(price)},
+        )
+        self.monitor.receive(message)
+        return self.step()
+
+    def step(self):
+        views = self.monitor.step(self.now)
+        return next((view for view in views if view.summary.portfolio_id == self.portfolio_id), None)
+
+    def alerts(self) -> list[tuple[str, str]]:
+        return list(Alert.objects.filter(subject=f"portfolio:{self.portfolio_id}").order_by("id").values_list("code", "data__kind"))
+
+
+@pytest.fixture
+def watch() -> Watch:
+    redis_client().delete(PEAKS)
+    return Watch()
+
+
+def test_a_price_moves_value_result_and_drawdown(watch) -> None:
+    summary = watch.price("98").summary
+    assert (summary.equity, summary.daily_pnl, summary.gross) == (99_000, -1_000, 49_000)
+    assert (summary.daily_return, summary.drawdown) == (Decimal("-0.01"), Decimal("-0.01"))
+    uses = {use.kind: (use.used, use.state) for use in summary.limits}
+    assert uses["daily_loss"] == (Decimal("0.01"), UseState.OK)
+    assert uses["position_value"] == (49_000, UseState.WARN)
+    assert uses["order_rate"] == (None, UseState.PER_ORDER)
+
+
+def test_the_page_and_the_delta_agree(watch) -> None:
+    watch.price("104")
+    view = watch.price("99")
+    assert view.summary.drawdown == round(Decimal(99_500) / Decimal(102_000) - 1, 12)
+    page = risk_view_now(portfolio_id=watch.portfolio_id, now=watch.now)
+    ours, theirs = portfolio_frame(view), portfolio_frame(page)
+    assert ours["total"] == "99500.0000"
+    ours["risk"].pop("market_time"), theirs["risk"].pop("market_time")  # without a feed's row the page shows wall time
+    assert ours == theirs
+
+
+def test_a_loss_speaks_once_per_level_and_again_after_it_was_well_below(watch) -> None:
+    watch.price("96")  # 2 % lost: the soft level
+    assert watch.alerts() == [("RISK_LIMIT_WARNING", "daily_loss")]
+    watch.price("95.9")
+    watch.price("96.4")  # 1.8 %: not yet below nine tenths of 2 %
+    watch.price("96")
+    assert len(watch.alerts()) == 1
+    watch.price("92")  # 4 %: the hard level
+    assert watch.alerts()[1:] == [("RISK_LIMIT_BREACH", "daily_loss")]
+    watch.price("97")
+    watch.price("92")
+    assert watch.alerts()[2:] == [("RISK_LIMIT_BREACH", "daily_loss")]
+    assert list(LimitEvent.objects.filter(kind="daily_loss").order_by("id").values_list("level", "change")) == [
+        ("soft", "raised"),
+        ("hard", "raised"),
+        ("hard", "cleared"),
+        ("soft", "cleared"),
+        ("hard", "raised"),
+        ("soft", "raised"),
+    ]
+
+
+def test_the_alert_reaches_members_and_risk_managers_with_its_numbers(watch) -> None:
+    watch.price("92")
+    alert = Alert.objects.get(code="RISK_LIMIT_BREACH")
+    assert alert.severity == "critical"
+    assert {watch.desk.trader.pk, watch.risk_manager.pk} <= set(alert.receipts.values_list("user_id", flat=True))
+    assert (alert.data["used"], alert.data["limit"], alert.data["equity"]) == ("0.040000000000", "0.040000", "96000.0000")
+
+
+def test_a_restarted_monitor_repeats_nothing(watch) -> None:
+    watch.price("92")
+    before = watch.alerts()
+    watch.monitor = RiskMonitor()
+    watch.price("91.9")
+    assert watch.alerts() == before
+
+
+def test_a_drawdown_counts_from_the_highest_seen_live_also_after_a_restart(watch) -> None:
+    RiskLimit.objects.filter(kind="drawdown").update(soft=Decimal("0.03"), hard=Decimal("0.05"))
+    watch.price("108")  # 104,000
+    watch.monitor = RiskMonitor()
+    summary = watch.price("100").summary
+    assert summary.drawdown == round(Decimal(100) / Decimal(104) - 1, 12)
+    assert watch.alerts() == [("RISK_LIMIT_WARNING", "drawdown")]
+
+
+def test_at_most_four_frames_a_second_and_the_last_price_is_never_lost(watch) -> None:
+    watch.price("100")
+    seq = current_seq(f"portfolio:{watch.portfolio_id}")
+    published = [watch.price(str(100 - n / 10), seconds=0.05) for n in range(1, 13)]
+    assert sum(view is not None for view in published) == 2
+    assert current_seq(f"portfolio:{watch.portfolio_id}") == seq + 2
+    watch.now += timedelta(seconds=0.15)
+    assert watch.step().summary.equity == 99_400
+    assert watch.step() is None
+
+
+def test_a_fill_a_deposit_and_a_halt_are_seen_within_a_second(watch) -> None:
+    assert watch.price("100").summary.gross == 50_000
+    watch.desk.trade(-100, 100)
+    CashEntryFactory(portfolio_id=watch.portfolio_id, amount=Decimal(900), effective_at=NOW, source_ref=f"deposit {watch.portfolio_id}")
+    trading_halt(portfolio_id=watch.portfolio_id, user=None, reason="Test", at=NOW)
+    watch.now += timedelta(seconds=1)
+    summary = watch.step().summary
+    assert (summary.gross, summary.equity, summary.daily_pnl) == (40_000, 100_900, 0)
+    assert summary.trading.state is TradingState.HALTED
+
+
+def test_a_missing_price_is_unknown_and_raises_no_loss(watch) -> None:
+    watch.price("100")
+    other = Desk()
+    watch.desk.trade(10, 10, instrument=type(other.instrument).objects.create(symbol=f"X{other.symbol}"[:20], name="x", asset_class="stock"))
+    watch.now += timedelta(seconds=1)
+    summary = watch.step().summary
+    assert (summary.equity, summary.daily_return, summary.drawdown) == (None, None, None)
+    assert len(summary.missing) == 1
+    assert {use.state for use in summary.limits if use.kind in ("daily_loss", "drawdown", "total_exposure")} == {UseState.NO_DATA}
+    assert watch.alerts() == []
+
+
+def test_after_a_database_error_everything_is_loaded_again_and_no_breach_is_missed(watch, monkeypatch) -> None:
+    watch.price("100")
+    with monkeypatch.context() as broken:
+
+        def away(*args, **kwargs):
+            raise OperationalError("server closed the connection")
+
+        broken.setattr("apps.risk.services.monitor.alert_raise", away)
+        with pytest.raises(OperationalError):
+            watch.price("92")
+    assert LimitEvent.objects.count() == 0
+    watch.now += timedelta(seconds=1)
+    watch.step()
+    assert watch.alerts() == [("RISK_LIMIT_BREACH", "daily_loss")]
