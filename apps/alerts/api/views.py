@@ -30,7 +30,7 @@ class AlertSerializer(serializers.Serializer):
     title = serializers.CharField(source="alert.title")
     detail = serializers.CharField(source="alert.detail")
     subject = serializers.CharField(source="alert.subject")
-    data = serializers.JSONField(source="alert.data")
+    data = serializers.JSONField(source="alert.data")  # type: ignore[assignment]
     occurred_at = serializers.DateTimeField(source="alert.occurred_at", help_text="Market time")
     recorded_at = serializers.DateTimeField(source="alert.recorded_at")
     acknowledged_at = serializers.DateTimeField(allow_null=True)
@@ -78,7 +78,7 @@ class AlertList(ListAPIView):
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
             return AlertReceipt.objects.none()
-        return receipts(self.request.user, only_open=False)
+        return receipts(self.request.user, only_open=False)  # type: ignore[arg-type]
 
 
 class AlertAcknowledge(APIView):
@@ -90,5 +90,5 @@ class AlertAcknowledge(APIView):
         refuse_unknown_parameters(request, set())
         given = AcknowledgementSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        seen = alert_acknowledge(user=request.user, alert_id=alert_id, note=given.validated_data["note"], at=now())
+        seen = alert_acknowledge(user=request.user, alert_id=alert_id, note=given.validated_data["note"], at=now())  # type: ignore[arg-type]
         return Response(AcknowledgedSerializer(seen).data)

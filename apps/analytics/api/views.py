@@ -50,12 +50,16 @@ class PortfolioPerformance(APIView):
         """Performance over a period that ends with the last recorded value."""
         query = PerformanceQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
+        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)  # type: ignore[arg-type]
         found = portfolio_performance(portfolio, Period(query.validated_data["period"]))
         return Response(PerformanceSerializer(_body(found)).data)
 
 
+#: What the answer takes from `Performance` as it is.
+MEASURES = tuple(name for name in PerformanceSerializer._declared_fields if name != "chart_data")
+
+
 def _body(found: Performance) -> dict:
-    measures = {name: getattr(found, name) for name in PerformanceSerializer().fields if name != "chart_data"}
+    measures = {name: getattr(found, name) for name in MEASURES}
     points = zip(found.ts.astype("datetime64[D]").tolist(), found.value.tolist(), found.cumulative.tolist(), strict=True)
     return {**measures, "chart_data": [{"date": day, "value": value, "return": cumulative} for day, value, cumulative in points]}

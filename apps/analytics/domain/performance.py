@@ -94,7 +94,7 @@ def _months_before(moment: np.datetime64, months: int) -> np.datetime64:
     earlier = month - months
     longest = (earlier + 1).astype("datetime64[us]") - np.timedelta64(1, "D") - earlier.astype("datetime64[us]")
     day = np.timedelta64(1, "D").astype("timedelta64[us]")
-    return earlier.astype("datetime64[us]") + min(into // day * day, longest) + into % day
+    return np.datetime64(earlier.astype("datetime64[us]") + min(into // day * day, longest) + into % day)
 
 
 def _known(number: float) -> float | None:

@@ -1,5 +1,7 @@
 """What portfolios look like in REST: money, prices and quantities as strings, weights and returns as numbers."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.core.api.fields import DecimalString
@@ -9,17 +11,17 @@ from apps.portfolios.models import EntryKind, PortfolioStatus
 
 
 class Money(DecimalString):
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, **kwargs)
 
 
 class Price(DecimalString):
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, **kwargs)
 
 
 class Quantity(DecimalString):
-    def __init__(self, **kwargs) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, **kwargs)
 
 
@@ -90,7 +92,7 @@ class LedgerEntrySerializer(serializers.Serializer):
     amount = Money(help_text="Change of cash, fee included")
     fee = Money()
     currency = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     source_ref = serializers.CharField()
     effective_at = serializers.DateTimeField()
     recorded_at = serializers.DateTimeField()

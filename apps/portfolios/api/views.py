@@ -45,11 +45,11 @@ class PortfolioList(GenericAPIView):
     pagination_class = CatalogueOrder
     filter_backends = (StrictFilterBackend,)
     filterset_class = PortfolioFilter
-    permission_classes = (HasPermission("portfolios.add_portfolio", methods=("POST",)),)
+    permission_classes = (HasPermission("portfolios.add_portfolio", methods=("POST",)),)  # type: ignore[assignment]
 
     def get(self, request: Request) -> Response:
         """Portfolios by name, at the latest prices."""
-        rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(request.user)))
+        rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(request.user)))  # type: ignore[arg-type]
         overviews = portfolio_overviews(list(rows or ()), market=market_clock(now()))
         return self.get_paginated_response(PortfolioSerializer(overviews, many=True).data)
 
@@ -61,7 +61,7 @@ class PortfolioList(GenericAPIView):
         given.is_valid(raise_exception=True)
         at = now()
         market = market_clock(at)
-        portfolio = portfolio_create(owner=request.user, effective_at=market.market_time, recorded_at=at, **given.validated_data)
+        portfolio = portfolio_create(owner=request.user, effective_at=market.market_time, recorded_at=at, **given.validated_data)  # type: ignore[arg-type]
         body = PortfolioDetailSerializer(portfolio_overview(portfolio, market=market)).data
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": f"{request.path}{portfolio.pk}/"})
 
@@ -73,14 +73,14 @@ class PortfolioDetail(APIView):
     def get(self, request: Request, portfolio_id: int) -> Response:
         """The portfolio with its positions, at the latest prices."""
         refuse_unknown_parameters(request, set())
-        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
+        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)  # type: ignore[arg-type]
         return Response(PortfolioDetailSerializer(portfolio_overview(portfolio, market=market_clock(now()))).data)
 
     @extend_schema(parameters=[OpenApiParameter("reason", str, description="Kept in the portfolio's history")], responses={204: None})
     def delete(self, request: Request, portfolio_id: int) -> Response:
         """Close the portfolio for trading. Its numbers stay; open positions are a conflict."""
         refuse_unknown_parameters(request, {"reason"})
-        portfolio_close(user=request.user, portfolio_id=portfolio_id, reason=request.query_params.get("reason", ""))
+        portfolio_close(user=request.user, portfolio_id=portfolio_id, reason=request.query_params.get("reason", ""))  # type: ignore[arg-type]
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -91,7 +91,7 @@ class PortfolioPositions(APIView):
     def get(self, request: Request, portfolio_id: int) -> Response:
         """Positions by symbol over all books, at the latest prices."""
         refuse_unknown_parameters(request, set())
-        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
+        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)  # type: ignore[arg-type]
         return Response(PositionSerializer(portfolio_overview(portfolio, market=market_clock(now())).valuation.positions, many=True).data)
 
 
@@ -118,5 +118,5 @@ class PortfolioLedger(ListAPIView):
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
             return LedgerEntry.objects.none()
-        portfolio = portfolio_get(user=self.request.user, portfolio_id=self.kwargs["portfolio_id"])
+        portfolio = portfolio_get(user=self.request.user, portfolio_id=self.kwargs["portfolio_id"])  # type: ignore[arg-type]
         return ledger_entries(portfolio.pk)

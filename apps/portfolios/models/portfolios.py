@@ -1,11 +1,14 @@
 from decimal import Decimal
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 from simple_history.models import HistoricalRecords
+
+if TYPE_CHECKING:
+    from apps.core.models import User
 
 
 class PortfolioStatus(models.TextChoices):
@@ -19,14 +22,14 @@ class PortfolioRole(models.TextChoices):
     MANAGER = "manager"
 
 
-class PortfolioQuerySet(models.QuerySet):
-    def visible_to(self, user) -> Self:
+class PortfolioQuerySet(models.QuerySet["Portfolio"]):
+    def visible_to(self, user: "User") -> Self:
         """Portfolios whose numbers the user may see: memberships, or the permission to see all."""
         if user.has_perm("portfolios.view_all_portfolios"):
             return self
         return self.filter(memberships__user=user)
 
-    def tradable_by(self, user) -> Self:
+    def tradable_by(self, user: "User") -> Self:
         """Portfolios in which the user may place orders."""
         if not user.has_perm("execution.add_order"):
             return self.none()

@@ -25,7 +25,7 @@ def holdings(portfolio_id: int) -> Holdings:
 
 def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
     """Holdings of several portfolios; those that do not exist are left out."""
-    portfolios = Portfolio.objects.filter(pk__in=portfolio_ids).with_cash().values_list("id", "base_currency", "cash")
+    portfolios = Portfolio.objects.filter(pk__in=portfolio_ids).with_cash().values_list("id", "base_currency", "cash")  # type: ignore[misc] # its annotation
     positions: dict[int, list[Holding]] = {portfolio_id: [] for portfolio_id, _, _ in portfolios}
     realised: dict[int, Decimal] = dict.fromkeys(positions, ZERO)
     rows = Position.objects.filter(book__portfolio_id__in=positions).order_by("book__name", "instrument__symbol")

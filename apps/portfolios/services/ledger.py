@@ -11,7 +11,7 @@ from django.db.models import F
 
 from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, ZERO, exact
-from apps.portfolios.domain.lots import Booking, Closure, OpenLot, trade_amount, trade_book
+from apps.portfolios.domain.lots import Closure, OpenLot, trade_amount, trade_book
 from apps.portfolios.models import CashBalance, EntryKind, LedgerEntry, Lot, LotClosure, Portfolio, Position
 from apps.portfolios.signals import entry_posted
 
@@ -79,8 +79,8 @@ def entry_post(
         if fact.currency != portfolio.base_currency:
             raise InvalidInput(f"{portfolio.name} keeps its books in {portfolio.base_currency}, not {currency}", field="currency")
         entry = _entry_insert(fact, source=source, source_ref=source_ref, recorded_at=recorded_at)
-        if fact.kind == EntryKind.TRADE:
-            _position_update(entry)
+        if fact.kind == EntryKind.TRADE and fact.instrument_id is not None:  # a trade has one: that was checked
+            _position_update(entry, fact.instrument_id)
         _cash_update(entry)
         transaction.on_commit(
             partial(
@@ -202,18 +202,18 @@ def _entry_insert(fact: _Fact, *, source: str, source_ref: str, recorded_at: dat
         raise
 
 
-def _position_update(entry: LedgerEntry) -> None:
+def _position_update(entry: LedgerEntry, instrument_id: int) -> None:
     """Close and open lots, and add up the position."""
-    position = Position.objects.select_for_update().filter(book_id=entry.book_id, instrument_id=entry.instrument_id).first()
-    against = position is not None and position.quantity * entry.quantity < 0
-    lots = _open_lots(entry) if against else {}
+    stored = Position.objects.select_for_update().filter(book_id=entry.book_id, instrument_id=instrument_id).first()
+    position = stored or Position(book_id=entry.book_id, instrument_id=instrument_id, quantity=ZERO, cost=ZERO, realised=ZERO)
+    lots = _open_lots(entry.book_id, instrument_id) if position.quantity * entry.quantity < 0 else {}
     open_lots = [OpenLot(lot_id=lot.pk, remaining=lot.remaining, cost=lot.remaining_cost) for lot in lots.values()]
     booking = trade_book(open_lots=open_lots, quantity=entry.quantity, amount=entry.amount)
     _lots_close(entry, lots, booking.closures)
     if booking.opening is not None:
         Lot.objects.create(
             book_id=entry.book_id,
-            instrument_id=entry.instrument_id,
+            instrument_id=instrument_id,
             entry=entry,
             opened_at=entry.effective_at,
             quantity=booking.opening.quantity,
@@ -221,12 +221,16 @@ def _position_update(entry: LedgerEntry) -> None:
             cost=booking.opening.cost,
             remaining_cost=booking.opening.cost,
         )
-    _position_save(entry, position, booking)
+    position.quantity += entry.quantity
+    position.cost += booking.cost_change
+    position.realised += booking.realised
+    position.last_entry_id = entry.pk
+    position.save()
 
 
-def _open_lots(entry: LedgerEntry) -> dict[int, Lot]:
+def _open_lots(book_id: int, instrument_id: int) -> dict[int, Lot]:
     """Open lots of the position, oldest first. `open` is the partial index `lot_open`."""
-    lots = Lot.objects.filter(book_id=entry.book_id, instrument_id=entry.instrument_id).exclude(remaining=0)
+    lots = Lot.objects.filter(book_id=book_id, instrument_id=instrument_id).exclude(remaining=0)
     return {lot.pk: lot for lot in lots.order_by("opened_at", "id")}
 
 
@@ -250,16 +254,6 @@ def _lots_close(entry: LedgerEntry, lots: dict[int, Lot], closures: Iterable[Clo
     if rows:
         Lot.objects.bulk_update(touched, ["remaining", "remaining_cost"])
         LotClosure.objects.bulk_create(rows)
-
-
-def _position_save(entry: LedgerEntry, position: Position | None, booking: Booking) -> None:
-    if position is None:
-        position = Position(book_id=entry.book_id, instrument_id=entry.instrument_id, quantity=ZERO, cost=ZERO, realised=ZERO)
-    position.quantity += entry.quantity
-    position.cost += booking.cost_change
-    position.realised += booking.realised
-    position.last_entry_id = entry.pk
-    position.save()
 
 
 def _cash_update(entry: LedgerEntry) -> None:

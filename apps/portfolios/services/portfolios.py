@@ -141,6 +141,6 @@ def portfolio_close(*, user: "User", portfolio_id: int, reason: str = "") -> Por
         if opened := Position.objects.filter(book__portfolio=portfolio).exclude(quantity=0).count():
             raise Conflict(f"{portfolio.name} has {opened} open positions: close them first", positions=opened)
         portfolio.status = PortfolioStatus.CLOSED
-        portfolio._change_reason = reason[:100]  # read by django-simple-history
+        portfolio._change_reason = reason[:100]  # type: ignore[attr-defined] # read by django-simple-history
         portfolio.save()
         return portfolio

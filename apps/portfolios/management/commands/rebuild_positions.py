@@ -20,8 +20,9 @@ class Command(DeskCommand):
         parser.add_argument("--check", action="store_true", help="compare only, write nothing")
         parser.add_argument("--portfolio", help="name or id; all portfolios without it")
 
-    def run(self, *, check: bool, portfolio: str | None, **options: Any) -> CommandResult:
+    def run(self, **options: Any) -> CommandResult:
         """Rebuild one portfolio after the other."""
+        check, portfolio = options["check"], options["portfolio"]
         names = portfolio_names([portfolio_by_name(portfolio).pk] if portfolio else None)
         self.progress.start(len(names), "rebuilding")
         rebuilds: list[Rebuild] = []
