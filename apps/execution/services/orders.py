@@ -90,12 +90,17 @@ def working_orders_cancel(*, portfolio_id: int | None, reason: str, at: datetime
     cancelled = 0
     for owner, order_id in working.values_list("portfolio_id", "id"):
         try:
-            _cancel(portfolio_id=owner, order_id=order_id, source=DESK, reason=reason, at=at)
+            order_withdraw(portfolio_id=owner, order_id=order_id, reason=reason, at=at)
         except DeskError as error:
             logger.warning("order %s was not cancelled: %s", order_id, error)
         else:
             cancelled += 1
     return cancelled
+
+
+def order_withdraw(*, portfolio_id: int, order_id: int, reason: str, at: datetime) -> Order:
+    """Cancel an order of the desk's own accord: an engine that changed its mind, a halt. Raises Conflict when it has ended."""
+    return _cancel(portfolio_id=portfolio_id, order_id=order_id, source=DESK, reason=reason, at=at)
 
 
 def _earlier(intent: OrderIntent) -> Order | None:

@@ -87,7 +87,7 @@ class TestPaperBroker(BrokerContract):
     COSTS = PaperCosts(slippage_bps=Decimal(5), commission=Decimal(1))
 
     def broker(self, price):
-        return PaperBroker(market=lambda symbol: None if price is None else self.price(price), costs=self.COSTS)
+        return PaperBroker(market=lambda _symbol: None if price is None else self.price(price), costs=self.COSTS)
 
     def price(self, price, volume=None):
         return MarketPrice(symbol="AAPL", price=Decimal(price), market_time=NOON, source="test", volume=volume)

@@ -1,0 +1,96 @@
+"""The dry run: the live engine's steps over stored bars with simulated fills. Writes nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.core.errors import InvalidInput
+from apps.core.jobs import Progress
+from apps.execution.domain.dry_run import DryRun, DryRunCosts, equity_of
+from apps.execution.services.accounts import account_of
+from apps.execution.services.live import LiveConfig
+from apps.marketdata.domain.bars import BarPanel, fingerprint
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.selectors.bars import bar_panel, visible_end
+from apps.strategies.domain.registry import strategy_build
+from apps.strategies.domain.round_trips import EngineFill, RoundTrip, round_trips
+from apps.strategies.domain.strategy import bar_time
+from apps.strategies.services.backtests import summary
+
+if TYPE_CHECKING:
+    from apps.strategies.engines.protocol import EngineResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DryRunResult:
+    """As a backtest's result: `equity` float64 [T] in money at each bar's close, fills in order, round trips."""
+
+    equity: NDArray[np.float64]
+    fills: tuple[EngineFill, ...]
+    trades: tuple[RoundTrip, ...]
+
+
+def dry_run(*, config: LiveConfig, cash: float, replay_days: int | None, at: datetime, progress: Progress) -> dict[str, Any]:
+    """Replay the last `replay_days` sessions (None: all) that the market has completed, and say what came of it.
+
+    The strategy sees the bars before them, as a live engine would. Answers with the keys of a backtest.
+    Raises InvalidInput (symbols without enough bars, replay_days), NotFound (symbols) and Conflict (portfolio without account).
+    """
+    strategy = strategy_build(config.strategy, config.parameters)
+    account = account_of(config.portfolio_id)
+    panel = bar_panel(symbols=list(config.symbols), timeframe=Timeframe.DAY, end=visible_end(at))
+    first = _first_row(panel, replay_days, strategy.warmup)
+    costs = DryRunCosts(
+        cash=cash,
+        size_fraction=config.size_fraction,
+        commission=float(account.commission),
+        slippage_bps=float(account.slippage_bps),
+        max_volume_pct=config.max_volume_pct,
+    )
+    run = DryRun(strategy=strategy, panel=panel, costs=costs)
+    progress.start(len(panel) - first, f"replaying {len(panel) - first} bars of {', '.join(config.symbols)}")
+    for t in range(first, len(panel)):
+        if progress.cancelled():
+            break
+        run.bar(t)
+        progress.advance()
+    run.close()
+    return _document(config, run, DryRunResult(equity=equity_of(run), fills=tuple(run.fills), trades=round_trips(run.fills)), first)
+
+
+def _first_row(panel: BarPanel, replay_days: int | None, warmup: int) -> int:
+    if replay_days is not None and replay_days < 1:
+        raise InvalidInput("at least one day is replayed", field="replay_days")
+    if len(panel) <= warmup:
+        raise InvalidInput(f"{len(panel)} bars are stored up to now, the strategy needs {warmup + 1}", field="symbols")
+    return 0 if replay_days is None else max(0, len(panel) - replay_days)
+
+
+def _document(config: LiveConfig, run: DryRun, result: DryRunResult, first: int) -> dict[str, Any]:
+    figures = summary(cast("EngineResult", result), run.costs.cash)
+    times = [bar_time(run.panel, first + n).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(len(result.equity))]
+    return {
+        "mode": "dry-run",
+        "strategy": config.strategy,
+        "symbols": list(config.symbols),
+        "engine": "dry-run",
+        **figures,
+        "dataset_fingerprint": fingerprint(run.panel),
+        "equity_curve": [list(point) for point in zip(times, result.equity.tolist(), strict=True)],
+        "trades": [trip.as_dict() for trip in result.trades],
+        "orders": [
+            {
+                "time": fill.time.isoformat(),
+                "symbol": fill.symbol,
+                "side": str(fill.side),
+                "quantity": fill.quantity,
+                "price": fill.price,
+                "fee": fill.fee,
+                "closing": fill.closing,
+            }
+            for fill in result.fills
+        ],
+    }
