@@ -42,9 +42,7 @@ def complete(series, n, *, price=None):
     """Let the market stand at the close of session `n`."""
     day = series.ts[n].astype("datetime64[D]").item()
     _, close = calendars.session_hours("XNYS", day)
-    FeedState.objects.update_or_create(
-        name="test", defaults={"mode": "replay", "market_time": close, "session": day, "updated_at": clock.now()}
-    )
+    FeedState.objects.update_or_create(name="test", defaults={"mode": "replay", "market_time": close, "session": day, "updated_at": clock.now()})
     quote("AAPL", price or f"{series.close[n]:.2f}", market_time=close)
     return close
 

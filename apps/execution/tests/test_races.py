@@ -1,0 +1,92 @@
+"""Several requests at once, with real commits: nothing is doubled, nothing is sold twice, no money is spent twice."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from threading import Barrier
+from uuid import uuid4
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from apps.core import clock
+from apps.core.roles import roles_synchronise
+from apps.execution.models import Fill, Order
+from apps.execution.services.orders import order_cancel, order_submit, working_orders_cancel
+from apps.execution.services.paper_market import prices_match
+from apps.execution.tests.factories import make_desk
+from apps.execution.tests.services.test_paper_market import price
+from apps.portfolios.models import LedgerEntry
+from apps.portfolios.selectors.holdings import holdings
+
+THREADS = 4
+
+
+def at_once(*works):
+    """Results (or exceptions) of the works, started together, each on a connection of its own."""
+    barrier = Barrier(len(works))
+
+    def run(work):
+        try:
+            barrier.wait(timeout=20)
+            return work()
+        except Exception as error:  # noqa: BLE001 - handed to the test
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+@pytest.fixture
+def real_desk(transactional_db):
+    roles_synchronise()
+    return make_desk(capital="10000")
+
+
+@pytest.mark.parametrize("_round", range(3))
+def test_one_client_order_id_makes_one_order(real_desk, _round):
+    intent = real_desk.intent(client_order_id=uuid4())
+    orders = at_once(*[lambda: order_submit(intent=intent, user=real_desk.trader, at=clock.now())] * THREADS)
+    assert {order.pk for order in orders} == {Order.objects.get().pk}
+    assert Fill.objects.count() == 1
+    assert holdings(real_desk.portfolio.pk).positions[0].quantity == 10
+
+
+def test_the_same_cash_is_not_spent_twice(real_desk):
+    """Cash for one order of three."""
+    orders = at_once(*[lambda: real_desk.submit(quantity="60")] * THREADS)
+    assert sorted(order.status for order in orders) == ["denied", "denied", "denied", "filled"]
+    assert {order.reason for order in orders if order.status == "denied"} == {"INSUFFICIENT_CAPITAL"}
+    assert holdings(real_desk.portfolio.pk).cash == Decimal("10000") - Decimal("6004")
+
+
+def test_the_same_shares_are_not_sold_twice(real_desk):
+    real_desk.submit(quantity="50")
+    orders = at_once(*[lambda: real_desk.submit(side="sell", quantity="30")] * THREADS)
+    assert sorted(order.status for order in orders) == ["denied", "denied", "denied", "filled"]
+    assert holdings(real_desk.portfolio.pk).positions[0].quantity == 20
+
+
+def test_a_price_and_a_cancel_meet_on_one_order(real_desk):
+    """Either the fill or the cancel comes first; the books agree with the order in both cases."""
+    for _ in range(5):
+        order = real_desk.submit(order_type="limit", limit_price="99", quantity="1")
+        at_once(
+            lambda: prices_match(prices=price("98"), at=clock.now()),
+            lambda pk=order.pk: order_cancel(order_id=pk, user=real_desk.trader, at=clock.now()),
+            lambda: prices_match(prices=price("98"), at=clock.now()),
+            lambda: working_orders_cancel(portfolio_id=None, reason="race", at=clock.now()),
+        )
+        order.refresh_from_db()
+        assert order.status in ("filled", "canceled")
+        assert order.fills.count() == (1 if order.status == "filled" else 0)
+    booked = LedgerEntry.objects.filter(source="fill")
+    assert sum(entry.quantity for entry in booked) == sum(fill.quantity for fill in Fill.objects.all())
+
+
+def test_the_journal_of_all_this_is_whole(real_desk):
+    at_once(*[lambda: real_desk.submit(quantity="1")] * THREADS)
+    call_command("audit_seal", "--json")
+    call_command("audit_verify", "--json")
