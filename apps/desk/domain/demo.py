@@ -8,7 +8,7 @@ from apps.desk.domain.processes import Replay
 
 FUND = "Demo Fund"
 CAPITAL = Decimal(1_000_000)
-OPENED_ON = date(2008, 6, 2)
+OPENED_ON = date(2008, 7, 1)
 
 #: The live market begins here: the Friday before Lehman Brothers.
 REPLAY_FROM = date(2008, 9, 12)

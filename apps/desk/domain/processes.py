@@ -1,6 +1,7 @@
 """The processes of one desk on one machine, and what is worth telling about them."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 FIRST_DELAY = 0.5
@@ -13,10 +14,11 @@ WORTH_SHOWING = re.compile(r"(?:^|[ \[])(?:WARNING|ERROR|CRITICAL)(?:[ /:\]]|$)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeskProcess:
-    """One child of the supervisor: its name, which is also its log's, and its command line."""
+    """One child of the supervisor: its name, which is also its log's, its command line, and how far it stands back (as in nice)."""
 
     name: str
     argv: tuple[str, ...]
+    niceness: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,33 +34,40 @@ class Replay:
 
 
 def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Replay | None) -> tuple[DeskProcess, ...]:
-    """Everything that runs. Without a replay there is neither feed nor trader: a desk without the demo brings its own."""
+    """Everything that runs, in the order in which it is started.
+
+    Without a replay there is neither feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so
+    that they never slow down trading.
+    """
 
     def command(name: str, *words: str) -> DeskProcess:
         return DeskProcess(name=name, argv=(python, manage, *words))
 
-    def module(name: str, *words: str) -> DeskProcess:
-        return DeskProcess(name=name, argv=(python, "-m", *words))
+    def worker(name: str, queues: str, niceness: int = 0) -> DeskProcess:
+        words = ("celery", "--app", "smarttrader", "worker", "--queues", queues, "--concurrency", "1", "--hostname", f"{name}@%h")
+        light = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+        return DeskProcess(name=name, argv=(python, "-m", *words, *light), niceness=niceness)
 
-    celery = ("celery", "--app", "smarttrader")
-    light = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    processes = [
-        module("web", "daphne", "--bind", host, "--port", str(port), "smarttrader.asgi:application"),
-        module("trade-worker", *celery, "worker", "--queues", "trade,data", "--concurrency", "1", "--hostname", "trade@%h", *light),
-        module("compute-worker", *celery, "worker", "--queues", "compute", "--concurrency", "1", "--hostname", "compute@%h", *light),
-        module("beat", *celery, "beat", "--pidfile="),
-        command("broker", "run_broker"),
+    web = ("daphne", "--bind", host, "--port", str(port), "smarttrader.asgi:application")
+    return (
+        DeskProcess(name="web", argv=(python, "-m", *web)),
+        *((_feed(command, replay), _trader(command, replay)) if replay else ()),
         command("monitor", "run_risk_monitor"),
-    ]
-    if replay is not None:
-        processes += [
-            command("feed", "run_feed", "--replay", "--start", replay.start, "--session-seconds", f"{replay.session_seconds:g}"),
-            command(
-                "trader", "trade", "--mode", "paper", "--strategy", replay.strategy, "--symbols", ",".join(replay.symbols),
-                "--portfolio", replay.portfolio, *(word for parameter in replay.parameters for word in ("--param", parameter)),
-            ),
-        ]  # fmt: skip
-    return tuple(processes)
+        command("broker", "run_broker"),
+        worker("worker", "trade,data"),
+        command("beat", "run_beat"),
+        worker("compute", "compute", niceness=10),
+    )
+
+
+def _feed(command: Callable[..., DeskProcess], replay: Replay) -> DeskProcess:
+    return command("feed", "run_feed", "--replay", "--start", replay.start, "--session-seconds", f"{replay.session_seconds:g}")
+
+
+def _trader(command: Callable[..., DeskProcess], replay: Replay) -> DeskProcess:
+    parameters = (word for parameter in replay.parameters for word in ("--param", parameter))
+    where = ("--symbols", ",".join(replay.symbols), "--portfolio", replay.portfolio)
+    return command("trader", "trade", "--mode", "paper", "--strategy", replay.strategy, *where, *parameters)
 
 
 def restart_delay(falls: int) -> float:

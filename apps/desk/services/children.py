@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from apps.desk.domain.processes import DeskProcess, falls_in_a_row, restart_delay
@@ -18,10 +19,11 @@ LONGEST_READ = 64 * 1024
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _end_with_parent() -> None:
+def _prepare(niceness: int) -> None:
     """Runs in the child before its program: the kernel ends it when the supervisor is gone, even by kill -9."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.nice(niceness)
 
 
 class Child:
@@ -59,7 +61,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # the supervisor has one thread
+                preexec_fn=partial(_prepare, self.process.niceness),  # the supervisor has one thread
             )
         self._started = time.monotonic()
 

@@ -1,6 +1,6 @@
 """The demo desk: people, instruments with their real bars, a fund with a past, backtests. All of it goes the way that people's work goes.
 
-The fund is opened in June 2008. Its first summer is replayed at full speed, with real orders through the gate and a value recorded
+The fund is opened in July 2008. Its first summer is replayed at full speed, with real orders through the gate and a value recorded
 at each close, so that it has a history when the screens open on the crash weeks of September.
 
 Loading may be killed at any moment: each step looks first at what is there, and the next load goes on.
