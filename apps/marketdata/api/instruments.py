@@ -23,7 +23,7 @@ class InstrumentFilter(filters.FilterSet):
 
     def matching(self, queryset: QuerySet[Instrument], _name: str, text: str) -> QuerySet[Instrument]:
         """Rows that match, the best first."""
-        return (instruments_matching(text) & queryset).order_by("rank", "symbol") if text.strip() else queryset
+        return queryset & instruments_matching(text) if text.strip() else queryset
 
 
 @extend_schema_view(get=extend_schema(operation_id="instruments_list", summary="Instruments", tags=["market data"]))

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,5 +164,4 @@ def _utc(moment: np.datetime64) -> datetime:
 
 
 def _date(day: np.datetime64) -> date:
-    value: date = day.item()
-    return value
+    return cast(date, day.item())

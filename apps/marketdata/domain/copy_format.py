@@ -49,7 +49,7 @@ class Layout:
         for name, kind in self.columns:
             rows[f"{name}_length"] = np.dtype(_wire_type(kind)).itemsize
             rows[name] = _to_wire(values[name], kind)
-        return memoryview(buffer)
+        return buffer.data
 
     def decode(self, chunks: Sequence[bytes | memoryview]) -> dict[str, NDArray]:
         """Columns of a COPY's result. Raises ValueError when the bytes are not rows of this layout (a NULL, another type)."""

@@ -32,16 +32,16 @@ def instruments_known(symbols: Iterable[str]) -> dict[str, Instrument]:
 
 def instrument_search(text: str, limit: int = 20) -> list[Instrument]:
     """Instruments whose symbol begins with the text, then those whose symbol or name contains it; an empty text finds all."""
-    return list(instruments_matching(text).order_by("rank", "symbol")[:limit])
+    return list(instruments_matching(text)[:limit])
 
 
 def instruments_matching(text: str) -> QuerySet[Instrument]:
-    """The same as a query: `rank` is 0 for the symbol itself, 1 for a symbol that begins so, 2 for the rest."""
+    """The same as a query: first the symbol itself, then symbols that begin so, then the rest."""
     text = text.strip()
     rank = Case(
         When(symbol__iexact=text, then=Value(0)), When(symbol__istartswith=text, then=Value(1)), default=Value(2), output_field=IntegerField()
     )
-    return Instrument.objects.filter(Q(symbol__icontains=text) | Q(name__icontains=text)).annotate(rank=rank)
+    return Instrument.objects.filter(Q(symbol__icontains=text) | Q(name__icontains=text)).order_by(rank, "symbol")
 
 
 def tradable_instruments() -> list[Instrument]:

@@ -71,12 +71,13 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
 
     One call to Redis. Raises Unavailable when it does not answer.
     """
+    client: Any = redis_client()
     with redis_errors():
         if symbols is None:
-            stored: dict[str, str] = redis_client().hgetall(LATEST)
+            stored: dict[str, str] = client.hgetall(LATEST)
             return {symbol: quote_from_json(symbol, text) for symbol, text in sorted(stored.items())}
         wanted = list(dict.fromkeys(symbols))
-        texts = redis_client().hmget(LATEST, wanted) if wanted else []
+        texts = client.hmget(LATEST, wanted) if wanted else []
     return {symbol: quote_from_json(symbol, text) for symbol, text in zip(wanted, texts, strict=True) if text}
 
 

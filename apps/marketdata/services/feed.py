@@ -24,7 +24,7 @@ from apps.marketdata.models import FeedState
 from apps.marketdata.models.feed import FeedMode
 from apps.marketdata.selectors.history import SessionHistory, feed_state, symbols_with_daily_bars
 from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
-from apps.marketdata.selectors.quotes import Quote
+from apps.marketdata.selectors.quotes import Quote, latest_quotes
 from apps.marketdata.services.quotes import StreamCoalescer, bars_announce, quotes_clear, quotes_publish
 from apps.marketdata.services.storing import copy_in
 
@@ -121,7 +121,7 @@ class _Replay:
             if step == COMPLETE:
                 following = history.next_session(session)
                 if following is None:
-                    if not self._wait_for_bars(history):
+                    if not self._wait_for_bars(history, session):
                         return
                     continue
                 session, step = following, Step.OPEN
@@ -211,13 +211,18 @@ class _Replay:
             seconds -= due
         self.wait(seconds)
 
-    def _wait_for_bars(self, history: SessionHistory) -> bool:
-        """At the end of the stored bars: say so, and wait until stopped or until there are more. False when the plan ends here."""
+    def _wait_for_bars(self, history: SessionHistory, session: date) -> bool:
+        """At the end of the stored bars: say so, and wait a while for more. False when the plan ends here.
+
+        A Redis that lost the last prices meanwhile gets them again.
+        """
         FeedState.objects.filter(pk=self.plan.name).update(ended=True, updated_at=self._now())
         self._flush(force=True)
         if self.plan.once:
             return False
         self.on_step("no more bars: waiting for an import")
+        if not latest_quotes(history.instruments):
+            quotes_publish(quotes=self._quotes(history, session, Step.CLOSE, self._now()), feed=self.plan.name, announce=False)
         self.wait(LOOK_AGAIN_SECONDS)
         history.forget()
         return not self.stopping()

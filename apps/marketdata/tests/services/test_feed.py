@@ -144,6 +144,19 @@ def test_waits_for_more_bars_at_the_end(bars, monkeypatch) -> None:
     assert (state.session, state.ended) == (date(2012, 1, 6), False)
 
 
+def test_redis_is_healed_while_waiting_at_the_end(bars, monkeypatch) -> None:
+    monkeypatch.setattr(feed, "LOOK_AGAIN_SECONDS", 0.0)
+    healed = []
+
+    def lose_redis_once(text: str) -> None:
+        if "waiting" in text:
+            healed.append(set(latest_quotes()))
+            redis_client().flushall()
+
+    replay_run(plan=ReplayPlan(session_seconds=0.0), clock=Ticking(), stopping=lambda: len(healed) > 1, on_step=lose_redis_once)
+    assert healed == [{"AAA", "BBB"}, {"BBB"}]  # the last session has a bar of BBB only
+
+
 def test_restart_goes_back_and_forgets_the_latest_prices(bars) -> None:
     clock = Ticking()
     run(clock)
