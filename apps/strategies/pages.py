@@ -5,28 +5,71 @@ from urllib.parse import urlencode
 
 import numpy as np
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.core.charts import Chart, Palette, chart_answer, percent_text
-from apps.core.errors import NotFound, NotPermitted
+from apps.core.clock import now
+from apps.core.errors import InvalidInput, NotFound, NotPermitted
+from apps.core.jobs import FINISHED as DONE
+from apps.core.models import JobRun
+from apps.core.models.jobs import JobState
 from apps.core.pages import RequestOfUser, page
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_series
+from apps.strategies.forms import BacktestForm
 from apps.strategies.models import BacktestRun
+from apps.strategies.selectors.strategies import strategy_describe, strategy_names
+from apps.strategies.services.backtests import TASK, BacktestRequest, backtest_request
 
 PAGE = 50
+JOBS = 20
+RUN = "strategies.add_backtestrun"
 
 
-@require_GET
+@require_http_methods(["GET", "POST"])
 @page
 def lab(request: RequestOfUser) -> HttpResponse:
-    """All runs, newest first."""
+    """All runs, newest first, this user's jobs, and the form that starts one."""
     _allowed(request)
+    earlier = request.GET.get("again", "")
+    first = BacktestForm.initial_of(_run(request, int(earlier))) if earlier.isdecimal() else {}
+    form = BacktestForm(request.POST) if request.method == "POST" else BacktestForm(initial=first)
+    if request.method == "POST" and form.is_valid() and (job := _start(request, form)):
+        return redirect(f"{reverse('lab')}?job={job.pk}")
+    jobs = list(JobRun.objects.filter(job=TASK, requested_by=request.user).order_by("-id")[:JOBS])
+    if finished := _result_of(jobs, request.GET.get("job")):
+        return redirect("lab-report", run_id=finished)
     runs = BacktestRun.objects.select_related("requested_by").defer("equity", "trades").order_by("-id")
-    return render(request, "strategies/lab.html", {"page": Paginator(runs, PAGE).get_page(request.GET.get("page"))})
+    context = {
+        "page": Paginator(runs, PAGE).get_page(request.GET.get("page")),
+        "form": form,
+        "strategies": [strategy_describe(name) for name in strategy_names()],
+        "jobs": [job for job in jobs if job.state not in DONE or str(job.pk) == request.GET.get("job")],
+        "may_run": request.user.has_perm(RUN),
+    }
+    return render(request, "strategies/lab.html", context, status=200 if form.is_valid() or not form.is_bound else 400)
+
+
+def _start(request: RequestOfUser, form: BacktestForm) -> JobRun | None:
+    """Queue the run; what the strategy refuses is shown at its field."""
+    if not request.user.has_perm(RUN):
+        raise NotPermitted("Your role does not run backtests.")
+    try:
+        with transaction.atomic():
+            return backtest_request(request=BacktestRequest(**form.request_fields()), user=request.user, at=now())
+    except (InvalidInput, NotFound) as error:
+        form.refuse(error)
+        return None
+
+
+def _result_of(jobs: list[JobRun], wanted: str | None) -> int | None:
+    """The backtest that the wanted job has made."""
+    job = next((one for one in jobs if str(one.pk) == wanted and one.state == JobState.SUCCEEDED), None)
+    return job.result["backtest_id"] if job and job.result else None
 
 
 @require_GET

@@ -22,7 +22,7 @@ function bindBell(userId) {
     else open += 1;
     count(open);
     const alert = d.alert || (d.title ? d : null);
-    if (alert) toast({ title: alert.title, text: alert.detail || "", level: alert.severity || "info", href: "/alerts", stay: alert.severity === "critical" ? 0 : 9000 });
+    if (alert) toast({ title: alert.title, text: alert.detail || "", level: alert.severity || "info", href: "/alerts", stay: alert.severity === "critical" ? 20000 : 8000 });
   });
 }
 
@@ -35,7 +35,7 @@ function keyOf(order) {
 function tell(order) {
   if (SAID.get(order.id) === keyOf(order)) return;
   SAID.set(order.id, keyOf(order));
-  announce(order);
+  if (!order.strategy && order.created_by === document.body.dataset.username) announce(order); // a strategy's orders are in the blotter
 }
 
 function announce(order) {

@@ -10,9 +10,18 @@ export function pick(data, path) {
   return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), data);
 }
 
+/** With `data-base`, the number is shown against that base: as a return where the format is percent, else as a difference; with `data-from`, as what is left of it. */
+function based(cell, value) {
+  if (cell.dataset.from && value !== null) return Number(cell.dataset.from) - Number(value);
+  const base = Number(cell.dataset.base);
+  if (!cell.dataset.base || value === null || !base) return value;
+  return cell.dataset.format === "percent" ? Number(value) / base - 1 : Number(value) - base;
+}
+
 /** Writes `value` into `cell` and flashes it once when the text changed. */
-export function patch(cell, value) {
-  if (value === undefined) return;
+export function patch(cell, given) {
+  if (given === undefined) return;
+  const value = based(cell, given);
   const kind = cell.dataset.format;
   const text = format(value, kind);
   if (cell.tagName === "PROGRESS") {
@@ -52,7 +61,9 @@ function flash(cell, name) {
 function patchRows(body, rows, whole) {
   const key = body.dataset.rowKey;
   const seen = new Set();
-  for (const item of rows) {
+  const only = body.dataset.only;
+  for (const item of body.dataset.insert === "first" ? [...rows].reverse() : rows) {
+    if (only && !Number(item[only])) continue;
     const id = String(item[key]);
     seen.add(id);
     let row = body.querySelector(`:scope > tr[data-key="${CSS.escape(id)}"]`);
@@ -76,7 +87,7 @@ function addRow(body, id, item) {
   if (body.dataset.insert === "first") body.prepend(row);
   else body.append(row);
   const limit = Number(body.dataset.limit || 0);
-  while (limit && body.querySelectorAll(":scope > tr[data-key]").length > limit) body.querySelector(":scope > tr[data-key]:last-of-type").remove();
+  while (limit && body.querySelectorAll(":scope > tr[data-key]").length > limit) [...body.querySelectorAll(":scope > tr[data-key]")].at(-1).remove();
   return row;
 }
 

@@ -19,14 +19,15 @@ function sign(number, places, always) {
 function compact(number) {
   const size = Math.abs(number);
   for (const [limit, letter] of [[1e9, "B"], [1e6, "M"]]) if (size >= limit) return `${fixed(number / limit, 2)}${letter}`;
-  return fixed(number, 2);
+  return fixed(number, 0);
 }
 
 const FORMATS = {
   money: (n) => `${sign(n, 2)}$${fixed(n, 2)}`,
   money_signed: (n) => `${sign(n, 2, true)}$${fixed(n, 2)}`,
-  money_compact: (n) => `${sign(n, 2)}$${compact(n)}`,
-  price: (n) => `${sign(n, 6)}${Math.abs(n).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 6 })}`,
+  money_compact_signed: (n) => `${sign(n, 0, true)}$${compact(n)}`,
+  money_compact: (n) => `${sign(n, 0)}$${compact(n)}`,
+  price: (n) => `${sign(n, 4)}${Math.abs(n).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 4 })}`,
   quantity: (n) => `${sign(n, 6)}${Math.abs(n).toLocaleString("en-US", { maximumFractionDigits: 6 })}`,
   percent: (n) => `${sign(n * 100, 2, true)}${fixed(n * 100, 2)} %`,
   share: (n) => `${sign(n * 100, 1)}${fixed(n * 100, 1)} %`,
@@ -47,7 +48,7 @@ export function format(value, kind) {
 /** The value in full, for the title of a shortened figure. */
 export function exact(value, kind) {
   if (!known(value)) return "Not known";
-  return kind === "money_compact" ? FORMATS.money(Number(value)) : "";
+  return kind.startsWith("money_compact") ? FORMATS.money(Number(value)) : "";
 }
 
 export function direction(value) {
@@ -57,8 +58,8 @@ export function direction(value) {
 
 /** Class of the label of an order status or a trading state, as the template filter `tag` gives it. */
 export function tagOf(status) {
-  if (["filled", "active"].includes(status)) return "good";
+  if (["filled", "active", "ok"].includes(status)) return "good";
   if (["new", "sent", "partially_filled"].includes(status)) return "work";
-  if (["pending_new", "pending_cancel", "reducing"].includes(status)) return "warn";
-  return ["denied", "rejected", "halted"].includes(status) ? "bad" : "";
+  if (["pending_new", "pending_cancel", "reducing", "warn", "no_data"].includes(status)) return "warn";
+  return ["denied", "rejected", "halted", "breach"].includes(status) ? "bad" : "";
 }

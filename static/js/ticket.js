@@ -179,13 +179,16 @@ class Ticket {
   showChecks(checks) {
     const worst = { block: 0, warn: 1, pass: 2 };
     const rows = [...checks].sort((a, b) => worst[a.outcome] - worst[b.outcome]).map((check) => {
-      const row = make("div", { className: "check" });
-      row.append(make("span", { text: check.outcome, className: `tag ${{ pass: "good", warn: "warn", block: "bad" }[check.outcome]}` }), make("span", { text: check.message }));
-      const numbers = [`${check.authority} ${check.code}`];
-      for (const [name, label] of [["limit", "limit"], ["before", "now"], ["after", "after"]]) {
-        if (check[name] !== null) numbers.push(`${label} ${unitFormat(check[name], check.unit)}`);
-      }
-      row.append(make("span", { text: numbers.join(" · "), className: "numbers" }));
+      const row = make("div", { className: `check ${check.outcome}` });
+      row.title = `${check.authority}: ${check.code}`;
+      const steps = [check.before, check.after].filter((value) => value !== null).map((value) => unitFormat(value, check.unit));
+      const numbers = [steps.join(" → "), check.limit === null ? "" : `limit ${unitFormat(check.limit, check.unit)}`].filter(Boolean).join(" · ");
+      row.append(
+        make("span", { text: check.outcome, className: `tag ${{ pass: "good", warn: "warn", block: "bad" }[check.outcome]}` }),
+        make("span", { text: check.message }),
+        make("span", { text: numbers, className: "numbers" }),
+      );
+      if (check.outcome !== "pass") row.append(make("span", { text: `${check.authority} ${check.code}`, className: "numbers full mono" }));
       return row;
     });
     document.getElementById("ticket-checks").replaceChildren(...rows);

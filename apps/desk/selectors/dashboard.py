@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.alerts.selectors import ReceivedAlert, open_alerts
 from apps.desk.selectors.shell import portfolio_chosen
-from apps.execution.selectors.orders import fills_recent, working_count
+from apps.execution.selectors.orders import orders_traded, working_count
 from apps.portfolios.domain.valuation import PositionValue, Valuation
 from apps.portfolios.selectors.portfolios import portfolios_visible
 from apps.risk.domain.limits import LimitKind, LimitUse
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.portfolios.models import Portfolio
 
 POSITIONS = 10
-FILLS = 10
+TRADES = 10
 ALERTS = 6
 
 
@@ -35,7 +35,7 @@ class Dashboard:
     valuation: Valuation
     summary: RiskSummary
     positions: Sequence[PositionValue]
-    fills: Sequence[dict[str, Any]]
+    trades: Sequence[dict[str, Any]]
     alerts: Sequence[ReceivedAlert]
     working: int
 
@@ -75,7 +75,7 @@ def dashboard(*, user: "User", wanted_portfolio: object, now: datetime) -> Dashb
         valuation=view.valuation,
         summary=view.summary,
         positions=by_result[:POSITIONS],
-        fills=fills_recent([portfolio.pk], limit=FILLS),
+        trades=orders_traded(portfolio.pk, limit=TRADES),
         alerts=open_alerts(user, limit=ALERTS),
         working=working_count([portfolio.pk]),
     )

@@ -132,12 +132,10 @@ def _navigation(user: "User", path: str) -> tuple[NavigationEntry, ...]:
     for name, route, icon, permission in PAGES:
         url = reverse(route)
         if not permission or user.has_perm(permission):
-            current = path == url if url == "/" else path.startswith(url)
+            current = path == url or (url != "/" and path.startswith(f"{url}/"))
             entries.append(NavigationEntry(name=name, url=url, icon=icon, current=current))
     for position, (name, route, icon) in enumerate(LAST_PAGES):
         if route != "admin:index" or user.is_staff:
             url = reverse(route)
-            entries.append(
-                NavigationEntry(name=name, url=url, icon=icon, current=path.startswith(url), gap=position == 0 or entries[-1].icon == "alerts")
-            )
+            entries.append(NavigationEntry(name=name, url=url, icon=icon, current=path == url, gap=position == 0 or entries[-1].icon == "alerts"))
     return tuple(entries)

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from django import template
+from django.forms import BoundField, ChoiceField
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -84,14 +85,23 @@ def money_signed(value: Any, reason: str = "") -> str:
 
 @register.filter
 def money_compact(value: Any, reason: str = "") -> str:
-    """$1.25M for a card; put the exact amount into its title with `money`."""
+    """$1.25M or $853,742 for a card; put the exact amount into its title with `money`."""
     number = decimal_or_none(value)
-    if number is None:
-        return unknown(reason)
+    return unknown(reason) if number is None else _compact(number, always=False)
+
+
+@register.filter
+def money_compact_signed(value: Any, reason: str = "") -> str:
+    """The same with its sign: +$1.25M."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _compact(number, always=True)
+
+
+def _compact(number: Decimal, *, always: bool) -> str:
     for size, letter in COMPACT:
         if abs(number) >= size:
-            return _written(number / size, 2, prefix="$", suffix=letter)
-    return _written(number, 2, prefix="$")
+            return _written(number / size, 2, always=always, prefix="$", suffix=letter)
+    return _written(number, 0, always=always, prefix="$")
 
 
 def _trimmed(number: Decimal, fewest: int, most: int) -> str:
@@ -103,7 +113,14 @@ def _trimmed(number: Decimal, fewest: int, most: int) -> str:
 
 @register.filter
 def price(value: Any, reason: str = "") -> str:
-    """189.50, with up to six places where they say something."""
+    """189.50, with up to four places where they say something."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _trimmed(number, 2, 4)
+
+
+@register.filter
+def exact_price(value: Any, reason: str = "") -> str:
+    """189.594275: with all six places, where somebody looks at one order."""
     number = decimal_or_none(value)
     return unknown(reason) if number is None else _trimmed(number, 2, 6)
 
@@ -205,7 +222,7 @@ def nearness(fraction: Any) -> str:
 
 @register.filter
 def moment(value: Any, style: str = "full") -> str:
-    """`<time>` of a moment in UTC: style "full", "short" (no seconds), "clock" (only the time) or "date"."""
+    """`<time>` of a moment in UTC: style "full", "short" (no seconds), "day" (no year), "clock" (only the time) or "date"."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -215,7 +232,7 @@ def moment(value: Any, style: str = "full") -> str:
         return unknown("No time recorded")
     if not isinstance(value, datetime) or style == "date":
         return format_html('<time datetime="{}">{}</time>', value.strftime("%Y-%m-%d"), value.strftime("%Y-%m-%d"))
-    pattern = {"full": "%Y-%m-%d %H:%M:%SZ", "short": "%Y-%m-%d %H:%MZ", "clock": "%H:%M:%S"}[style]
+    pattern = {"full": "%Y-%m-%d %H:%M:%SZ", "short": "%Y-%m-%d %H:%MZ", "day": "%m-%d %H:%M", "clock": "%H:%M:%S"}[style]
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), value.strftime(pattern))
 
 
@@ -229,6 +246,22 @@ def duration(seconds: Any) -> str:
         return f"{number:.2f} s"
     minutes, rest = divmod(int(number), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def last_line(text: Any) -> str:
+    """The last line of a traceback: what went wrong."""
+    return str(text).strip().rsplit("\n", 1)[-1]
+
+
+@register.filter
+def bootstrap(field: BoundField) -> SafeString:
+    """The field's input with Bootstrap's class and, when it is wrong, the link to its message."""
+    kind = "form-select" if isinstance(field.field, ChoiceField) else "form-control"
+    attributes = {"class": kind}
+    if field.errors:
+        attributes |= {"aria-invalid": "true", "aria-describedby": f"{field.id_for_label}-error"}
+    return field.as_widget(attrs=attributes)
 
 
 @register.filter

@@ -106,6 +106,12 @@ def orders_recent(portfolio_id: int, *, limit: int = SNAPSHOT_ORDERS) -> list[di
     return [order_row(order) for order in Order.objects.filter(portfolio_id=portfolio_id).select_related(*RELATED).order_by("-id")[:limit]]
 
 
+def orders_traded(portfolio_id: int, *, limit: int = 10) -> list[dict[str, Any]]:
+    """Rows of the portfolio's last orders of which something was filled, newest first."""
+    orders = Order.objects.filter(portfolio_id=portfolio_id, cumulative_quantity__gt=0).select_related(*RELATED).order_by("-id")
+    return [order_row(order) for order in orders[:limit]]
+
+
 def fills_recent(portfolio_ids: Collection[int], *, limit: int = 10) -> list[dict[str, Any]]:
     """Rows of the portfolios' last fills, newest first."""
     related = [f"order__{name}" for name in RELATED]
