@@ -27,7 +27,8 @@ class EngineFill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTrip:
-    """Shares bought and sold again. `pnl` is in money after fees, `return_` pnl / entry cost, `holding_period` in days.
+    """Shares bought and sold again, or sold short and bought back: then `quantity` is negative. `pnl` is in money after fees, `return_`
+    pnl / (entry price x shares), `holding_period` in days.
 
     `exit_reason` is "signal", or "end" for what was still open when the run ended.
     """
@@ -51,37 +52,34 @@ class RoundTrip:
 
 
 def round_trips(fills: Iterable[EngineFill]) -> tuple[RoundTrip, ...]:
-    """Match sells with the oldest buys of their symbol. A sell beyond what was bought is refused by ValueError: engines are long only."""
+    """Match each fill with the oldest open fills of its symbol on the other side; what is then left of it opens a position, long or short."""
     open_lots: dict[str, deque[tuple[EngineFill, float]]] = defaultdict(deque)
     trips = []
     for fill in fills:
-        lots = open_lots[fill.symbol]
-        if fill.side is Side.BUY:
-            lots.append((fill, fill.quantity))
-            continue
-        left = fill.quantity
-        while left > 0:
-            if not lots:
-                raise ValueError(f"{fill.symbol}: {left} more were sold than bought")
+        lots, left = open_lots[fill.symbol], fill.quantity
+        while left > 0 and lots and lots[0][0].side is not fill.side:
             entry, held = lots.popleft()
             taken = min(held, left)
             trips.append(_trip(entry, fill, taken))
             left -= taken
             if held > taken:
                 lots.appendleft((entry, held - taken))
+        if left > 0:
+            lots.append((fill, left))
     return tuple(trips)
 
 
 def _trip(entry: EngineFill, leaving: EngineFill, quantity: float) -> RoundTrip:
     fees = entry.fee * quantity / entry.quantity + leaving.fee * quantity / leaving.quantity
-    pnl = (leaving.price - entry.price) * quantity - fees
+    signed = quantity * entry.side.sign
+    pnl = (leaving.price - entry.price) * signed - fees
     return RoundTrip(
         symbol=entry.symbol,
         entry_time=entry.time,
         exit_time=leaving.time,
         entry_price=entry.price,
         exit_price=leaving.price,
-        quantity=quantity,
+        quantity=signed,
         pnl=pnl,
         return_=pnl / (entry.price * quantity),
         holding_period=(leaving.time - entry.time).total_seconds() / DAY_SECONDS,

@@ -8,33 +8,34 @@ Long only: BUY opens a position when there is none, SELL closes it and withdraws
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
+from apps.strategies.engines.compiled import compiled
 
 _CLOSE = int(FillAt.CLOSE)
 _MARKET, _GTC = int(OrderTypeCode.MARKET), int(TifCode.GTC)
 
-match_compiled = numba.njit(cache=True)(match)
+match_compiled = compiled(match)
 
 #: Columns of the fills that `simulate` returns.
 BAR, COLUMN, SIGN, QUANTITY, PRICE, FEE, CLOSING = range(7)
 
 
-@numba.njit(cache=True)
+@compiled
 def _put(fills, used, t, n, sign, quantity, price, fee, closing):  # type: ignore[no-untyped-def]
     """Append one row to the fills; returns (fills, used), the array grown when it was full."""
     if used == len(fills):
         larger = np.empty((2 * used, fills.shape[1]))
         larger[:used] = fills
         fills = larger
-    fills[used] = np.array([t, n, sign, quantity, price, fee, closing])
+    row = fills[used]
+    row[BAR], row[COLUMN], row[SIGN], row[QUANTITY], row[PRICE], row[FEE], row[CLOSING] = t, n, sign, quantity, price, fee, closing
     return fills, used + 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _affordable(wanted, cash, price, fee):  # type: ignore[no-untyped-def]
     """Whole shares that the cash pays for, at most `wanted`."""
     if wanted * price + fee <= cash:
@@ -42,7 +43,7 @@ def _affordable(wanted, cash, price, fee):  # type: ignore[no-untyped-def]
     return max(np.floor((cash - fee) / price), 0.0)
 
 
-@numba.njit(cache=True)
+@compiled
 def _meet(bar, n, held, leaves, first, purse, costs):  # type: ignore[no-untyped-def]
     """Match the waiting order of symbol `n` against one bar and book what it does; returns (sign, quantity, price, fee)."""
     commission, slippage_bps, fill_at, max_volume_pct = costs
@@ -78,7 +79,7 @@ def _meet(bar, n, held, leaves, first, purse, costs):  # type: ignore[no-untyped
     return sign, quantity, price, fee
 
 
-@numba.njit(cache=True)
+@compiled
 def _ordered(signal, held, leaves, affordable):  # type: ignore[no-untyped-def]
     """The signed quantity that a signal orders, NaN when it orders nothing new."""
     if signal > 0 and held == 0.0 and leaves == 0.0:
@@ -88,7 +89,7 @@ def _ordered(signal, held, leaves, affordable):  # type: ignore[no-untyped-def]
     return np.nan
 
 
-@numba.njit(cache=True)
+@compiled
 def _worth(held, last):  # type: ignore[no-untyped-def]
     total = 0.0
     for n in range(len(held)):
@@ -97,7 +98,7 @@ def _worth(held, last):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True)
+@compiled
 def simulate(bars, signals, cash, fraction, costs):  # type: ignore[no-untyped-def]
     """Run signals int8 [T, N] over bars float64 [T, N, 5]; returns (equity [T], fills [K, 7] with the columns named above).
 
@@ -115,7 +116,7 @@ def simulate(bars, signals, cash, fraction, costs):  # type: ignore[no-untyped-d
                 if leaves[n] != 0.0:
                     sign, quantity, price, fee = _meet(bars[t, n], n, held, leaves, first, purse, costs)
                     if quantity > 0.0:
-                        fills, used = _put(fills, used, t, n, sign, quantity, price, fee, 0.0)
+                        fills, used = _put(fills, used, t, n, float(sign), quantity, price, fee, 0.0)
         total = purse[0] + _worth(held, last)
         for n in range(symbols):
             if signals[t, n] == 0 or np.isnan(bars[t, n, 3]):
@@ -126,14 +127,14 @@ def simulate(bars, signals, cash, fraction, costs):  # type: ignore[no-untyped-d
                 if costs[2] == _CLOSE and wanted != 0.0:
                     sign, quantity, price, fee = _meet(bars[t, n], n, held, leaves, first, purse, costs)
                     if quantity > 0.0:
-                        fills, used = _put(fills, used, t, n, sign, quantity, price, fee, 0.0)
+                        fills, used = _put(fills, used, t, n, float(sign), quantity, price, fee, 0.0)
         equity[t] = purse[0] + _worth(held, last)
     fills, used = _sell_all(periods - 1, held, last, purse, costs, fills, used)
     equity[periods - 1] = purse[0]
     return equity, fills[:used]
 
 
-@numba.njit(cache=True)
+@compiled
 def _sell_all(t, held, last, purse, costs, fills, used):  # type: ignore[no-untyped-def]
     """The run ends: sell what is left at the last close, volume or not."""
     for n in range(len(held)):
