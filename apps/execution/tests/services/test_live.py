@@ -141,8 +141,8 @@ class TestLiveEngine:
             engine(desk, strategy="sma_cros")
         with pytest.raises(InvalidInput, match="is no int"):
             engine(desk, parameters={"slow": "x"})
+        config = LiveConfig(strategy="sma_cross", symbols=("AAPL",), portfolio_id=desk.portfolio.pk)
         with pytest.raises(ModeMismatch):
-            config = LiveConfig(strategy="sma_cross", symbols=("AAPL",), portfolio_id=desk.portfolio.pk)
             live_engine_build(config=config, user=desk.trader, mode=TradingMode.LIVE, at=clock.now())
         with pytest.raises(InvalidInput):
             LiveConfig(strategy="sma_cross", symbols=("AAPL", "AAPL"), portfolio_id=1)
