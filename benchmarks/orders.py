@@ -47,7 +47,14 @@ def _portfolio() -> int:
     portfolio = portfolio_create(name="Bench", owner=trader, initial_capital=Decimal(100_000_000), effective_at=AT, recorded_at=AT)
     paper_account_create(portfolio_id=portfolio.pk)
     for kind in LimitKind:
-        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=Decimal("0.5") if kind in FRACTIONS else Decimal(10**9), reason="bench", user=officer, active_from=AT)
+        limit_set(
+            portfolio_id=portfolio.pk,
+            kind=kind,
+            hard=Decimal("0.5") if kind in FRACTIONS else Decimal(10**9),
+            reason="bench",
+            user=officer,
+            active_from=AT,
+        )
     book = portfolio.books.get()
     instruments = Instrument.objects.bulk_create([Instrument(symbol=f"ORD{n:03d}", name=f"Order {n}", asset_class="stock") for n in range(POSITIONS)])
     for instrument in instruments:

@@ -18,8 +18,17 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 START_SECONDS = 150
+#: Where pictures go: `make screenshots` sets it to docs/.
+PICTURES = Path(os.environ.get("DESK_SCREENSHOTS") or ROOT / "var" / "screenshots")
 
 
 @dataclass
@@ -41,6 +50,14 @@ class Desk:
             if select.select([self.process.stdout], [], [], 0.2)[0] and (line := self.process.stdout.readline()):
                 self.output.append(line.strip())
         return True
+
+
+def screenshot(page: Page, name: str) -> Path:
+    """A picture of the whole page. Only the named ones of the documentation go there, all of them go under var/."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=path, full_page=name != "dashboard")
+    return path
 
 
 def free_port() -> int:
@@ -122,10 +139,10 @@ def sign_in(desk: Desk, browser: Browser, watch: Watch) -> Iterator[Callable[...
         contexts.append(context)
         page = context.new_page()
         watch.attach(page, desk.url)
-        page.goto(f"{desk.url}/login/")
+        page.goto(f"{desk.url}/")
         page.fill("input[name=username]", user)
         page.fill("input[name=password]", desk.logins[user])
-        page.click("button[type=submit]")
+        page.click("form[method=post] button")
         page.wait_for_url(f"{desk.url}/")
         return page
 
