@@ -49,7 +49,7 @@ def assert_broken(kind: Tampering, *, seq: int | None = None, entry_id: int | No
 class TestWhatTheTriggerWrites:
     def test_insert_update_and_delete_are_recorded_with_actor_and_request(self, transactional_db: None) -> None:
         with acting(actor="user:zoë", request_id="r-17"):
-            user = User.objects.create(username="zoë\n\"x\"", first_name="Zoë")
+            user = User.objects.create(username='zoë\n"x"', first_name="Zoë")
             User.objects.filter(pk=user.pk).update(first_name="Zo")
             with connection.cursor() as cursor:
                 cursor.execute("delete from core_user where id = %s", [user.pk])
@@ -70,7 +70,7 @@ class TestWhatTheTriggerWrites:
         assert user.password not in json.dumps([changed.old, changed.new, untouched.old, untouched.new])
 
     def test_python_computes_the_digest_that_the_database_wrote(self, transactional_db: None) -> None:
-        User.objects.create(username="é\\\"\t\x7f😀", first_name="a|b:3,")
+        User.objects.create(username='é\\"\t\x7f😀', first_name="a|b:3,")
         with connection.cursor() as cursor:
             cursor.execute(f"select {COLUMNS} from core_journalentry order by id")
             entries = [entry_of(row) for row in cursor.fetchall()]
@@ -286,8 +286,7 @@ class TestTamperingWithSealedRows:
         names = [name.strip() for name in CONTENT.split(",") if with_digest or "digest" not in name]
         assignments = ", ".join(f"{name} = other.{name}" for name in names)
         tamper(
-            f"update core_journalentry as entry set {assignments} from core_journalentry as other "
-            "where (entry.id, other.id) in ((%s, %s), (%s, %s))",
+            f"update core_journalentry as entry set {assignments} from core_journalentry as other where (entry.id, other.id) in ((%s, %s), (%s, %s))",
             sealed[1],
             sealed[4],
             sealed[4],
