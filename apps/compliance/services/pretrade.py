@@ -6,15 +6,16 @@ from django.db import transaction
 
 from apps.compliance.domain.pretrade import InstrumentFacts, RestrictionFacts, order_checks
 from apps.compliance.models import RestrictionLevel
+from apps.compliance.selectors.people import user_holds
 from apps.compliance.selectors.restrictions import restrictions_for
-from apps.core.models import User
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
 from apps.marketdata.selectors.instruments import instruments_known
-from apps.portfolios.selectors.portfolios import portfolios_tradable
+from apps.portfolios.selectors.membership import tradable_currency
 
 logger = logging.getLogger(__name__)
 
 AUTHORITY = "compliance"
+PLACE_ORDERS = "execution.add_order"
 
 
 def order_check(*, snapshot: PreTradeSnapshot) -> Verdict:
@@ -47,7 +48,6 @@ def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
 
 def _tradable_currency(user_id: int | None, portfolio_id: int) -> str | None:
     """Base currency of the portfolio if this user may trade in it, else None."""
-    user = User.objects.filter(pk=user_id, is_active=True).first() if user_id is not None else None
-    if user is None:
+    if user_id is None or not user_holds(user_id, PLACE_ORDERS):
         return None
-    return portfolios_tradable(user).filter(pk=portfolio_id).values_list("base_currency", flat=True).first()
+    return tradable_currency(user_id=user_id, portfolio_id=portfolio_id)

@@ -4,11 +4,12 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.compliance.models import Restriction
+from apps.compliance.selectors.people import user_holds
 from apps.compliance.services.pretrade import order_check
 from apps.compliance.tests.factories import NOW, RestrictionFactory
 from apps.core.roles import Role
@@ -131,4 +132,27 @@ def test_few_queries(desk) -> None:
     RestrictionFactory(instrument=desk.instrument, level="watch")
     with CaptureQueriesContext(connection) as queries:
         desk.check()
-    assert len(queries) <= 10  # two of them make the snapshot's book, two the savepoint
+    assert len(queries) <= 7  # one of them makes the snapshot's book, two the savepoint
+
+
+def test_permission_by_group_by_user_and_by_superuser_as_django_says(desk) -> None:
+    def agree() -> bool:
+        fresh = type(desk.trader).objects.get(pk=desk.trader.pk)
+        assert user_holds(fresh.pk, "execution.add_order") is fresh.has_perm("execution.add_order")
+        return fresh.has_perm("execution.add_order")
+
+    assert agree()
+    desk.trader.groups.clear()
+    assert not agree()
+    desk.trader.user_permissions.add(Permission.objects.get(codename="add_order", content_type__app_label="execution"))
+    assert agree()
+    desk.trader.user_permissions.clear()
+    type(desk.trader).objects.filter(pk=desk.trader.pk).update(is_superuser=True)
+    assert agree()
+    type(desk.trader).objects.filter(pk=desk.trader.pk).update(is_active=False)
+    assert not agree()
+
+
+def test_a_closed_portfolio_blocks(desk) -> None:
+    type(desk.portfolio).objects.filter(pk=desk.portfolio.pk).update(status="closed")
+    assert blocking(desk.check()) == ["USER_NOT_PERMITTED"]
