@@ -1,37 +1,19 @@
 """Posting to the ledger: the one way in which money and shares change. Lots, position and cash follow in the same transaction."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 
 from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, ZERO, exact
-from apps.portfolios.domain.lots import Closure, OpenLot, trade_amount, trade_book
-from apps.portfolios.models import CashBalance, EntryKind, LedgerEntry, Lot, LotClosure, Portfolio, Position
+from apps.portfolios.domain.lots import Booking, trade_amount, trade_book
+from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio
+from apps.portfolios.services.posting import Fact, fact_insert, open_lots
 from apps.portfolios.signals import entry_posted
 
 _INCOME = (EntryKind.DEPOSIT, EntryKind.DIVIDEND)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
-    """What an entry says, checked; two postings under one reference must agree in all of it."""
-
-    portfolio_id: int
-    book_id: int
-    kind: EntryKind
-    instrument_id: int | None
-    quantity: Decimal
-    price: Decimal | None
-    fee: Decimal
-    amount: Decimal
-    currency: str
-    effective_at: datetime
 
 
 def entry_post(
@@ -79,9 +61,6 @@ def entry_post(
         if fact.currency != portfolio.base_currency:
             raise InvalidInput(f"{portfolio.name} keeps its books in {portfolio.base_currency}, not {currency}", field="currency")
         entry = _entry_insert(fact, source=source, source_ref=source_ref, recorded_at=recorded_at)
-        if fact.kind == EntryKind.TRADE and fact.instrument_id is not None:  # a trade has one: that was checked
-            _position_update(entry, fact.instrument_id)
-        _cash_update(entry)
         transaction.on_commit(
             partial(
                 entry_posted.send_robust,
@@ -108,7 +87,7 @@ def _checked(
     fee: Decimal,
     currency: str,
     effective_at: datetime,
-) -> _Fact:
+) -> Fact:
     if kind not in EntryKind.values:
         raise InvalidInput(f"{kind!r} is no kind of ledger entry ({', '.join(EntryKind.values)})", field="kind")
     quantity = _number(quantity, places=QUANTITY_PLACES, digits=QUANTITY_DIGITS, field="quantity")
@@ -117,7 +96,7 @@ def _checked(
         price, amount = _trade_checked(instrument_id, quantity, price, amount, fee)
     else:
         amount = _cash_checked(EntryKind(kind), quantity, price, amount, fee)
-    return _Fact(
+    return Fact(
         portfolio_id=portfolio_id,
         book_id=book_id,
         kind=EntryKind(kind),
@@ -182,7 +161,7 @@ def _portfolio_of_book(*, portfolio_id: int, book_id: int) -> Portfolio:
     return portfolio
 
 
-def _same(posted: LedgerEntry, fact: _Fact) -> LedgerEntry:
+def _same(posted: LedgerEntry, fact: Fact) -> LedgerEntry:
     """The entry that was posted before, when it says the same."""
     for field in fact.__slots__:
         was, now = getattr(posted, field), getattr(fact, field)
@@ -191,72 +170,23 @@ def _same(posted: LedgerEntry, fact: _Fact) -> LedgerEntry:
     return posted
 
 
-def _entry_insert(fact: _Fact, *, source: str, source_ref: str, recorded_at: datetime) -> LedgerEntry:
-    fields = {name: getattr(fact, name) for name in fact.__slots__}
+def _entry_insert(fact: Fact, *, source: str, source_ref: str, recorded_at: datetime) -> LedgerEntry:
     try:
-        return LedgerEntry.objects.create(**fields, source=source, source_ref=source_ref, recorded_at=recorded_at)
+        entry_id = fact_insert(fact, booking=_booking(fact), source=source, source_ref=source_ref, recorded_at=recorded_at)
     except IntegrityError as error:
         # The portfolio's lock rules out a race inside it; another portfolio may have used the reference meanwhile.
         if "ledger_source_once" in str(error):
             raise Conflict(f"{source}:{source_ref} was posted before to another portfolio", field="source_ref") from error
         raise
+    fields = {name: getattr(fact, name) for name in fact.__slots__}
+    entry = LedgerEntry(pk=entry_id, **fields, source=source, source_ref=source_ref, recorded_at=recorded_at)
+    entry._state.adding, entry._state.db = False, DEFAULT_DB_ALIAS  # it is stored, as Django sees it too
+    return entry
 
 
-def _position_update(entry: LedgerEntry, instrument_id: int) -> None:
-    """Close and open lots, and add up the position."""
-    stored = Position.objects.select_for_update().filter(book_id=entry.book_id, instrument_id=instrument_id).first()
-    position = stored or Position(book_id=entry.book_id, instrument_id=instrument_id, quantity=ZERO, cost=ZERO, realised=ZERO)
-    lots = _open_lots(entry.book_id, instrument_id) if position.quantity * entry.quantity < 0 else {}
-    open_lots = [OpenLot(lot_id=lot.pk, remaining=lot.remaining, cost=lot.remaining_cost) for lot in lots.values()]
-    booking = trade_book(open_lots=open_lots, quantity=entry.quantity, amount=entry.amount)
-    _lots_close(entry, lots, booking.closures)
-    if booking.opening is not None:
-        Lot.objects.create(
-            book_id=entry.book_id,
-            instrument_id=instrument_id,
-            entry=entry,
-            opened_at=entry.effective_at,
-            quantity=booking.opening.quantity,
-            remaining=booking.opening.quantity,
-            cost=booking.opening.cost,
-            remaining_cost=booking.opening.cost,
-        )
-    position.quantity += entry.quantity
-    position.cost += booking.cost_change
-    position.realised += booking.realised
-    position.last_entry_id = entry.pk
-    position.save()
-
-
-def _open_lots(book_id: int, instrument_id: int) -> dict[int, Lot]:
-    """Open lots of the position, oldest first. `open` is the partial index `lot_open`."""
-    lots = Lot.objects.filter(book_id=book_id, instrument_id=instrument_id).exclude(remaining=0)
-    return {lot.pk: lot for lot in lots.order_by("opened_at", "id")}
-
-
-def _lots_close(entry: LedgerEntry, lots: dict[int, Lot], closures: Iterable[Closure]) -> None:
-    touched, rows = [], []
-    for closure in closures:
-        lot = lots[closure.lot_id]
-        lot.remaining -= closure.quantity
-        lot.remaining_cost -= closure.cost
-        touched.append(lot)
-        rows.append(
-            LotClosure(
-                lot=lot,
-                entry=entry,
-                quantity=closure.quantity,
-                cost=closure.cost,
-                proceeds=closure.proceeds,
-                realised=closure.realised,
-            )
-        )
-    if rows:
-        Lot.objects.bulk_update(touched, ["remaining", "remaining_cost"])
-        LotClosure.objects.bulk_create(rows)
-
-
-def _cash_update(entry: LedgerEntry) -> None:
-    balances = CashBalance.objects.filter(portfolio_id=entry.portfolio_id, currency=entry.currency)
-    if not balances.update(amount=F("amount") + entry.amount, last_entry_id=entry.pk):
-        CashBalance.objects.create(portfolio_id=entry.portfolio_id, currency=entry.currency, amount=entry.amount, last_entry_id=entry.pk)
+def _booking(fact: Fact) -> Booking | None:
+    """What a trade does to the lots of its position; None for cash."""
+    if fact.kind != EntryKind.TRADE or fact.instrument_id is None:
+        return None
+    lots = open_lots(book_id=fact.book_id, instrument_id=fact.instrument_id, quantity=fact.quantity)
+    return trade_book(open_lots=lots, quantity=fact.quantity, amount=fact.amount)

@@ -223,9 +223,9 @@ class TestHotPath:
     @pytest.mark.parametrize(
         ("quantity", "most"),
         [
-            ("100", 7),  # portfolio, reference, position, entry, lot, position, cash
-            ("-250", 9),  # ... and open lots, lots closed, closures, but no new lot
-            ("-500", 10),  # crossing zero: all of them
+            ("100", 4),  # the portfolio's lock, the reference, the lots against it, and one statement that writes
+            ("-250", 4),
+            ("-500", 4),  # crossing zero
         ],
     )
     def test_a_trade_costs_a_fixed_number_of_queries(self, crowded, trade, portfolio, quantity, most):
