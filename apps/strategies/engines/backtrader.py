@@ -56,7 +56,7 @@ class DeskBroker(bt.brokers.BackBroker):
         self.addcommissioninfo(self._commission)
         self.set_slippage_perc(costs.slippage_bps * BPS, slip_open=True, slip_match=True, slip_out=True)
         self.p.filler = self._bounded
-        self._met: dict[int, int] = {}
+        self._met: dict[int, float] = {}
         self._short_of_cash = False
 
     def _bounded(self, order: Any, price: float, ago: int) -> float:
@@ -80,8 +80,8 @@ class DeskBroker(bt.brokers.BackBroker):
         data = order.data
         if self.p.costs.fill_at is not FillAt.CLOSE:
             super()._try_exec_market(order, popen, phigh, plow)
-        elif len(data) > self._met.get(order.ref, order.plen):  # once for each bar, when the next one is there
-            self._met[order.ref] = len(data)
+        elif data.datetime[0] > self._met.get(order.ref, order.created.dt):  # once for each bar, when the next one is there
+            self._met[order.ref] = data.datetime[0]
             slip = self.p.costs.slippage_bps * BPS
             self._execute(order, ago=-1, price=data.close[-1] * (1 + slip if order.isbuy() else 1 - slip))
         if self._short_of_cash and order.alive():
