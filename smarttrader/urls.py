@@ -1,19 +1,13 @@
 """All addresses of the desk: pages at the root, REST under /api/v1/ (and, as the first design had it, /api/), the admin."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-APPS = ("desk", "analytics", "execution", "strategies", "risk", "compliance", "portfolios", "marketdata", "alerts", "core")
+WITH_API = ("core", "alerts", "marketdata", "portfolios", "risk", "compliance", "strategies", "execution", "analytics")
+WITH_PAGES = ("desk", "alerts", "portfolios", "risk", "strategies", "execution")
 
-
-def _existing(pattern: str) -> list[str]:
-    return [name for app in APPS if find_spec(f"apps.{app}.{pattern.split('.')[0]}") and find_spec(name := f"apps.{app}.{pattern}")]
-
-
-endpoints = [path("", include(module)) for module in _existing("api.urls")]
+endpoints = [path("", include(f"apps.{app}.api.urls")) for app in WITH_API]
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -21,6 +15,6 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include(endpoints)),
     path("api/", include(endpoints)),
-    *[path("", include(module)) for module in _existing("health_urls")],
-    *[path("", include(module)) for module in _existing("urls")],
+    path("", include("apps.desk.health_urls")),
+    *[path("", include(f"apps.{app}.urls")) for app in WITH_PAGES],
 ]
