@@ -27,7 +27,11 @@ class BacktestForm(forms.Form):
     cash = forms.DecimalField(min_value=1, max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, initial=100_000, label="Cash [USD]")
     commission = forms.DecimalField(min_value=0, max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, initial=1, label="Commission [USD per order]")
     slippage_bps = forms.DecimalField(min_value=0, max_digits=8, decimal_places=4, initial=5, label="Slippage [bps]")
-    fill_at = forms.ChoiceField(choices=[("close", "close"), ("open", "open"), ("vwap", "vwap")], initial="close", label="Fill at the next bar's")
+    fill_at = forms.ChoiceField(
+        choices=[("close", "close of the same bar"), ("open", "open of the next bar"), ("vwap", "average of the next bar")],
+        initial="close",
+        label="Orders fill at the",
+    )
     max_volume_pct = forms.FloatField(min_value=0.000001, max_value=1, initial=0.1, label="Largest part of a bar's volume")
 
     @classmethod

@@ -6,6 +6,7 @@ import { patch } from "./cells.js";
 import { say, toast } from "./toasts.js";
 
 const PAUSE = 250;
+const NUMBER = /^\d{1,12}(\.\d{1,6})?$/;
 const DRAFT = "desk:ticket";
 const OLD_PRICE = 10000;
 
@@ -114,7 +115,23 @@ class Ticket {
     if (this.complete) this.timer = setTimeout(() => this.check(), PAUSE);
   }
 
+  /** What is wrong without asking the server: form of the numbers, and a symbol that is not on the list. */
+  wrong() {
+    const body = this.fields;
+    const errors = [];
+    for (const name of ["quantity", "limit_price", "stop_price"]) {
+      if (body[name] !== undefined && !NUMBER.test(body[name])) errors.push({ pointer: name, detail: "A number with at most six decimal places, such as 100 or 189.50" });
+    }
+    if (!document.querySelector(`#symbols option[value="${CSS.escape(body.symbol)}"]`)) errors.push({ pointer: "symbol", detail: `${body.symbol} is not on the list of instruments` });
+    return errors;
+  }
+
   async check() {
+    const errors = this.wrong();
+    if (errors.length) {
+      this.refused({ body: { errors } });
+      return;
+    }
     this.cancel = new AbortController();
     document.getElementById("checks-state").textContent = "checking…";
     try {
