@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.bars import BarPanel
-from apps.strategies.domain.strategy import BUY, SELL, Signals, Strategy
+from apps.strategies.domain.strategy import BUY, HOLD, SELL, Signals, Strategy
 
 Numbers = NDArray[np.float64]
+
+#: Averages of prices that differ by less than this fraction of the price differ by rounding only.
+LEVEL = 1e-12
 
 
 def sma(values: Numbers, period: int) -> Numbers:
@@ -38,12 +41,18 @@ def ema(values: Numbers, period: int) -> Numbers:
     return result
 
 
-def crosses(above: NDArray[np.bool_], known: NDArray[np.bool_]) -> Signals:
-    """+1 where a condition becomes true, -1 where it becomes false, both ends known; 0 elsewhere."""
-    result = np.zeros(len(above), np.int8)
-    both = known[1:] & known[:-1]
-    result[1:][both & above[1:] & ~above[:-1]] = BUY
-    result[1:][both & ~above[1:] & above[:-1]] = SELL
+def crosses(line: Numbers, other: Numbers, scale: Numbers) -> Signals:
+    """+1 where `line` rises above `other`, having been below it, -1 where it falls below; 0 elsewhere and while either is NaN.
+
+    Lines that differ by rounding only (`scale` is the size of the numbers that they were made of) are level, and level lines keep the
+    side they were on: a market that stands still says nothing.
+    """
+    gap = line - other
+    side = np.where(np.abs(gap) > LEVEL * scale, np.sign(gap), 0.0).astype(np.int8)
+    last = np.maximum.accumulate(np.where(side != 0, np.arange(len(side)), 0))
+    side = side[last]
+    result = np.zeros(len(side), np.int8)
+    result[1:] = np.where(side[1:] * side[:-1] < 0, side[1:], HOLD)
     return result
 
 
@@ -90,7 +99,7 @@ class SmaCross(Strategy):
 
     def _rule(self, close: Numbers) -> Signals:
         fast, slow = sma(close, self.parameters.fast), sma(close, self.parameters.slow)
-        return crosses(fast > slow, ~np.isnan(slow))
+        return crosses(fast, slow, close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +135,7 @@ class Macd(Strategy):
     def _rule(self, close: Numbers) -> Signals:
         line = ema(close, self.parameters.fast) - ema(close, self.parameters.slow)
         average = ema(line, self.parameters.signal)
-        return crosses(line > average, ~np.isnan(average))
+        return crosses(line, average, close)
 
 
 @dataclass(frozen=True, slots=True)
