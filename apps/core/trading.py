@@ -70,7 +70,7 @@ class TradingState(StrEnum):
 class Outcome(StrEnum):
     """What one pre-trade check says."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 (an outcome)
     WARN = "warn"
     BLOCK = "block"
 

@@ -14,7 +14,7 @@ from apps.core.streams import current_seq, group_name, publish, register_stream,
 
 @pytest.fixture
 def stream() -> Any:
-    register_stream("test", snapshot=lambda user, key: {"key": key}, allowed=lambda user, key: key == "1")
+    register_stream("test", snapshot=lambda _user, key: {"key": key}, allowed=lambda _user, key: key == "1")
     yield
     streams._streams.pop("test")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import beat, current_app
 from django.core.management.base import CommandParser
+from django.db import connections
 
 from apps.core.commands import CommandResult, DeskCommand, ExitCode
 from apps.core.errors import Conflict
@@ -17,6 +18,13 @@ from apps.core.locks import Lease, lease
 
 WAIT_SECONDS = 1.0
 LONGEST_SLEEP = 1
+
+
+def _beat_until_stopped(service: beat.Service) -> None:
+    try:
+        service.start()
+    finally:
+        connections.close_all()
 
 
 class Command(DeskCommand):
@@ -45,7 +53,7 @@ class Command(DeskCommand):
 
     def _beat(self, held: Lease) -> CommandResult:
         service = beat.Service(current_app, scheduler_cls=current_app.conf.beat_scheduler, max_interval=LONGEST_SLEEP)
-        thread = threading.Thread(target=service.start, name="beat", daemon=True)
+        thread = threading.Thread(target=_beat_until_stopped, args=(service,), name="beat", daemon=True)
         thread.start()
         self.stderr.write("Beat is running.")
         while thread.is_alive() and not self.progress.cancelled():
