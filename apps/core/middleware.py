@@ -1,4 +1,4 @@
-"""Gives each request an id and an actor, which the database then writes into the journal."""
+"""What every request passes: one spelling of REST addresses, an id and an actor for the journal, errors in one form."""
 
 import re
 import uuid
@@ -10,6 +10,19 @@ from apps.core.context import acting
 from apps.core.documents import document
 
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{8,100}")
+
+
+class OptionalSlashMiddleware:
+    """Takes REST addresses with and without the last slash for the same, also for POST, which no redirect would carry along."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith("/api/") and not request.path_info.endswith("/"):
+            request.path_info += "/"
+            request.path += "/"
+        return self.get_response(request)
 
 
 class RequestContextMiddleware:
