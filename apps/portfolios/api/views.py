@@ -47,6 +47,7 @@ class PortfolioList(GenericAPIView):
     filterset_class = PortfolioFilter
     permission_classes = (HasPermission("portfolios.add_portfolio", methods=("POST",)),)  # type: ignore[assignment]
 
+    @extend_schema(operation_id="portfolios_list", responses=PortfolioSerializer(many=True))
     def get(self, request: Request) -> Response:
         """Portfolios by name, at the latest prices."""
         rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(request.user)))  # type: ignore[arg-type]
