@@ -8,12 +8,15 @@ import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
 
 FIRST_DAY = "1970-01-01"
 LAST_DAY = "2040-12-31"
@@ -47,16 +50,12 @@ class Calendar:
 @lru_cache(maxsize=64)
 def calendar_of(name: str) -> Calendar:
     """The calendar of an exchange (ISO 10383 MIC, or "24/7"). Raises InvalidInput for an unknown name."""
-    import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its warnings speak of pandas' future, which is pinned
         try:
-            try:
-                source = exchange_calendars.get_calendar(name, start=FIRST_DAY, end=LAST_DAY)
-            except ValueError:  # the exchange's own history or its known holidays are shorter
-                source = exchange_calendars.get_calendar(name)
+            source = _load(name)
         except InvalidCalendarName as error:
             raise InvalidInput(f"{name!r} is no exchange calendar", field="calendar") from error
     return Calendar(
@@ -66,6 +65,21 @@ def calendar_of(name: str) -> Calendar:
         opens=source.schedule["open"].dt.tz_localize(None).to_numpy("datetime64[us]"),
         closes=source.schedule["close"].dt.tz_localize(None).to_numpy("datetime64[us]"),
     )
+
+
+def _load(name: str) -> "ExchangeCalendar":
+    """The library's calendar from 1970 to 2040, or as far as the exchange's history and its holidays are known to it."""
+    import exchange_calendars
+    import pandas as pd
+
+    try:
+        return exchange_calendars.get_calendar(name, start=FIRST_DAY, end=LAST_DAY)
+    except ValueError:
+        known = exchange_calendars.get_calendar(name)
+        first, last = known.bound_min(), known.bound_max()
+        return exchange_calendars.get_calendar(
+            name, start=FIRST_DAY if first is None else max(first, pd.Timestamp(FIRST_DAY)), end=LAST_DAY if last is None else last
+        )
 
 
 def sessions(calendar: str, start: date, end: date) -> tuple[date, ...]:

@@ -4,7 +4,7 @@ Format: https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4. E
 field a 32-bit length and the value, all big-endian. Times are microseconds since 2000-01-01 UTC. No field may be NULL.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
+#: So many rows (some megabytes) go to the database at once.
+BLOCK_ROWS = 50_000
 EPOCH = np.datetime64("2000-01-01", "us")
 
 #: PostgreSQL type -> (big-endian NumPy type on the wire, NumPy type in memory)
@@ -37,19 +39,22 @@ class Layout:
             wire += [(f"{name}_length", ">i4"), (name, _wire_type(kind))]
         return np.dtype(wire)
 
-    def encode(self, values: Mapping[str, object], count: int) -> memoryview:
-        """The whole COPY buffer for `count` rows. Each value is an array [count] or one scalar for all rows."""
-        head = len(SIGNATURE)
-        size = self.row.itemsize * count
-        buffer = np.empty(head + size + len(TRAILER), np.uint8)
-        buffer[:head] = np.frombuffer(SIGNATURE, np.uint8)
-        buffer[head + size :] = np.frombuffer(TRAILER, np.uint8)
-        rows = buffer[head : head + size].view(self.row)
-        rows["fields"] = len(self.columns)
+    def blocks(self, values: Mapping[str, object], count: int) -> Iterator[bytes | memoryview]:
+        """The COPY of `count` rows in blocks. Each value is an array [count] or one scalar for all rows."""
+        columns = {name: _to_wire(values[name], kind) for name, kind in self.columns}
+        constant = np.zeros((), self.row)
+        constant["fields"] = len(self.columns)
         for name, kind in self.columns:
-            rows[f"{name}_length"] = np.dtype(_wire_type(kind)).itemsize
-            rows[name] = _to_wire(values[name], kind)
-        return buffer.data
+            constant[f"{name}_length"] = np.dtype(_wire_type(kind)).itemsize
+            if np.ndim(columns[name]) == 0:
+                constant[name] = columns.pop(name)
+        yield SIGNATURE
+        for start in range(0, count, BLOCK_ROWS):
+            rows = np.full(min(BLOCK_ROWS, count - start), constant)
+            for name, column in columns.items():
+                rows[name] = column[start : start + BLOCK_ROWS]
+            yield rows.view(np.uint8).data
+        yield TRAILER
 
     def decode(self, chunks: Sequence[bytes | memoryview]) -> dict[str, NDArray]:
         """Columns of a COPY's result. Raises ValueError when the bytes are not rows of this layout (a NULL, another type)."""
@@ -70,10 +75,10 @@ def _wire_type(kind: str) -> str:
     return f"S{kind.removeprefix('text:')}" if kind.startswith("text:") else TYPES[kind][0]
 
 
-def _to_wire(value: object, kind: str) -> object:
+def _to_wire(value: object, kind: str) -> NDArray:
     if kind == "timestamptz":
-        return (np.asarray(value, "datetime64[us]") - EPOCH).astype(">i8")
-    return value
+        return np.asarray(np.asarray(value, "datetime64[us]").view("i8") - EPOCH.view("i8"))
+    return np.asarray(value)
 
 
 def _from_wire(column: NDArray, kind: str) -> NDArray:

@@ -140,17 +140,21 @@ def check_duplicates(rows: BarRows, findings: Findings) -> None:
 
 
 def gaps(symbol: str, ts: NDArray[np.datetime64], timeframe: Timeframe, calendar: str) -> tuple[Gap, ...]:
-    """Runs of sessions without a bar between the first and the last bar of one symbol. None for bars longer than a day."""
+    """Runs of sessions without a bar between the first and the last of one symbol's bars, all of which stand on sessions.
+
+    None for bars longer than a day.
+    """
     if timeframe > Timeframe.DAY or not len(ts):
         return ()
-    have = np.unique(_dates(ts, timeframe, calendar))
     days = calendars.calendar_of(calendar).days
-    expected = days[(days >= have[0]) & (days <= have[-1])]
-    missing = np.flatnonzero(~np.isin(expected, have))
+    at = np.searchsorted(days, _dates(ts, timeframe, calendar))
+    seen = np.zeros(len(days), bool)
+    seen[at] = True
+    missing = np.flatnonzero(~seen[at.min() : at.max()]) + at.min()
     if not len(missing):
         return ()
     runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
-    return tuple(Gap(symbol=symbol, first=expected[run[0]].item(), last=expected[run[-1]].item(), sessions=len(run)) for run in runs)
+    return tuple(Gap(symbol=symbol, first=days[run[0]].item(), last=days[run[-1]].item(), sessions=len(run)) for run in runs)
 
 
 def _dates(ts: NDArray[np.datetime64], timeframe: Timeframe, calendar: str) -> NDArray[np.datetime64]:

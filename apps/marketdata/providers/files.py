@@ -114,8 +114,9 @@ def _read_csv(path: Path) -> FileTable:
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=note, ignore_empty_lines=False),
         convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
     ).slice(1)
-    skipped = [line for line, _ in malformed]
-    lines = np.setdiff1d(np.arange(2, len(table) + len(skipped) + 2), skipped)
+    is_row = np.ones(len(table) + len(malformed) + 2, bool)
+    is_row[[0, 1, *(line for line, _ in malformed)]] = False  # lines count from 1, and the first is the header
+    lines = np.flatnonzero(is_row)
     arrays = [_trimmed(column) for column in table.itercolumns()]
     blank = _blank(arrays, len(table))
     return FileTable(

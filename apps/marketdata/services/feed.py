@@ -250,7 +250,7 @@ def ticks_store(*, quotes: list[Quote], feed: str) -> None:
         "price": np.array([float(quote.price) for quote in quotes]),
         "feed": name,
     }
-    copy_in(f"copy marketdata_tick ({', '.join(layout.names)}) from stdin (format binary)", layout.encode(columns, len(quotes)))
+    copy_in(f"copy marketdata_tick ({', '.join(layout.names)}) from stdin (format binary)", layout.blocks(columns, len(quotes)))
 
 
 def _times(moments: list[datetime]) -> np.ndarray:

@@ -167,7 +167,7 @@ def _file(path: Path, columns: ColumnMap, order: _Order) -> FileReport:
     rejected = _rejected(table, findings)
     stored = not (order.strict and rejected)
     good = rows.take(~findings.bad)
-    change = _store(good, order, dry_run=order.dry_run or not stored)
+    change = _store(good, [item.pk for item in instruments.values()], order, dry_run=order.dry_run or not stored)
     symbols = _by_symbol(good, change, instruments, order.timeframe)
     rows_read = len(table) + len(table.malformed)
     return FileReport(file=str(path), rows=rows_read, stored=stored, symbols=symbols, rejected=rejected, notes=_notes(columns))
@@ -214,9 +214,9 @@ def _check(rows: BarRows, instruments: Mapping[str, Instrument], timeframe: Time
     check_duplicates(rows, findings)
 
 
-def _store(rows: BarRows, order: _Order, *, dry_run: bool) -> NDArray[np.int8]:
+def _store(rows: BarRows, instrument_ids: Sequence[int], order: _Order, *, dry_run: bool) -> NDArray[np.int8]:
     with transaction.atomic():
-        bars_lock(np.unique(rows.instrument_id).tolist(), order.timeframe)
+        bars_lock(instrument_ids, order.timeframe)
         source_id = 0 if dry_run else bar_source_id(order.source)
         return bars_merge(rows, timeframe=order.timeframe, source_id=source_id, recorded_at=order.recorded_at, dry_run=dry_run)
 

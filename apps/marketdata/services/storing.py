@@ -1,6 +1,5 @@
 """Puts bars into the table: new rows by binary COPY, different values as a new revision, equal values not at all."""
 
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -58,20 +57,21 @@ def bars_merge(rows: BarRows, *, timeframe: Timeframe, source_id: int, recorded_
             "source_id": source_id,
             "recorded_at": np.datetime64(recorded_at.astimezone(UTC).replace(tzinfo=None), "us"),
         }
-        copy_in(COPY_IN, STORED.encode(columns, len(write)))
+        copy_in(COPY_IN, STORED.blocks(columns, len(write)))
     return change
 
 
-def copy_in(statement: str, buffer: memoryview) -> None:
-    """Send a whole binary COPY buffer to the database."""
+def copy_in(statement: str, blocks: Iterable[bytes | memoryview]) -> None:
+    """Send a binary COPY to the database, which works on one block while the next is made."""
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(buffer)
+        for block in blocks:
+            copy.write(block)
 
 
 def changes(change: NDArray[np.int8]) -> dict[str, int]:
     """Counts by name: inserted, revised, unchanged."""
-    counts = Counter(change.tolist()) if len(change) else Counter()
-    return {kind.name.lower(): counts[int(kind)] for kind in Change}
+    counts = np.bincount(change, minlength=len(Change))
+    return {kind.name.lower(): int(counts[kind]) for kind in Change}
 
 
 def _stored(rows: BarRows, timeframe: Timeframe) -> dict[str, NDArray]:

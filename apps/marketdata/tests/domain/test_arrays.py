@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.bars import FIELDS, BarSeries, fingerprint, panel_of
-from apps.marketdata.domain.copy_format import SIGNATURE, Layout
+from apps.marketdata.domain.copy_format import SIGNATURE, TRAILER, Layout
 from apps.marketdata.domain.merging import BarRows, Change, classify
 from apps.marketdata.domain.replay import Step, row_of, step_prices, step_time
 from apps.marketdata.domain.timeframes import Timeframe
@@ -86,18 +86,20 @@ class TestCopyFormat:
 
     def test_there_and_back(self) -> None:
         given = self.columns()
-        found = self.layout.decode([bytes(self.layout.encode(given, 2))])
+        found = self.layout.decode(list(self.layout.blocks(given, 2)))
         for name, values in given.items():
             np.testing.assert_array_equal(found[name], values)
 
     def test_first_row_byte_by_byte(self) -> None:
-        row = bytes(self.layout.encode({**self.columns(), "at": np.datetime64("2000-01-01T00:00:01", "us")}, 2))[len(SIGNATURE) :][:44]
+        head, rows, end = self.layout.blocks({**self.columns(), "at": np.datetime64("2000-01-01T00:00:01", "us")}, 2)
+        row = bytes(rows)[:44]
+        assert (head, len(rows), end) == (SIGNATURE, 88, TRAILER)
         assert row == bytes.fromhex(
             "0004" "00000008" "0000000000000001" "00000002" "0007" "00000008" "00000000000f4240" "00000008" "3fb999999999999a"
         )  # fmt: skip
 
     def test_null_and_other_types_are_refused(self) -> None:
-        whole = bytes(self.layout.encode(self.columns(), 2))
+        whole = b"".join(self.layout.blocks(self.columns(), 2))
         with pytest.raises(ValueError, match="complete"):
             self.layout.decode([whole[:-2]])
         with pytest.raises(ValueError, match=r"NULL|layout"):

@@ -200,5 +200,10 @@ def test_reference_price_falls_back_to_the_close_known_at_market_time(bars) -> N
     assert prices["BBB"].market_time == datetime(2012, 1, 3, 21, tzinfo=UTC)
 
 
-def test_listen_yields_none_in_silence() -> None:
-    assert next(listen("quotes")) is None
+def test_listen_gives_messages_and_none_in_silence(bars) -> None:
+    messages = listen("bars")
+    assert next(messages) is None  # subscribed
+    run(sessions=1)
+    message = next(item for item in messages if item)
+    assert (message.kind, message.session, message.symbols) == ("bars", FIRST, ("AAA", "BBB"))
+    assert next(messages) is None
