@@ -52,6 +52,19 @@ class PositionSerializer(serializers.Serializer):
     current_weight = serializers.FloatField(source="weight", allow_null=True, help_text="Fraction of the portfolio's value")
 
 
+class PositionQuerySerializer(serializers.Serializer):
+    """What narrows the list of positions."""
+
+    portfolio = serializers.IntegerField(required=False, min_value=1)
+    symbol = serializers.CharField(required=False, max_length=20)
+
+
+class OwnedPositionSerializer(PositionSerializer):
+    """A position and whose it is."""
+
+    portfolio_id = serializers.IntegerField()
+
+
 class PortfolioSerializer(serializers.Serializer):
     """A portfolio at the latest prices. null is unknown: a price is missing (see missing_prices)."""
 

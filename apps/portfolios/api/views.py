@@ -13,13 +13,16 @@ from rest_framework.views import APIView
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
 from apps.core.api.pagination import CatalogueOrder
 from apps.core.api.permissions import HasPermission
+from apps.core.api.users import desk_user
 from apps.core.clock import now
 from apps.marketdata.selectors.market import market_clock
 from apps.portfolios.api.serializers import (
     LedgerEntrySerializer,
     NewPortfolioSerializer,
+    OwnedPositionSerializer,
     PortfolioDetailSerializer,
     PortfolioSerializer,
+    PositionQuerySerializer,
     PositionSerializer,
 )
 from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioStatus
@@ -45,12 +48,12 @@ class PortfolioList(GenericAPIView):
     pagination_class = CatalogueOrder
     filter_backends = (StrictFilterBackend,)
     filterset_class = PortfolioFilter
-    permission_classes = (HasPermission("portfolios.add_portfolio", methods=("POST",)),)  # type: ignore[assignment]
+    permission_classes = (HasPermission("portfolios.add_portfolio", methods=("POST",)),)
 
     @extend_schema(operation_id="portfolios_list", responses=PortfolioSerializer(many=True))
     def get(self, request: Request) -> Response:
         """Portfolios by name, at the latest prices."""
-        rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(request.user)))  # type: ignore[arg-type]
+        rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(desk_user(request))))
         overviews = portfolio_overviews(list(rows or ()), market=market_clock(now()))
         return self.get_paginated_response(PortfolioSerializer(overviews, many=True).data)
 
@@ -62,7 +65,7 @@ class PortfolioList(GenericAPIView):
         given.is_valid(raise_exception=True)
         at = now()
         market = market_clock(at)
-        portfolio = portfolio_create(owner=request.user, effective_at=market.market_time, recorded_at=at, **given.validated_data)  # type: ignore[arg-type]
+        portfolio = portfolio_create(owner=desk_user(request), effective_at=market.market_time, recorded_at=at, **given.validated_data)
         body = PortfolioDetailSerializer(portfolio_overview(portfolio, market=market)).data
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": f"{request.path}{portfolio.pk}/"})
 
@@ -74,14 +77,14 @@ class PortfolioDetail(APIView):
     def get(self, request: Request, portfolio_id: int) -> Response:
         """The portfolio with its positions, at the latest prices."""
         refuse_unknown_parameters(request, set())
-        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)  # type: ignore[arg-type]
+        portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
         return Response(PortfolioDetailSerializer(portfolio_overview(portfolio, market=market_clock(now()))).data)
 
     @extend_schema(parameters=[OpenApiParameter("reason", str, description="Kept in the portfolio's history")], responses={204: None})
     def delete(self, request: Request, portfolio_id: int) -> Response:
         """Close the portfolio for trading. Its numbers stay; open positions are a conflict."""
         refuse_unknown_parameters(request, {"reason"})
-        portfolio_close(user=request.user, portfolio_id=portfolio_id, reason=request.query_params.get("reason", ""))  # type: ignore[arg-type]
+        portfolio_close(user=desk_user(request), portfolio_id=portfolio_id, reason=request.query_params.get("reason", ""))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -92,8 +95,34 @@ class PortfolioPositions(APIView):
     def get(self, request: Request, portfolio_id: int) -> Response:
         """Positions by symbol over all books, at the latest prices."""
         refuse_unknown_parameters(request, set())
-        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)  # type: ignore[arg-type]
+        portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
         return Response(PositionSerializer(portfolio_overview(portfolio, market=market_clock(now())).valuation.positions, many=True).data)
+
+
+class PositionList(APIView):
+    """The open positions of all portfolios that the user sees."""
+
+    @extend_schema(
+        operation_id="positions_list",
+        parameters=[OpenApiParameter("portfolio", int), OpenApiParameter("symbol", str)],
+        responses=OwnedPositionSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """Positions by portfolio and symbol, at the latest prices."""
+        refuse_unknown_parameters(request, {"portfolio", "symbol"})
+        asked = PositionQuerySerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        portfolios = portfolios_visible(desk_user(request))
+        if portfolio_id := asked.validated_data.get("portfolio"):
+            portfolios = portfolios.filter(pk=portfolio_id)
+        symbol = asked.validated_data.get("symbol")
+        owned = [
+            {"portfolio_id": overview.portfolio.pk, **PositionSerializer(position).data}
+            for overview in portfolio_overviews(list(portfolios), market=market_clock(now()))
+            for position in overview.valuation.positions
+            if symbol in (None, position.symbol)
+        ]
+        return Response(owned)
 
 
 class LedgerFilter(filters.FilterSet):
@@ -119,5 +148,5 @@ class PortfolioLedger(ListAPIView):
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
             return LedgerEntry.objects.none()
-        portfolio = portfolio_get(user=self.request.user, portfolio_id=self.kwargs["portfolio_id"])  # type: ignore[arg-type]
+        portfolio = portfolio_get(user=desk_user(self.request), portfolio_id=self.kwargs["portfolio_id"])
         return ledger_entries(portfolio.pk)

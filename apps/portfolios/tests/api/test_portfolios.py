@@ -177,3 +177,18 @@ class TestLedger:
     @pytest.mark.parametrize(("query", "found"), [("?kind=trade", 1), ("?symbol=MSFT", 0), ("?book=main&limit=1", 1)])
     def test_filters(self, client, portfolio, query, found):
         assert len(client.get(f"/api/v1/portfolios/{portfolio.pk}/ledger/{query}").json()["results"]) == found
+
+
+class TestPositionList:
+    def test_it_holds_the_positions_of_all_portfolios_that_the_user_sees(self, client, portfolio):
+        LedgerEntryFactory(instrument_id=InstrumentFactory(symbol="AAPL").pk)  # somebody else's
+        [row] = client.get("/api/v1/positions/").json()
+        assert (row["portfolio_id"], row["ticker"], row["shares"]) == (portfolio.pk, "AAPL", "100.000000")
+
+    @pytest.mark.parametrize(("query", "found"), [("symbol=AAPL", 1), ("symbol=IBM", 0), ("portfolio=999999", 0)])
+    def test_it_is_narrowed(self, client, portfolio, query, found):
+        assert len(client.get(f"/api/v1/positions/?{query}").json()) == found
+
+    @pytest.mark.parametrize("query", ["portfolio=x", "color=red"])
+    def test_it_refuses_what_it_does_not_know(self, client, portfolio, query):
+        assert client.get(f"/api/v1/positions/?{query}").status_code == 400
