@@ -111,6 +111,15 @@ class RunningDesk:
         body = {"portfolio_id": portfolio, "symbol": symbol, "side": "buy", "quantity": quantity, "order_type": "market", "time_in_force": "day"}
         return dict(self.call("POST", "orders/", body, token=token, key=str(uuid4())))
 
+    def trades(self, token: str, portfolio: int) -> bool:
+        """True when an order passes the gate: after a restart it refuses until the feed has brought a fresh price."""
+        try:
+            return bool(self.order(token, portfolio, "IBM", "1"))
+        except HTTPError as error:
+            if error.code == 422:
+                return False
+            raise
+
     def answers(self) -> bool:
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as response:

@@ -59,7 +59,8 @@ class TestKill:
         eventually(desk.answers, seconds=RECOVERY_SECONDS, what="ready")
         token = desk.token("trader")
         portfolio = portfolio_of(desk, token)
-        orders = [desk.order(token, portfolio, symbol, "3") for symbol in ("AAPL", "IBM", "MSFT", "AAPL", "IBM")]
+        eventually(lambda: desk.trades(token, portfolio), seconds=RECOVERY_SECONDS, what="a fresh price")
+        orders = [desk.order(token, portfolio, symbol, "3") for symbol in ("GOOG", "IBM", "MSFT", "GOOG", "IBM")]
         before = {order["id"]: told(desk, token, order["id"]) for order in orders}
         assert any(order["status"] == "filled" for order in before.values())
 
@@ -77,7 +78,8 @@ class TestKill:
         refused = desk.command("desk", "--port", str(desk.port))
         assert refused.returncode == 4
         assert "runs here already" in refused.stderr
-        assert desk.answers()
+        token = desk.token("trader")
+        eventually(lambda: desk.trades(token, portfolio_of(desk, token)), seconds=RECOVERY_SECONDS, what="trading")
 
     def test_ctrl_c_leaves_nothing_behind(self, desk: RunningDesk) -> None:
         pids = [*desk.children(), desk.servers.postgres.pid(), desk.servers.redis.pid()]

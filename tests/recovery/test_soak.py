@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPException
 
 import pytest
@@ -49,6 +50,7 @@ def test_books_and_journal_stay_whole(desk: RunningDesk) -> None:
         try:
             token = desk.token("trader")
             portfolio = portfolio_of(desk, token)
+            eventually(partial(desk.trades, token, portfolio), seconds=RECOVERY_SECONDS, what=f"a fresh price after {kills} kills")
             for _ in range(ORDERS_BETWEEN_KILLS):
                 order = desk.order(token, portfolio, chance.choice(SYMBOLS), "1")
                 acknowledged[order["id"]] = order["client_order_id"]

@@ -51,7 +51,7 @@ OPENING_POSITIONS = {"AAPL": 900, "GOOG": 260, "IBM": 1_100, "MSFT": 4_500}
 #: Kind of limit: soft level, hard level. Fractions are of the value at the last close, or of the highest value.
 LIMITS: dict[str, tuple[str | None, str]] = {
     "position_size": ("15000", "20000"),
-    "position_value": ("300000", "400000"),
+    "position_value": ("400000", "600000"),
     "total_exposure": ("1200000", "1500000"),
     "order_rate": ("60", "120"),
     "symbol_order_rate": ("30", "60"),
