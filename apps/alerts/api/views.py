@@ -16,6 +16,7 @@ from apps.alerts.services import alert_acknowledge
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
 from apps.core.api.pagination import RecordedOrder
 from apps.core.api.serializers import StrictSerializer
+from apps.core.api.users import desk_user
 from apps.core.clock import now
 
 STATES = (("open", "Not acknowledged"), ("all", "All"))
@@ -78,7 +79,7 @@ class AlertList(ListAPIView):
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
             return AlertReceipt.objects.none()
-        return receipts(self.request.user, only_open=False)  # type: ignore[arg-type]
+        return receipts(desk_user(self.request), only_open=False)
 
 
 class AlertAcknowledge(APIView):
@@ -90,5 +91,5 @@ class AlertAcknowledge(APIView):
         refuse_unknown_parameters(request, set())
         given = AcknowledgementSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        seen = alert_acknowledge(user=request.user, alert_id=alert_id, note=given.validated_data["note"], at=now())  # type: ignore[arg-type]
+        seen = alert_acknowledge(user=desk_user(request), alert_id=alert_id, note=given.validated_data["note"], at=now())
         return Response(AcknowledgedSerializer(seen).data)

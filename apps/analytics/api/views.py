@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 from apps.analytics.domain.performance import Performance, Period
 from apps.analytics.selectors.performance import portfolio_performance
 from apps.core.api.serializers import StrictSerializer
+from apps.core.api.users import desk_user
 from apps.portfolios.selectors.portfolios import portfolio_get
 
 
@@ -50,7 +51,7 @@ class PortfolioPerformance(APIView):
         """Performance over a period that ends with the last recorded value."""
         query = PerformanceQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)  # type: ignore[arg-type]
+        portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
         found = portfolio_performance(portfolio, Period(query.validated_data["period"]))
         return Response(PerformanceSerializer(_body(found)).data)
 

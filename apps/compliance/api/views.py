@@ -2,14 +2,13 @@
 
 from django.db.models import Q, QuerySet
 from rest_framework import mixins, serializers, viewsets
-from rest_framework.exceptions import NotAuthenticated
 
 from apps.compliance.models import Restriction
 from apps.compliance.selectors.restrictions import restrictions_active
 from apps.core import clock
 from apps.core.api.filters import StrictFilterBackend
 from apps.core.api.permissions import HasPermission
-from apps.core.models import User
+from apps.core.api.users import desk_user
 from apps.portfolios.selectors.portfolios import portfolios_visible
 
 
@@ -34,8 +33,5 @@ class RestrictionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     def get_queryset(self) -> "QuerySet[Restriction]":
         """Those for all portfolios, and those for portfolios that the user sees."""
-        user = self.request.user
-        if not isinstance(user, User):
-            raise NotAuthenticated
-        seen = Q(portfolio__isnull=True) | Q(portfolio__in=portfolios_visible(user))
+        seen = Q(portfolio__isnull=True) | Q(portfolio__in=portfolios_visible(desk_user(self.request)))
         return restrictions_active(clock.now()).filter(seen).select_related("instrument")

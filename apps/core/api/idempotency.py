@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from apps.core import clock
 from apps.core.api.problems import CONTENT_TYPE, RETRY_AFTER_SECONDS
+from apps.core.api.users import desk_user
 from apps.core.errors import Conflict, RuleRefused
 from apps.core.services.idempotency import Claim, ClaimState, request_claim, request_complete, request_release, request_uuid
 
@@ -34,9 +35,9 @@ class IdempotentMixin:
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Wrap the POST handler once the user is known and permitted."""
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
-        if request.method == "POST":
-            handler: Callable[..., Response] = self.post  # type: ignore[has-type]
-            self.post = functools.partial(answer_once, self, handler)
+        work: Callable[..., Response] | None = getattr(self, "post", None)
+        if request.method == "POST" and work:
+            vars(self)["post"] = functools.partial(answer_once, self, work)  # where dispatch looks first, and beside the class's signature
 
 
 def idempotent(method: Callable[..., Response]) -> Callable[..., Response]:
@@ -57,7 +58,7 @@ def answer_once(view: Any, work: Callable[..., Response], request: Request, *arg
     Conflict (409, Retry-After) while the first request is still at work.
     """
     key = _key(request)
-    user_id = int(request.user.pk or 0)
+    user_id = desk_user(request).pk
     path = VERSION_PREFIX.sub("/api/", request.path)
     claim = request_claim(user_id=user_id, key=key, method="POST", path=path, body_sha256=_digest(request.data), at=clock.now())
     if claim.state is ClaimState.OTHER_REQUEST:

@@ -1,29 +1,24 @@
 """Permissions of endpoints, in the words of `apps.core.roles`."""
 
-from typing import Any, Self
+from typing import Any
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 
-class HasPermission(BasePermission):
-    """Only for users with the permission: `permission_classes = [HasPermission("execution.add_order", methods=("POST",))]`.
+def HasPermission(permission: str, *, methods: tuple[str, ...] = ()) -> type[BasePermission]:  # noqa: N802 (it makes a class and is read as one)
+    """A permission class only for users with `permission`: `permission_classes = [HasPermission("execution.add_order", methods=("POST",))]`.
 
     Without `methods` it holds for all of them. It never lets an anonymous user pass.
     """
 
-    def __init__(self, permission: str, *, methods: tuple[str, ...] = ()) -> None:
-        self.permission = permission
-        self.methods = methods
+    class Guard(BasePermission):
+        def has_permission(self, request: Request, view: Any) -> bool:
+            """True for those who have it, and for methods that it does not guard."""
+            if not request.user.is_authenticated:
+                return False
+            if methods and request.method not in methods:
+                return True
+            return request.user.has_perm(permission)
 
-    def __call__(self) -> Self:
-        """Django REST framework calls each of `permission_classes`."""
-        return self
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        """True for those who have it, and for methods that it does not guard."""
-        if not request.user.is_authenticated:
-            return False
-        if self.methods and request.method not in self.methods:
-            return True
-        return request.user.has_perm(self.permission)
+    return Guard

@@ -19,6 +19,7 @@ from apps.core import clock
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
 from apps.core.api.problems import problem_codes
 from apps.core.api.serializers import _RefusesUnknownFields
+from apps.core.api.users import desk_user
 from apps.core.jobs import job_as_dict, job_cancel
 from apps.core.measures import measures
 from apps.core.models import JobRun
@@ -91,7 +92,7 @@ class JobViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
     def get_queryset(self) -> "QuerySet[JobRun]":
         """Others' jobs do not exist for those who may not see them."""
-        user = self.request.user
+        user = desk_user(self.request)
         if user.has_perm("core.view_jobrun"):
             return JobRun.objects.all()
         return JobRun.objects.filter(requested_by_id=user.pk)

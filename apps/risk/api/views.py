@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, viewsets
-from rest_framework.exceptions import NotAuthenticated, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps.core import clock
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
 from apps.core.api.idempotency import idempotent
-from apps.core.models import User
+from apps.core.api.users import desk_user
 from apps.core.trading import TradingState
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
 from apps.risk.api.serializers import (
@@ -44,7 +44,7 @@ class PortfolioRiskView(APIView):
     def get(self, request: Request, portfolio_id: int) -> Response:
         """Value, result, drawdown and limits at the latest prices, and where positions stand to the stop of the VIX's regime."""
         refuse_unknown_parameters(request, set())
-        portfolio_get(user=_user(request), portfolio_id=portfolio_id)
+        portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
         view = risk_view_now(portfolio_id=portfolio_id, now=clock.now())
         stops = stop_status(view)
         summary = view.summary
@@ -65,7 +65,7 @@ class TradingStateView(APIView):
             return Response(StateSerializer(trading_state(None)).data)
         if not given.isdecimal():
             raise ValidationError({"portfolio": ["A whole number is required."]})
-        portfolio = portfolio_get(user=_user(request), portfolio_id=int(given))
+        portfolio = portfolio_get(user=desk_user(request), portfolio_id=int(given))
         return Response(StateSerializer(trading_state(portfolio.pk)).data)
 
 
@@ -78,7 +78,7 @@ class HaltView(APIView):
         """Halt the desk or a portfolio. Needs the permission risk.halt_trading."""
         data = _validated(HaltSerializer, request)
         state = TradingState.REDUCING if data["reduce"] else TradingState.HALTED
-        change = trading_halt(portfolio_id=data["portfolio"], user=_user(request), reason=data["reason"], at=clock.now(), state=state)
+        change = trading_halt(portfolio_id=data["portfolio"], user=desk_user(request), reason=data["reason"], at=clock.now(), state=state)
         return Response(StateChangeSerializer(change).data, status=201)
 
 
@@ -90,7 +90,7 @@ class ReleaseView(APIView):
     def post(self, request: Request) -> Response:
         """Ask for the release; another person has 15 minutes to approve. Needs the permission risk.release_trading."""
         data = _validated(ReleaseSerializer, request)
-        asked = release_request(portfolio_id=data["portfolio"], user=_user(request), reason=data["reason"], at=clock.now())
+        asked = release_request(portfolio_id=data["portfolio"], user=desk_user(request), reason=data["reason"], at=clock.now())
         return Response(ReleaseRequestSerializer(asked).data, status=201)
 
 
@@ -102,7 +102,7 @@ class ReleaseApproveView(APIView):
     def post(self, request: Request, request_id: int) -> Response:
         """Approve another person's request: trading goes on. Needs the permission risk.release_trading."""
         _validated(NothingSerializer, request)
-        change = release_approve(request_id=request_id, approver=_user(request), at=clock.now())
+        change = release_approve(request_id=request_id, approver=desk_user(request), at=clock.now())
         return Response(StateChangeSerializer(change).data, status=201)
 
 
@@ -116,14 +116,7 @@ class RiskLimitViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     def get_queryset(self) -> "QuerySet[RiskLimit]":
         """Limits of others' portfolios do not exist for this user."""
-        return limits_active(clock.now()).filter(portfolio__in=portfolios_visible(_user(self.request)))
-
-
-def _user(request: Request) -> User:
-    """The user, whom IsAuthenticated has let in."""
-    if not isinstance(request.user, User):
-        raise NotAuthenticated
-    return request.user
+        return limits_active(clock.now()).filter(portfolio__in=portfolios_visible(desk_user(self.request)))
 
 
 def _validated(serializer: type, request: Request) -> dict[str, Any]:
