@@ -7,12 +7,13 @@ from apps.core.api.serializers import StrictSerializer
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.models import BacktestRun
+from apps.strategies.selectors.strategies import strategy_names
 
 
 class NewBacktestSerializer(StrictSerializer):
     """A run to be made."""
 
-    strategy = serializers.CharField(max_length=100)
+    strategy = serializers.ChoiceField(choices=strategy_names(), help_text="Only the desk's own: a path would import whatever it names")
     symbols = serializers.ListField(child=serializers.CharField(max_length=20), allow_empty=False, max_length=500)
     start = serializers.DateField()
     end = serializers.DateField()
@@ -55,7 +56,7 @@ class BacktestDetailSerializer(BacktestSerializer):
     equity_curve = serializers.JSONField(source="equity")
 
     class Meta(BacktestSerializer.Meta):
-        fields = (*BacktestSerializer.Meta.fields, "equity_curve", "trades")
+        fields = (*BacktestSerializer.Meta.fields, "equity_curve", "trades")  # type: ignore[assignment]
 
 
 class StrategySerializer(serializers.Serializer):

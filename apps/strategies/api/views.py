@@ -1,6 +1,5 @@
 """Endpoints of strategies and backtests."""
 
-from django.db import transaction
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -10,10 +9,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
-from apps.core.api.idempotency import IdempotentMixin
+from apps.core.api.idempotency import idempotent
 from apps.core.api.permissions import HasPermission
+from apps.core.api.users import desk_user
+from apps.core.api.views import JobSerializer
 from apps.core.clock import now
-from apps.core.jobs import job_as_dict
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.api.serializers import BacktestDetailSerializer, BacktestSerializer, NewBacktestSerializer, StrategySerializer
 from apps.strategies.models import BacktestRun
@@ -33,31 +33,32 @@ class BacktestFilter(filters.FilterSet):
         fields = ("strategy", "engine")
 
 
-class BacktestList(IdempotentMixin, ListAPIView):
+class BacktestList(ListAPIView):
     """Stored runs, and asking for another one."""
 
     queryset = BacktestRun.objects.select_related("requested_by").defer("equity", "trades")
     serializer_class = BacktestSerializer
     filter_backends = (StrictFilterBackend,)
     filterset_class = BacktestFilter
-    permission_classes = (VIEW, HasPermission("strategies.add_backtestrun", methods=("POST",)))
+    permission_classes = (VIEW, HasPermission("strategies.add_backtestrun", methods=("POST",)))  # type: ignore[assignment]
 
-    @extend_schema(request=NewBacktestSerializer, responses={202: dict})
+    @extend_schema(request=NewBacktestSerializer, responses={202: JobSerializer})
+    @idempotent
     def post(self, request: Request) -> Response:
         """Queue a run: 202 with the job, whose result names the backtest."""
         refuse_unknown_parameters(request, set())
         given = NewBacktestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         values = {**given.validated_data, "timeframe": Timeframe.parse(given.validated_data["timeframe"])}
-        with transaction.atomic():
-            job = backtest_request(request=BacktestRequest(**values), user=request.user, at=now())
-        return Response(job_as_dict(job), status=status.HTTP_202_ACCEPTED, headers={"Location": f"/api/v1/jobs/{job.pk}/"})
+        uuid = request.idempotency_uuid  # type: ignore[attr-defined]
+        job = backtest_request(request=BacktestRequest(**values), user=desk_user(request), at=now(), request_uuid=uuid)
+        return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED, headers={"Location": f"/api/v1/jobs/{job.pk}/"})
 
 
 class BacktestDetail(APIView):
     """One run."""
 
-    permission_classes = (VIEW,)
+    permission_classes = (VIEW,)  # type: ignore[assignment]
 
     @extend_schema(responses=BacktestDetailSerializer)
     def get(self, request: Request, backtest_id: int) -> Response:
@@ -69,7 +70,7 @@ class BacktestDetail(APIView):
 class StrategyList(APIView):
     """The strategies that the desk knows by name."""
 
-    permission_classes = (VIEW,)
+    permission_classes = (VIEW,)  # type: ignore[assignment]
 
     @extend_schema(responses=StrategySerializer(many=True))
     def get(self, request: Request) -> Response:

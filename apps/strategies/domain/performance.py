@@ -10,8 +10,23 @@ from math import inf, nan, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from apps.marketdata.domain.timeframes import Timeframe
+
 Numbers = NDArray[np.float64]
 SESSIONS_PER_YEAR = 252.0
+DAYS_PER_YEAR = 365.0
+MINUTES_PER_SESSION = 390.0
+MINUTES_PER_DAY = 1_440.0
+
+
+def periods_per_year(timeframe: Timeframe, *, every_day: bool = False) -> float:
+    """Bars of a year: 252 sessions of 390 minutes, or with `every_day` 365 days of 24 hours; 52 weeks, 12 months."""
+    if timeframe is Timeframe.MONTH:
+        return 12.0
+    if timeframe is Timeframe.WEEK:
+        return 52.0
+    days, minutes = (DAYS_PER_YEAR, MINUTES_PER_DAY) if every_day else (SESSIONS_PER_YEAR, MINUTES_PER_SESSION)
+    return days if timeframe is Timeframe.DAY else days * minutes / int(timeframe)
 
 
 def clean(returns: ArrayLike) -> Numbers:

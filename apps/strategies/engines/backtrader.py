@@ -199,7 +199,7 @@ class BacktraderEngine:
         return _run(cerebro_build(panel, costs, times), kind, parameters, panel, costs, times)
 
 
-def class_parameters(kind: type, given: Mapping[str, object]) -> dict[str, Any]:
+def class_parameters(kind: Any, given: Mapping[str, object]) -> dict[str, Any]:
     """Parameters of a Backtrader strategy class, text converted to the type of the class's own default.
 
     Raises InvalidInput when the class is no Backtrader strategy, and for a parameter that it does not have or cannot take.

@@ -14,6 +14,9 @@ import numba
 
 ROOT = Path(__file__).resolve().parents[3]
 APP = Path(__file__).resolve().parents[1]
+#: Numba's settings are made at run time, so a type checker does not know them.
+CONFIG: Any = numba.config
+
 SOURCES = (APP / "domain" / "matching.py", APP / "engines" / "simulation.py")
 
 
@@ -28,7 +31,7 @@ def sources_digest() -> str:
 def cache_folder() -> Path:
     """Where compiled code is kept: below NUMBA_CACHE_DIR where that is set, else below var/, else (not writable) below the temporary folder."""
     name = f"matching-{sources_digest()[:16]}"
-    bases = [Path(numba.config.CACHE_DIR)] if numba.config.CACHE_DIR else [ROOT / "var" / "numba"]
+    bases = [Path(CONFIG.CACHE_DIR)] if CONFIG.CACHE_DIR else [ROOT / "var" / "numba"]
     for base in bases:
         try:
             (base / name).mkdir(parents=True, exist_ok=True)
@@ -44,8 +47,8 @@ CACHE = cache_folder()
 
 def compiled(function: Callable[..., Any]) -> Any:
     """The function, compiled at its first call in IEEE arithmetic (no fast-math), from disk when this version was compiled before."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(CACHE)
+    before, CONFIG.CACHE_DIR = CONFIG.CACHE_DIR, str(CACHE)
     try:
         return numba.njit(cache=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        CONFIG.CACHE_DIR = before

@@ -24,7 +24,7 @@ BAR, COLUMN, SIGN, QUANTITY, PRICE, FEE, CLOSING = range(7)
 
 
 @compiled
-def _put(fills, used, t, n, sign, quantity, price, fee, closing):  # type: ignore[no-untyped-def]
+def _put(fills, used, t, n, sign, quantity, price, fee, closing):
     """Append one row to the fills; returns (fills, used), the array grown when it was full."""
     if used == len(fills):
         larger = np.empty((2 * used, fills.shape[1]))
@@ -36,7 +36,7 @@ def _put(fills, used, t, n, sign, quantity, price, fee, closing):  # type: ignor
 
 
 @compiled
-def _affordable(wanted, cash, price, fee):  # type: ignore[no-untyped-def]
+def _affordable(wanted, cash, price, fee):
     """Whole shares that the cash pays for, at most `wanted`."""
     if wanted * price + fee <= cash:
         return wanted
@@ -44,7 +44,7 @@ def _affordable(wanted, cash, price, fee):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _meet(bar, n, held, leaves, first, purse, costs):  # type: ignore[no-untyped-def]
+def _meet(bar, n, held, leaves, first, purse, costs):
     """Match the waiting order of symbol `n` against one bar and book what it does; returns (sign, quantity, price, fee)."""
     commission, slippage_bps, fill_at, max_volume_pct = costs
     sign = 1 if leaves[n] > 0.0 else -1
@@ -80,7 +80,7 @@ def _meet(bar, n, held, leaves, first, purse, costs):  # type: ignore[no-untyped
 
 
 @compiled
-def _ordered(signal, held, leaves, affordable):  # type: ignore[no-untyped-def]
+def _ordered(signal, held, leaves, affordable):
     """The signed quantity that a signal orders, NaN when it orders nothing new."""
     if signal > 0 and held == 0.0 and leaves == 0.0:
         return affordable
@@ -90,7 +90,7 @@ def _ordered(signal, held, leaves, affordable):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _worth(held, last):  # type: ignore[no-untyped-def]
+def _worth(held, last):
     total = 0.0
     for n in range(len(held)):
         if held[n] != 0.0:
@@ -99,7 +99,7 @@ def _worth(held, last):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def simulate(bars, signals, cash, fraction, costs):  # type: ignore[no-untyped-def]
+def simulate(bars, signals, cash, fraction, costs):
     """Run signals int8 [T, N] over bars float64 [T, N, 5]; returns (equity [T], fills [K, 7] with the columns named above).
 
     `costs` is (commission, slippage_bps, fill_at, max_volume_pct), `fraction` the share of equity for a new position.
@@ -135,7 +135,7 @@ def simulate(bars, signals, cash, fraction, costs):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _sell_all(t, held, last, purse, costs, fills, used):  # type: ignore[no-untyped-def]
+def _sell_all(t, held, last, purse, costs, fills, used):
     """The run ends: sell what is left at the last close, volume or not."""
     for n in range(len(held)):
         if held[n] > 0.0:

@@ -1,37 +1,45 @@
 """Backtests: checked, run, and stored with everything that is needed to run them again."""
 
 import hashlib
-import inspect
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
+from django.db import transaction
 
+from apps.core.documents import plain
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.jobs import NullProgress, Progress, job_create
+from apps.core.locks import lock_transaction
 from apps.core.models import JobRun
+from apps.core.models.jobs import JobState
 from apps.core.money import MONEY_PLACES, exact, money
 from apps.core.tasks import enqueue_on_commit
 from apps.marketdata.domain.bars import BarPanel, fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel
 from apps.marketdata.selectors.instruments import instruments_get
-from apps.strategies.domain import matching, performance
+from apps.strategies.domain import performance
 from apps.strategies.domain.matching import FillAt
 from apps.strategies.models import BacktestRun
 
 if TYPE_CHECKING:
     from apps.core.models import User
+    from apps.marketdata.models import Instrument
     from apps.strategies.engines.protocol import Costs, EngineResult
     from apps.strategies.engines.registry import Prepared
 
 TASK = "strategies.backtest"
 MOST_BARS = 20_000_000
+MOST_CASH = Decimal(10) ** 12
+#: Asset classes that trade on every day of the year; all others are annualised by sessions.
+EVERY_DAY = frozenset({"crypto"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +61,25 @@ class BacktestRequest:
     engine: str = "event"
 
     def __post_init__(self) -> None:
-        """Raises InvalidInput or NotFound, naming the field, for whatever cannot be run."""
+        """Raises InvalidInput, naming the field, for whatever cannot be run."""
         if not self.symbols:
             raise InvalidInput("at least one symbol is needed", field="symbols")
+        if len(set(self.symbols)) != len(self.symbols):
+            raise InvalidInput("a symbol is given twice", field="symbols")
         if self.start > self.end:
             raise InvalidInput(f"the start {self.start} lies after the end {self.end}", field="start")
         if self.fill_at.upper() not in FillAt.__members__:
             raise InvalidInput(f"{self.fill_at!r} is not one of close, open, vwap", field="fill_at")
-        instruments_get(self.symbols)
-        _ = self.costs, self.prepared
+        if exact(self.cash, places=MONEY_PLACES, field="cash") > MOST_CASH:
+            raise InvalidInput(f"more than {MOST_CASH:,f} is no backtest", field="cash")
+        _ = self.costs, self.prepared, self.instruments
+
+    @cached_property
+    def instruments(self) -> "dict[str, Instrument]":
+        try:
+            return instruments_get(self.symbols)
+        except NotFound as error:
+            raise InvalidInput(error.detail, field="symbols") from error
 
     @cached_property
     def prepared(self) -> "Prepared":
@@ -77,6 +95,12 @@ class BacktestRequest:
         fill_at = FillAt[self.fill_at.upper()]
         return Costs(**amounts, fill_at=fill_at, max_volume_pct=self.max_volume_pct, size_fraction=self.size_fraction)
 
+    @property
+    def periods_per_year(self) -> float:
+        """Bars of a year: 252 sessions a day, unless every symbol trades on every day."""
+        every_day = all(item.asset_class in EVERY_DAY for item in self.instruments.values())
+        return performance.periods_per_year(self.timeframe, every_day=every_day)
+
     def configuration(self) -> dict[str, Any]:
         """Costs and fills, Decimals as strings."""
         amounts = {name: str(getattr(self, name)) for name in ("cash", "commission", "slippage_bps")}
@@ -91,8 +115,10 @@ class BacktestRequest:
 
 def request_build(data: Mapping[str, Any]) -> BacktestRequest:
     """The request of its JSON form. Raises as BacktestRequest does."""
+    known = {field.name for field in fields(BacktestRequest)}
     period = {name: date.fromisoformat(data[name]) for name in ("start", "end")}
-    return BacktestRequest(**{**data, **period, "timeframe": Timeframe.parse(data["timeframe"])})
+    given = {name: value for name, value in data.items() if name in known}
+    return BacktestRequest(**{**given, **period, "timeframe": Timeframe.parse(data["timeframe"])})
 
 
 def backtest_run(*, request: BacktestRequest, user: "User | None", at: datetime, progress: Progress | None = None) -> BacktestRun:
@@ -115,10 +141,21 @@ def backtest_run(*, request: BacktestRequest, user: "User | None", at: datetime,
     return run
 
 
-def backtest_request(*, request: BacktestRequest, user: "User", at: datetime) -> JobRun:
-    """Queue the run as a job; its result is {"backtest_id"}."""
-    job = job_create(job=TASK, at=at, parameters=request.as_dict(), requested_by=user)
-    enqueue_on_commit(TASK, queue="compute", job_run_id=job.pk)
+def backtest_request(*, request: BacktestRequest, user: "User", at: datetime, request_uuid: UUID | None = None) -> JobRun:
+    """Queue the run as a job; its result is {"backtest_id"}.
+
+    The same user's request with the same `request_uuid` is the same job: asked again, it is queued once more only if it never began.
+    """
+    parameters = request.as_dict()
+    with transaction.atomic():
+        job = None
+        if request_uuid is not None:
+            lock_transaction(f"backtest:{request_uuid}")
+            parameters["request_uuid"] = str(request_uuid)
+            job = JobRun.objects.filter(job=TASK, requested_by=user, parameters__request_uuid=str(request_uuid)).first()
+        job = job or job_create(job=TASK, at=at, parameters=parameters, requested_by=user)
+        if job.state == JobState.QUEUED:
+            enqueue_on_commit(TASK, queue="compute", job_run_id=job.pk)
     return job
 
 
@@ -143,13 +180,13 @@ def _store(*, request: BacktestRequest, panel: BarPanel, result: "EngineResult",
         timeframe=request.timeframe.code,
         start=request.start,
         end=request.end,
-        parameters={key: str(value) for key, value in (request.parameters or {}).items()},
+        parameters=plain(request.prepared.parameters),
         configuration=request.configuration(),
         dataset_fingerprint=fingerprint(panel),
         code_version=code_version(request.prepared),
         initial_capital=exact(request.cash, places=MONEY_PLACES, field="cash"),
         final_value=money(Decimal(repr(float(result.equity[-1])))),
-        results=summary(result, request.costs.cash),
+        results=summary(result, request.costs.cash, periods_per_year=request.periods_per_year),
         equity=[
             [f"{moment}Z", value] for moment, value in zip(np.datetime_as_string(panel.ts, unit="s").tolist(), result.equity.tolist(), strict=True)
         ],
@@ -163,29 +200,33 @@ def _store(*, request: BacktestRequest, panel: BarPanel, result: "EngineResult",
 def code_version(prepared: "Prepared") -> str:
     """SHA-256 over the source of the strategy, the engine and the matching function."""
     digest = hashlib.sha256()
-    for module in (*prepared.modules, matching):
-        digest.update(inspect.getsource(module).encode())
+    for source in prepared.sources:
+        digest.update(source.encode() + b"\0")
     return digest.hexdigest()
 
 
-def summary(result: "EngineResult", cash: float) -> dict[str, Any]:
-    """The run's figures. Returns are per bar from the initial cash on, ratios for 252 sessions a year; null is not defined."""
-    values = np.concatenate([[cash], result.equity])
+def summary(result: "EngineResult", cash: float, *, periods_per_year: float = performance.SESSIONS_PER_YEAR) -> dict[str, Any]:
+    """The run's figures; null is not defined. `max_drawdown` is a fraction <= 0, its first peak the initial cash.
+
+    Returns are those between the bars of the equity curve, from the initial cash on: what the first bar's orders cost belongs to the
+    first return.
+    """
+    values = np.concatenate([[cash], result.equity[1:]])
     returns = performance.returns_of(values)
     wins = sum(trip.pnl > 0 for trip in result.trades)
     figures = {
-        "total_return_pct": (values[-1] / cash - 1.0) * 100,
-        "sharpe": performance.sharpe(returns),
+        "total_return_pct": (float(result.equity[-1]) / cash - 1.0) * 100,
+        "sharpe": performance.sharpe(returns, periods_per_year),
         "max_drawdown": performance.max_drawdown(returns),
-        "cagr": performance.cagr(returns),
-        "volatility": performance.volatility(returns),
+        "cagr": performance.cagr(returns, periods_per_year),
+        "volatility": performance.volatility(returns, periods_per_year),
         "win_rate": wins / len(result.trades) if result.trades else None,
         "fees": sum(fill.fee for fill in result.fills),
     }
     return {
         "bar_count": len(result.equity),
         "initial_capital": cash,
-        "final_value": float(values[-1]),
+        "final_value": float(result.equity[-1]),
         "total_trades": len(result.trades),
         **{name: _finite(value) for name, value in figures.items()},
     }

@@ -33,7 +33,7 @@ def day(text: str) -> date:
 
 
 class Command(DeskCommand):
-    records_job = True
+    """Records no job: the stored run is the record, and a job's result is no place for its equity curve."""
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("strategy", help="sma_cross, macd, momentum, or the dotted path of a class")
