@@ -13,7 +13,10 @@ class _ReadOnly:
     """Facts are read here and made elsewhere."""
 
     show_full_result_count = False
-    actions = None
+
+    def get_actions(self, _request: HttpRequest) -> dict[str, Any]:
+        """No bulk actions."""
+        return {}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody adds."""

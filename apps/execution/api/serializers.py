@@ -119,8 +119,8 @@ class OrderEventSerializer(serializers.Serializer):
     kind = serializers.CharField()
     from_status = serializers.CharField(allow_blank=True)
     to_status = serializers.CharField()
-    source = serializers.CharField()
-    data = serializers.DictField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    data = serializers.DictField()  # type: ignore[assignment]
     occurred_at = serializers.DateTimeField()
     recorded_at = serializers.DateTimeField()
 
@@ -167,7 +167,7 @@ class ReferencePriceSerializer(serializers.Serializer):
     price = serializers.CharField()
     market_time = serializers.DateTimeField()
     received_at = serializers.DateTimeField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
 
 
 class PreviewSerializer(serializers.Serializer):

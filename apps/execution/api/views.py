@@ -14,6 +14,7 @@ from apps.core.api.filters import StrictFilterBackend
 from apps.core.api.idempotency import idempotent
 from apps.core.api.problems import problem, problem_response
 from apps.core.api.schema import ProblemSerializer
+from apps.core.api.users import desk_user
 from apps.execution.api.filters import FillFilter, OrderFilter
 from apps.execution.api.serializers import (
     CancelSerializer,
@@ -46,12 +47,12 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     def get_queryset(self) -> "QuerySet[Order]":
         """Others' orders do not exist."""
-        return orders_visible(self.request.user)  # type: ignore[arg-type]
+        return orders_visible(desk_user(self.request))
 
     @extend_schema(responses=OrderDetailSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
         """One order with its events, decisions and fills."""
-        return Response(OrderDetailSerializer(order_detail(user=request.user, order_id=int(pk))).data)  # type: ignore[arg-type]
+        return Response(OrderDetailSerializer(order_detail(user=desk_user(request), order_id=int(pk))).data)
 
     @extend_schema(
         request=OrderSubmitSerializer,
@@ -68,8 +69,8 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         note = data.pop("note")
         if data["client_order_id"] is None:
             data["client_order_id"] = request.idempotency_uuid  # type: ignore[attr-defined]
-        intent = intent_build(user=request.user, **data)
-        order = order_submit(intent=intent, user=request.user, at=clock.now(), note=note)  # type: ignore[arg-type]
+        intent = intent_build(user=desk_user(request), **data)
+        order = order_submit(intent=intent, user=desk_user(request), at=clock.now(), note=note)
         if order.status == OrderStatus.DENIED:
             return _denied(order, request)
         return Response(order_row(order), status=status.HTTP_201_CREATED, headers={"Location": f"/api/v1/orders/{order.pk}/"})
@@ -78,8 +79,8 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
         """Every check with its numbers, the estimated cost, cash and position after. Stores nothing."""
-        intent = intent_build(user=request.user, **_validated(OrderIntentSerializer, request))
-        return Response(PreviewSerializer(order_preview(intent=intent, user=request.user, at=clock.now())).data)  # type: ignore[arg-type]
+        intent = intent_build(user=desk_user(request), **_validated(OrderIntentSerializer, request))
+        return Response(PreviewSerializer(order_preview(intent=intent, user=desk_user(request), at=clock.now())).data)
 
     @extend_schema(request=CancelSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
@@ -87,7 +88,7 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     def cancel(self, request: Request, pk: str) -> Response:
         """Cancel what has not traded yet. An order that has ended is answered 409."""
         data = _validated(CancelSerializer, request)
-        order = order_cancel(order_id=int(pk), user=request.user, at=clock.now(), reason=data["reason"])  # type: ignore[arg-type]
+        order = order_cancel(order_id=int(pk), user=desk_user(request), at=clock.now(), reason=data["reason"])
         return Response(order_row(order))
 
 
@@ -101,7 +102,7 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     def get_queryset(self) -> "QuerySet[Fill]":
         """Others' fills do not exist."""
-        return fills_visible(self.request.user)  # type: ignore[arg-type]
+        return fills_visible(desk_user(self.request))
 
 
 def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer], request: Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The desk's own orders go through `states`; this measure states the rules for any
 log can be checked against them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -130,7 +130,7 @@ def _rejected(state: OrderState, _event: Mapping[str, Any]) -> OrderState:
     return replace(state, rejected=True, pending_cancel=False, pending_replace=False)
 
 
-_REPORTS = {
+_REPORTS: Mapping[str, Callable[[OrderState, Mapping[str, Any]], OrderState]] = {
     "NEW": lambda state, _event: replace(state, acknowledged=True),
     "PENDING_CANCEL": lambda state, _event: replace(state, pending_cancel=True),
     "CANCELED": lambda state, _event: replace(state, canceled=True, pending_cancel=False, pending_replace=False),

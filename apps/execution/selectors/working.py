@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, F, Q
+from django.db import connection
+from django.db.models import F
 
 from apps.core.trading import OrderType, Side, TimeInForce, WorkingOrder
 from apps.execution.domain.states import OrderStatus
@@ -24,6 +25,12 @@ _WORKING_FIELDS = (
     "created_at",
     "book_id",
 )
+
+
+_RATES = """
+select count(*), count(*) filter (where instrument_id = %(instrument)s)
+from execution_order where portfolio_id = %(portfolio)s and created_at > %(since)s and status <> %(denied)s
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +81,7 @@ def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
 
 def order_rates(*, portfolio_id: int, instrument_id: int, since: datetime) -> OrderRates:
     """How many orders were sent after `since` (wall time)."""
-    counts = (
-        Order.objects.filter(portfolio_id=portfolio_id, created_at__gt=since)
-        .exclude(status=OrderStatus.DENIED)
-        .aggregate(portfolio=Count("id"), instrument=Count("id", filter=Q(instrument_id=instrument_id)))
-    )
-    return OrderRates(**counts)
+    with connection.cursor() as cursor:
+        cursor.execute(_RATES, {"instrument": instrument_id, "portfolio": portfolio_id, "since": since, "denied": OrderStatus.DENIED.value})
+        portfolio, instrument = cursor.fetchone()
+    return OrderRates(portfolio=portfolio, instrument=instrument)

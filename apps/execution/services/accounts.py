@@ -1,6 +1,7 @@
 """Brokerage accounts: where a portfolio's orders go."""
 
 from decimal import Decimal
+from uuid import UUID
 
 from apps.core.errors import Conflict
 from apps.core.money import MONEY_PLACES, exact
@@ -24,6 +25,25 @@ def paper_account_create(*, portfolio_id: int, slippage_bps: Decimal = Decimal(5
     if not made and (account.broker != PAPER or any(getattr(account, name) != value for name, value in costs.items())):
         raise Conflict(f"portfolio {portfolio_id} trades through account {account.number} already", field="portfolio_id")
     return account
+
+
+_FOR_ORDER = """
+select account.*, (
+    select id from execution_order where portfolio_id = account.portfolio_id and client_order_id = %s
+) as earlier_order_id
+from execution_brokerageaccount account where account.portfolio_id = %s
+"""
+
+
+def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tuple[BrokerageAccount, int | None]:
+    """The portfolio's account, and the id of the order which has this client order id already, or None. One query.
+
+    Raises Conflict when the portfolio has no account.
+    """
+    for account in BrokerageAccount.objects.raw(_FOR_ORDER, [client_order_id, portfolio_id]):
+        earlier: int | None = vars(account)["earlier_order_id"]
+        return account, earlier
+    raise Conflict(f"portfolio {portfolio_id} has no brokerage account", field="portfolio_id")
 
 
 def account_of(portfolio_id: int) -> BrokerageAccount:

@@ -43,7 +43,7 @@ def intent_build(
     Raises InvalidInput (naming the field), NotFound (portfolio, also one the user does not see; book; symbol) and NotPermitted
     (the user sees the portfolio but does not trade in it, or it is closed). Nothing is rounded and nothing is written.
     """
-    portfolio_check(user=user, portfolio_id=portfolio_id)
+    book_id = _tradable_book(user, portfolio_id, book)
     instrument = instrument_get(symbol)
     kind = _choice(OrderType, order_type, "order_type")
     if not STRATEGY_NAME.fullmatch(strategy):
@@ -51,7 +51,7 @@ def intent_build(
     return OrderIntent(
         client_order_id=_client_order_id(client_order_id),
         portfolio_id=portfolio_id,
-        book_id=_book_id(portfolio_id, book),
+        book_id=book_id,
         instrument_id=instrument.pk,
         symbol=instrument.symbol,
         side=_choice(Side, side, "side"),
@@ -89,11 +89,13 @@ def _client_order_id(value: UUID | str | None) -> UUID:
         raise InvalidInput(f"{value!r} is no UUID", field="client_order_id") from error
 
 
-def _book_id(portfolio_id: int, name: str) -> int:
-    known = books(portfolio_id)
-    if name not in known:
-        raise NotFound(f"the portfolio has no book {name!r} ({', '.join(known)})", field="book")
-    return known[name]
+def _tradable_book(user: "User", portfolio_id: int, name: str) -> int:
+    """Id of the book, by one query where all is well; only a refusal looks closer."""
+    found = portfolios_tradable(user).filter(pk=portfolio_id, books__name=name).order_by().values_list("books__id", flat=True).first()
+    if found is None:
+        portfolio_check(user=user, portfolio_id=portfolio_id)
+        raise NotFound(f"the portfolio has no book {name!r} ({', '.join(books(portfolio_id))})", field="book")
+    return found
 
 
 def _quantity(value: Number, instrument: "Instrument") -> Decimal:

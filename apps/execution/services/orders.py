@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from apps.core.errors import Conflict, DeskError, NotFound
-from apps.core.trading import OrderIntent, check_as_dict
+from apps.core.trading import OrderIntent
 from apps.execution.brokers.protocol import ExecutionReport
 from apps.execution.domain.states import FillLevel, OrderEventKind, OrderStatus, transition_for
-from apps.execution.models import BrokerageAccount, Order, OrderDecision, OrderEvent
+from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.rows import RELATED
-from apps.execution.services.accounts import account_of
+from apps.execution.services.accounts import account_and_earlier_order
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
 from apps.execution.services.intents import portfolio_check
+from apps.execution.services.order_rows import order_row_insert
 from apps.execution.services.reports import event_of, order_announce, order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
 from apps.marketdata.selectors.market import market_clock
@@ -39,21 +40,24 @@ def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str =
     """
     with transaction.atomic():
         portfolio = portfolio_lock(intent.portfolio_id)
-        if earlier := _earlier(intent):
-            return earlier
-        account = account_of(intent.portfolio_id)
+        account, earlier = account_and_earlier_order(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id)
+        if earlier is not None:
+            return _earlier(intent, earlier)
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
         gate = gate_check(intent=intent, user_id=user.pk, at=at)
         order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note)
         order.portfolio = portfolio
         if order.status == OrderStatus.DENIED:
             order_announce(order)  # a sent one is announced with the broker's answer
-    return order_route(order, at=at) if order.status == OrderStatus.SENT else order
+    return order_route(order, at=at, symbol=intent.symbol) if order.status == OrderStatus.SENT else order
 
 
-def order_route(order: Order, *, at: datetime) -> Order:
-    """Hand a SENT order to its broker and book what is known at once. Doing it twice does nothing twice."""
-    reports = broker_build(order.account).submit(broker_order(order))
+def order_route(order: Order, *, at: datetime, symbol: str | None = None) -> Order:
+    """Hand a SENT order to its broker and book what is known at once. Doing it twice does nothing twice.
+
+    `symbol` spares the look-up of the order's instrument.
+    """
+    reports = broker_build(order.account).submit(broker_order(order, symbol=symbol))
     with transaction.atomic():
         locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status != OrderStatus.SENT:
@@ -103,9 +107,9 @@ def order_withdraw(*, portfolio_id: int, order_id: int, reason: str, at: datetim
     return _cancel(portfolio_id=portfolio_id, order_id=order_id, source=DESK, reason=reason, at=at)
 
 
-def _earlier(intent: OrderIntent) -> Order | None:
-    found = Order.objects.filter(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id).select_related(*RELATED).first()
-    if found is not None and found.intent_digest != intent.digest:
+def _earlier(intent: OrderIntent, order_id: int) -> Order:
+    found = Order.objects.select_related(*RELATED).get(pk=order_id)
+    if found.intent_digest != intent.digest:
         text = f"client order id {intent.client_order_id} belongs to another order, {found.pk}"
         raise Conflict(text, field="client_order_id", order_id=found.pk)
     return found
@@ -113,8 +117,7 @@ def _earlier(intent: OrderIntent) -> Order | None:
 
 def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate, user: "User", at: datetime, note: str) -> Order:
     """Store the order with what was decided, and move it to SENT or DENIED. The broker is called only after this is committed."""
-    digest = intent.digest
-    order = Order.objects.create(
+    order = Order(
         client_order_id=intent.client_order_id,
         portfolio_id=intent.portfolio_id,
         book_id=intent.book_id,
@@ -128,7 +131,7 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         stop_price=intent.stop_price,
         strategy=intent.strategy,
         note=note,
-        intent_digest=digest,
+        intent_digest=intent.digest,
         status=OrderStatus.PENDING_NEW.value,
         reference_price=gate.reference_price,
         reason="" if gate.allowed else ", ".join(gate.codes)[:500],
@@ -137,25 +140,15 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         created_at=at,
         updated_at=at,
     )
-    OrderDecision.objects.bulk_create(
-        OrderDecision(
-            order=order,
-            authority=verdict.authority,
-            intent_digest=digest,
-            allowed=verdict.allowed,
-            checks=[check_as_dict(check) for check in verdict.checks],
-            decided_at=at,
-            expires_at=at + DECISION_VALIDITY,
-        )
-        for verdict in gate.verdicts
-    )
     made = event_of(order, kind=OrderEventKind.PENDING_NEW, before="", source=DESK, at=at)
     kind = OrderEventKind.SENT if gate.allowed else OrderEventKind.DENIED
-    order.status = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
-    # By update, not save: the moves are in the events, the history keeps one row per transaction.
-    Order.objects.filter(pk=order.pk).update(status=order.status)
-    judged = event_of(order, kind=kind, before=OrderStatus.PENDING_NEW.value, source=GATE, at=at, reason=order.reason)
-    OrderEvent.objects.bulk_create([made, judged])
+    target = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
+    judged = event_of(order, kind=kind, before=order.status, source=GATE, at=at, reason=order.reason)
+    judged.to_status = target
+    order_row_insert(order, verdicts=gate.verdicts, events=[made, judged], expires_at=at + DECISION_VALIDITY)
+    # Its decisions must be there before the database lets it move.
+    Order.objects.filter(pk=order.pk).update(status=target)
+    order.status = target
     return order
 
 

@@ -70,7 +70,8 @@ def _estimated_price(intent: OrderIntent, reference: ReferencePrice | None, acco
     """A limit order costs its limit at worst; others the market, or their stop price, made worse by the account's slippage."""
     if intent.limit_price is not None:
         return intent.limit_price
-    base = intent.stop_price if intent.order_type is OrderType.STOP else reference and reference.price
+    market = reference.price if reference is not None else None
+    base = intent.stop_price if intent.order_type is OrderType.STOP else market
     return None if base is None else slipped(base, side=intent.side, bps=account.slippage_bps)
 
 

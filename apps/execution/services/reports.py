@@ -18,6 +18,7 @@ from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind, OrderStatus, Transition, fill_level, transition_for
 from apps.execution.models import Fill, Order, OrderEvent
 from apps.execution.selectors.rows import RELATED, order_row
+from apps.execution.services.order_rows import order_row_update
 from apps.execution.signals import order_changed
 from apps.portfolios.selectors.portfolios import portfolio_members
 from apps.portfolios.services.ledger import entry_post
@@ -150,11 +151,9 @@ def _write(booking: _Booking) -> None:
     if not booking.events:
         return
     order.updated_at = booking.at
-    Fill.objects.bulk_create(booking.fills)
+    order_row_update(order, events=booking.events, fills=booking.fills)
     for fill in booking.fills:
         _post(order, fill, booking.at)
-    OrderEvent.objects.bulk_create(booking.events)
-    order.save(update_fields=["status", "stop_triggered", "cumulative_quantity", "average_price", "reason", "updated_at"])
     for fill in booking.late:
         _late_fill_alert(order, fill, booking.at)
     order_announce(order)

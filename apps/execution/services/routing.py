@@ -32,11 +32,11 @@ def broker_build(account: BrokerageAccount, *, mode: TradingMode | None = None) 
     return build(account)
 
 
-def broker_order(order: Order) -> BrokerOrder:
-    """The order as brokers are told of it. Needs the instrument at hand."""
+def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
+    """The order as brokers are told of it. Needs the instrument at hand, or its symbol."""
     return BrokerOrder(
         reference=str(order.pk),
-        symbol=order.instrument.symbol,
+        symbol=symbol or order.instrument.symbol,
         side=Side(order.side),
         quantity=order.quantity,
         cumulative=order.cumulative_quantity,

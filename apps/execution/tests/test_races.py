@@ -86,7 +86,8 @@ def test_a_price_and_a_cancel_meet_on_one_order(real_desk):
     assert sum(entry.quantity for entry in booked) == sum(fill.quantity for fill in Fill.objects.all())
 
 
-def test_the_journal_of_all_this_is_whole(real_desk):
+def test_the_journal_of_all_this_is_whole(real_desk, settings, tmp_path):
+    settings.JOURNAL_ANCHOR_DIR = tmp_path  # each test has a database of its own, so to say
     at_once(*[lambda: real_desk.submit(quantity="1")] * THREADS)
     call_command("audit_seal", "--json")
     call_command("audit_verify", "--json")

@@ -1,0 +1,89 @@
+"""Writes an order with all that belongs to it in one statement each: once when it is made, once when something happened to it.
+
+In SQL, because an order pays for every round trip: the ORM would need four of them for the same rows. Triggers and constraints see
+these rows as they see all others.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from apps.core.documents import plain
+from apps.core.trading import Verdict, check_as_dict
+from apps.execution.models import Fill, Order, OrderEvent
+
+_ATTRIBUTES = {str(field.column): field.attname for field in Order._meta.concrete_fields}
+_COLUMNS = list(_ATTRIBUTES)
+_MADE = [column for column in _COLUMNS if column != "id"]
+_HISTORY = ", ".join(_COLUMNS)
+
+_EVENTS = """
+    insert into execution_orderevent (order_id, kind, from_status, to_status, source, data, occurred_at, recorded_at)
+    select {order}, e.kind, e.from_status, e.to_status, e.source, e.data, e.occurred_at, e.recorded_at
+    from {rows}jsonb_to_recordset(%(events)s::jsonb) as e (n integer, kind text, from_status text, to_status text, source text, data jsonb,
+        occurred_at timestamptz, recorded_at timestamptz) order by e.n"""
+
+_INSERT = f"""
+with made as (
+    insert into execution_order ({", ".join(_MADE)}) values ({", ".join(f"%({column})s" for column in _MADE)}) returning *
+), decided as (
+    insert into execution_orderdecision (order_id, authority, intent_digest, allowed, checks, decided_at, expires_at)
+    select made.id, d.authority, made.intent_digest, d.allowed, d.checks, made.created_at, %(expires_at)s
+    from made, jsonb_to_recordset(%(decisions)s::jsonb) as d (n integer, authority text, allowed boolean, checks jsonb) order by d.n
+), stepped as ({_EVENTS.format(order="made.id", rows="made, ")}
+), remembered as (
+    insert into execution_historicalorder ({_HISTORY}, history_date, history_type, history_user_id)
+    select {_HISTORY}, created_at, '+', created_by_id from made
+)
+select id from made
+"""  # noqa: S608 - names of columns only
+
+_UPDATE = f"""
+with filled as (
+    insert into execution_fill (order_id, broker, execution_id, quantity, price, fee, quote, market_time, executed_at, recorded_at)
+    select %(id)s, f.broker, f.execution_id, f.quantity, f.price, f.fee, f.quote, f.market_time, f.executed_at, f.recorded_at
+    from jsonb_to_recordset(%(fills)s::jsonb) as f (n integer, broker text, execution_id text, quantity numeric, price numeric, fee numeric,
+        quote jsonb, market_time timestamptz, executed_at timestamptz, recorded_at timestamptz) order by f.n
+), stepped as ({_EVENTS.format(order="%(id)s", rows="")}
+), moved as (
+    update execution_order set status = %(status)s, stop_triggered = %(stop_triggered)s, cumulative_quantity = %(cumulative_quantity)s,
+        average_price = %(average_price)s, reason = %(reason)s, updated_at = %(updated_at)s
+    where id = %(id)s returning *
+)
+insert into execution_historicalorder ({_HISTORY}, history_date, history_type) select {_HISTORY}, updated_at, '~' from moved
+"""  # noqa: S608 - names of columns only
+
+
+def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Sequence[OrderEvent], expires_at: datetime) -> Order:
+    """Store a new order with its decisions, its first events and its history, and give it its id."""
+    decisions = [
+        {"n": n, "authority": verdict.authority, "allowed": verdict.allowed, "checks": [check_as_dict(check) for check in verdict.checks]}
+        for n, verdict in enumerate(verdicts)
+    ]
+    values: dict[str, Any] = {column: getattr(order, _ATTRIBUTES[column]) for column in _MADE}
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, {**values, "decisions": json.dumps(decisions), "events": _event_rows(events), "expires_at": expires_at})
+        (order.pk,) = cursor.fetchone()
+    order._state.adding = False
+    return order
+
+
+def order_row_update(order: Order, *, events: Sequence[OrderEvent], fills: Sequence[Fill]) -> None:
+    """Store where a locked order stands now, what brought it there, and its history."""
+    names = ("status", "stop_triggered", "cumulative_quantity", "average_price", "reason", "updated_at")
+    values: dict[str, Any] = {name: getattr(order, name) for name in names}
+    with connection.cursor() as cursor:
+        cursor.execute(_UPDATE, {**values, "id": order.pk, "events": _event_rows(events), "fills": _fill_rows(fills)})
+
+
+def _event_rows(events: Sequence[OrderEvent]) -> str:
+    names = ("kind", "from_status", "to_status", "source", "data", "occurred_at", "recorded_at")
+    return json.dumps([{"n": n, **{name: plain(getattr(event, name)) for name in names}} for n, event in enumerate(events)])
+
+
+def _fill_rows(fills: Sequence[Fill]) -> str:
+    names = ("broker", "execution_id", "quantity", "price", "fee", "quote", "market_time", "executed_at", "recorded_at")
+    return json.dumps([{"n": n, **{name: plain(getattr(fill, name)) for name in names}} for n, fill in enumerate(fills)])
