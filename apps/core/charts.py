@@ -118,12 +118,15 @@ def thinned(length: int, most: int = MOST_POINTS) -> np.ndarray:
     return np.unique(np.append(np.arange(0, length, -(-length // most)), length - 1))
 
 
-def desk_figure(palette: Palette, *, height: int, label: str, dates: bool = True, **options: Any) -> "Figure":
-    """An empty figure in the desk's look: quiet grid, numbers at the right, pan and zoom on the x axis, no logo."""
+def desk_figure(palette: Palette, *, height: int, label: str, dates: bool = True, **options: Any) -> Any:
+    """An empty Bokeh figure in the desk's look: quiet grid, numbers at the right, pan and zoom on the x axis, no logo.
+
+    Typed Any: the ranges, tickers and glyphs of a figure take more than Bokeh's stubs know.
+    """
     from bokeh.models import CrosshairTool
     from bokeh.plotting import figure
 
-    plot = figure(
+    plot: Any = figure(
         height=height,
         sizing_mode="stretch_width",
         x_axis_type="datetime" if dates else "auto",
@@ -148,13 +151,15 @@ def desk_figure(palette: Palette, *, height: int, label: str, dates: bool = True
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font_size = "11px"
     plot.yaxis.axis_label = label
+    if dates:
+        plot.xaxis.ticker.desired_num_ticks = 5  # more would overlap on a phone
     plot.grid.grid_line_color = palette.line
     plot.grid.grid_line_alpha = 0.7
     plot.xgrid.grid_line_color = None
     return plot
 
 
-def style_legend(plot: "Figure", palette: Palette) -> None:
+def style_legend(plot: Any, palette: Palette) -> None:
     """Put the legend inside, at the upper left, without a box."""
     for legend in plot.legend:
         legend.location = "top_left"

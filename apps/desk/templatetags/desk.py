@@ -258,7 +258,7 @@ def last_line(text: Any) -> str:
 def bootstrap(field: BoundField) -> SafeString:
     """The field's input with Bootstrap's class and, when it is wrong, the link to its message."""
     kind = "form-select" if isinstance(field.field, ChoiceField) else "form-control"
-    attributes = {"class": kind}
+    attributes: dict[str, str | bool] = {"class": kind}
     if field.errors:
         attributes |= {"aria-invalid": "true", "aria-describedby": f"{field.id_for_label}-error"}
     return field.as_widget(attrs=attributes)

@@ -28,8 +28,8 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A stream "sample" with a state that the test may change, for key 1 only; and "ticks", which is gathered."""
     state: dict[str, Any] = {"value": 1}
     monkeypatch.setattr(streams, "_streams", dict(streams._streams))
-    streams.register_stream("sample", snapshot=lambda user, key: dict(state), allowed=lambda user, key: key == "1")
-    streams.register_stream("ticks", snapshot=lambda user, key: {"prices": {}}, allowed=lambda user, key: True)
+    streams.register_stream("sample", snapshot=lambda _user, _key: dict(state), allowed=lambda _user, key: key == "1")
+    streams.register_stream("ticks", snapshot=lambda _user, _key: {"prices": {}}, allowed=lambda _user, _key: True)
     for channel in ("sample:1", "ticks"):
         streams.redis_client().delete(f"desk:seq:{channel}")
     return state
@@ -198,5 +198,3 @@ async def test_a_client_that_never_answers_is_cut_off(user: User, stream: dict[s
 )
 def test_newest_values_win(old: dict[str, Any], new: dict[str, Any], expected: dict[str, Any]) -> None:
     assert merged(old, new) == expected
-
-
