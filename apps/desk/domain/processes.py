@@ -8,6 +8,8 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 #: A process that ran for so long [s] had recovered: its next fall counts as the first.
 STEADY_SECONDS = 60.0
+#: The same message of a process is shown again after so long [s]; its log has every one.
+REPEAT_SECONDS = 60.0
 #: A level where log lines have it: "... WARNING apps.risk: ..." and Celery's "[... ERROR/MainProcess] ...".
 WORTH_SHOWING = re.compile(r"(?:^|[ \[])(?:WARNING|ERROR|CRITICAL)(?:[ /:\]]|$)")
 
@@ -78,6 +80,11 @@ def restart_delay(falls: int) -> float:
 def falls_in_a_row(*, before: int, ran_seconds: float) -> int:
     """The count after another fall."""
     return 1 if ran_seconds >= STEADY_SECONDS else before + 1
+
+
+def same_message(line: str) -> str:
+    """What a log line says, without its numbers: repeated lines differ in times and ids only."""
+    return re.sub(r"[0-9]+", "", line)
 
 
 def worth_showing(line: str) -> bool:

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 from apps.core.errors import Conflict, Unavailable
 from apps.core.servers.processes import alive
-from apps.desk.domain.processes import DeskProcess, worth_showing
+from apps.desk.domain.processes import REPEAT_SECONDS, DeskProcess, same_message, worth_showing
 from apps.desk.services.children import Child, kill_group
 
 REGISTER = "desk.processes"
@@ -56,6 +56,7 @@ class Supervisor:
         self._tell = tell
         self._stopping = stopping
         self._check = check
+        self._shown_at: dict[tuple[str, str], float] = {}
         environment = {**os.environ, **CHILD_ENVIRONMENT}
         self._children = [Child(process, self._folder / f"{process.name}.log", environment) for process in processes]
 
@@ -88,7 +89,7 @@ class Supervisor:
 
     def _look_after(self, child: Child) -> None:
         for line in child.new_lines():
-            if worth_showing(line):
+            if worth_showing(line) and self._is_news(child.name, line):
                 self._tell(f"{child.name}: {line}")
         code = child.fallen()
         if code is not None:
@@ -98,6 +99,13 @@ class Supervisor:
         elif child.due():
             child.start()
             self._write_register()
+
+    def _is_news(self, name: str, line: str) -> bool:
+        message, now = (name, same_message(line)), time.monotonic()
+        if now - self._shown_at.get(message, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        self._shown_at = {key: at for key, at in self._shown_at.items() if now - at < REPEAT_SECONDS} | {message: now}
+        return True
 
     def _write_register(self) -> None:
         """Who runs, for the next supervisor in case this one is killed."""

@@ -34,7 +34,7 @@ Supervisor(processes, var=var, url="http://127.0.0.1:1", tell=say, stopping=lamb
 """
 SLEEPER = "import os, time; print('up', os.getpid()); time.sleep(600)"
 DEAF = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', os.getpid()); time.sleep(600)"
-WARNS = "import time; print('INFO quiet'); print('WARNING look here'); time.sleep(600)"
+WARNS = "import time; print('INFO quiet'); [print(n, 'WARNING look here') for n in range(9)]; print('ERROR bad'); time.sleep(600)"
 PARENT = "import os, subprocess, sys, time; c = subprocess.Popen(['sleep', '600']); print('up', c.pid); time.sleep(600)"
 
 
@@ -122,10 +122,11 @@ class TestFall:
         assert "starts again in 1 s" in said[2]
 
 
-def test_warnings_reach_the_terminal_and_the_rest_the_log(start: Callable[..., Run]) -> None:
+def test_each_warning_reaches_the_terminal_once_and_the_log_has_everything(start: Callable[..., Run]) -> None:
     run = start(noisy=WARNS)
-    assert run.says() == "noisy: WARNING look here\n"
+    assert [run.says(), run.says()] == ["noisy: 0 WARNING look here\n", "noisy: ERROR bad\n"]
     assert "INFO quiet" in run.log("noisy")
+    assert run.log("noisy").count("WARNING") == 9
 
 
 class TestKilledSupervisor:
