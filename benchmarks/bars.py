@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ def _prices() -> tuple[np.ndarray, ...]:
 
 
 def _write_csv(folder: Path) -> Path:
-    days = [day.isoformat() for day in sessions("XNYS", datetime(2003, 1, 2).date(), datetime(2025, 12, 31).date())[:PER_SYMBOL]]
+    days = [day.isoformat() for day in sessions("XNYS", date(2003, 1, 2), date(2025, 12, 31))[:PER_SYMBOL]]
     open_, high, low, close = _prices()
     path = folder / "bars.csv"
     with path.open("w") as file:

@@ -11,7 +11,7 @@ ROWS = 20
 
 
 @csrf_exempt
-def bare(request: HttpRequest) -> JsonResponse:
+def bare(_request: HttpRequest) -> JsonResponse:
     with transaction.atomic(), connection.cursor() as cursor:
         for number in range(ROWS):
             cursor.execute("insert into bench_bare (number, body) values (%s, %s)", (number, "x" * 100))

@@ -13,6 +13,4 @@ http = get_asgi_application()
 
 from apps.desk.routing import websocket_urlpatterns  # noqa: E402  (after the apps are loaded)
 
-application = ProtocolTypeRouter(
-    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}
-)
+application = ProtocolTypeRouter({"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))})

@@ -21,7 +21,7 @@ class _TableOperation(Operation):
         """Nothing that Django's state knows about changes."""
 
     def _table(self, app_label: str, state: Any) -> str:
-        return state.apps.get_model(app_label, self.model_name)._meta.db_table
+        return str(state.apps.get_model(app_label, self.model_name)._meta.db_table)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         return self.__class__.__qualname__, [self.model_name], {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RequestOfUser(HttpRequest):
     """A request behind the login."""
 
-    user: "User"  # type: ignore[assignment]
+    user: "User"
     request_id: str
 
 

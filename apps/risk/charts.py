@@ -15,7 +15,8 @@ def drawdown_figure(
     palette: Palette, *, ts: NDArray[np.datetime64], drawdown: NDArray[np.float64], soft: float | None, hard: float | None
 ) -> "Figure":
     """Fall from the highest value so far [fraction, <= 0] over market time, with the limit's levels as dashed lines."""
-    from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Span
+    from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+    from bokeh.models.annotations import Span
 
     plot = desk_figure(palette, height=240, label="drawdown")
     plot.yaxis.formatter = NumeralTickFormatter(format="0.0 %")

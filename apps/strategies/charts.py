@@ -17,7 +17,8 @@ def _milliseconds(ts: NDArray[np.datetime64]) -> NDArray[np.int64]:
 
 def equity_figure(palette: Palette, *, ts: NDArray[np.datetime64], value: NDArray[np.float64], initial: float) -> "Figure":
     """Value of a backtest [money] over bar time, with the initial capital as a line."""
-    from bokeh.models import HoverTool, NumeralTickFormatter, Span
+    from bokeh.models import HoverTool, NumeralTickFormatter
+    from bokeh.models.annotations import Span
 
     plot = desk_figure(palette, height=300, label="USD")
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0")

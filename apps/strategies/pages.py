@@ -164,10 +164,11 @@ def _marks(trips: list[dict[str, Any]]) -> tuple[Any, Any]:
         opening.append((np.datetime64(trip["entry_time"].rstrip("Z")[:19], "us"), float(trip["entry_price"])))
         if trip.get("exit_time"):
             closing.append((np.datetime64(trip["exit_time"].rstrip("Z")[:19], "us"), float(trip["exit_price"])))
-    return tuple(
-        (np.array([when for when, _ in marks], dtype="datetime64[us]"), np.array([price for _, price in marks], dtype=np.float64))
-        for marks in (buys, sells)
-    )
+    return _columns(buys), _columns(sells)
+
+
+def _columns(marks: list[tuple[Any, float]]) -> tuple[Any, Any]:
+    return np.array([when for when, _ in marks], dtype="datetime64[us]"), np.array([price for _, price in marks], dtype=np.float64)
 
 
 def _equity(run: BacktestRun) -> tuple[Any, Any]:

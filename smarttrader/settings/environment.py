@@ -1,12 +1,14 @@
 """One typed reader of the environment. Every missing or malformed variable is reported at once."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError, EnvValidationError, validate
+from environs import Env, EnvError, ValidationError, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SECRET_KEY = "only-for-this-machine-never-for-production-0123456789"  # noqa: S105
@@ -28,10 +30,10 @@ class Environment:
     secure_cookies: bool
 
 
-def _scheme(*allowed: str):
+def _scheme(*allowed: str) -> Callable[[str], None]:
     def check(url: str) -> None:
         if url and urlsplit(url).scheme not in allowed:
-            raise EnvValidationError(f"scheme must be one of {', '.join(allowed)}")
+            raise ValidationError(f"scheme must be one of {', '.join(allowed)}")
 
     return check
 
@@ -43,12 +45,12 @@ def read_environment(*, production: bool = False) -> Environment:
     a secret key of its own (at least 32 characters), ALLOWED_HOSTS, DATABASE_URL, REDIS_URL, and no DEBUG.
     """
     env = Env(eager=False)
-    result = {
+    result: dict[str, Any] = {  # None where a variable is malformed, until seal() says so
         "debug": env.bool("DEBUG", False),
         "secret_key": env.str("SECRET_KEY", DEFAULT_SECRET_KEY),
         "allowed_hosts": tuple(env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])),
-        "database_url": env.str("DATABASE_URL", "", validate=_scheme("", "postgres", "postgresql")),
-        "redis_url": env.str("REDIS_URL", "", validate=_scheme("", "redis", "rediss", "unix")),
+        "database_url": env.str("DATABASE_URL", "", validate=_scheme("postgres", "postgresql")),
+        "redis_url": env.str("REDIS_URL", "", validate=_scheme("redis", "rediss", "unix")),
         "var": ROOT / env.str("DESK_VAR", "var"),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         "email_url": env.str("EMAIL_URL", "consolemail:"),
@@ -67,7 +69,7 @@ def read_environment(*, production: bool = False) -> Environment:
     return Environment(**result)
 
 
-def _production_problems(result: dict) -> list[str]:
+def _production_problems(result: dict[str, Any]) -> list[str]:
     problems = []
     if result["secret_key"] == DEFAULT_SECRET_KEY or len(result["secret_key"]) < 32:
         problems.append("SECRET_KEY: production needs one of its own with at least 32 characters")

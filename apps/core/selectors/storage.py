@@ -67,7 +67,7 @@ def _time_series() -> list[tuple[str, str]]:
     found = []
     for model in apps.get_models():
         if isinstance(model._meta.pk, models.CompositePrimaryKey):
-            times = [field.column for field in model._meta.pk_fields if isinstance(field, models.DateTimeField)]
+            times = [field.column for field in model._meta.pk_fields if isinstance(field, models.DateTimeField) and field.column]
             found += [(model._meta.db_table, times[0])] if times else []
     return found
 

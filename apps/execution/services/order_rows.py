@@ -15,7 +15,7 @@ from apps.core.documents import plain
 from apps.core.trading import Verdict, check_as_dict
 from apps.execution.models import Fill, Order, OrderEvent
 
-_ATTRIBUTES = {str(field.column): field.attname for field in Order._meta.concrete_fields}
+_ATTRIBUTES = {str(field.column): field.attname for field in Order._meta.concrete_fields if field.column}
 _COLUMNS = list(_ATTRIBUTES)
 _MADE = [column for column in _COLUMNS if column != "id"]
 _HISTORY = ", ".join(_COLUMNS)

@@ -1,0 +1,60 @@
+"""What the environment says is read once, and everything that is wrong with it is said at once."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from smarttrader.settings.environment import DEFAULT_SECRET_KEY, ROOT, read_environment
+
+VARIABLES = ("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "DESK_VAR", "LOG_LEVEL", "EMAIL_URL", "SECURE_COOKIES")
+
+
+@pytest.fixture(autouse=True)
+def empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_an_empty_environment_is_the_embedded_desk() -> None:
+    found = read_environment()
+    assert (found.database_url, found.redis_url, found.debug, found.secure_cookies) == ("", "", False, False)
+    assert found.var == ROOT / "var"
+    assert found.secret_key == DEFAULT_SECRET_KEY
+
+
+def test_given_values_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://desk@db/desk")
+    monkeypatch.setenv("REDIS_URL", "rediss://cache:6379/0")
+    monkeypatch.setenv("ALLOWED_HOSTS", "desk.example.org,other.example.org")
+    found = read_environment()
+    assert found.database_url == "postgresql://desk@db/desk"
+    assert found.redis_url == "rediss://cache:6379/0"
+    assert found.allowed_hosts == ("desk.example.org", "other.example.org")
+
+
+def test_every_malformed_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://desk@db/desk")
+    monkeypatch.setenv("REDIS_URL", "http://cache")
+    monkeypatch.setenv("DEBUG", "perhaps")
+    monkeypatch.setenv("LOG_LEVEL", "LOUD")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_environment()
+    text = str(caught.value)
+    assert "DATABASE_URL: scheme must be one of postgres, postgresql" in text
+    assert "REDIS_URL: scheme must be one of redis, rediss, unix" in text
+    assert "DEBUG: " in text
+    assert "LOG_LEVEL: " in text
+
+
+def test_production_takes_no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBUG", "true")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_environment(production=True)
+    text = str(caught.value)
+    for name in ("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"):
+        assert f"\n  {name}: " in text
+    monkeypatch.setenv("DEBUG", "false")
+    monkeypatch.setenv("SECRET_KEY", "k" * 32)
+    monkeypatch.setenv("ALLOWED_HOSTS", "desk.example.org")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://desk@db/desk")
+    monkeypatch.setenv("REDIS_URL", "redis://cache")
+    assert read_environment(production=True).secure_cookies
