@@ -40,7 +40,7 @@ class BacktestList(ListAPIView):
     serializer_class = BacktestSerializer
     filter_backends = (StrictFilterBackend,)
     filterset_class = BacktestFilter
-    permission_classes = (VIEW, HasPermission("strategies.add_backtestrun", methods=("POST",)))  # type: ignore[assignment]
+    permission_classes = (VIEW, HasPermission("strategies.add_backtestrun", methods=("POST",)))
 
     @extend_schema(request=NewBacktestSerializer, responses={202: JobSerializer})
     @idempotent
@@ -58,19 +58,19 @@ class BacktestList(ListAPIView):
 class BacktestDetail(APIView):
     """One run."""
 
-    permission_classes = (VIEW,)  # type: ignore[assignment]
+    permission_classes = (VIEW,)
 
     @extend_schema(responses=BacktestDetailSerializer)
-    def get(self, request: Request, backtest_id: int) -> Response:
+    def get(self, request: Request, backtest_id: str) -> Response:
         """The run with its equity curve and round trips."""
         refuse_unknown_parameters(request, set())
-        return Response(BacktestDetailSerializer(backtest_get(backtest_id)).data)
+        return Response(BacktestDetailSerializer(backtest_get(int(backtest_id))).data)
 
 
 class StrategyList(APIView):
     """The strategies that the desk knows by name."""
 
-    permission_classes = (VIEW,)  # type: ignore[assignment]
+    permission_classes = (VIEW,)
 
     @extend_schema(responses=StrategySerializer(many=True))
     def get(self, request: Request) -> Response:
