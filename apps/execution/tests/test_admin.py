@@ -1,0 +1,36 @@
+"""The admin shows everything and changes nothing."""
+
+import pytest
+from django.test import Client
+
+from apps.core.roles import Role
+from apps.execution.models import Order
+from apps.execution.tests.factories import make_user
+
+
+@pytest.fixture
+def officer(desk):
+    user = make_user("officer", Role.COMPLIANCE)
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("path", ["order", "fill", "brokerageaccount"])
+def test_lists_are_read(desk, officer, path):
+    desk.submit()
+    assert officer.get(f"/admin/execution/{path}/").status_code == 200
+    assert officer.get(f"/admin/execution/{path}/add/").status_code == 403
+
+
+def test_an_order_is_read_with_its_history_and_never_written(desk, officer):
+    order = desk.submit()
+    page = f"/admin/execution/order/{order.pk}/"
+    assert officer.get(f"{page}change/").status_code == 200
+    assert officer.get(f"{page}history/").status_code == 200
+    assert officer.post(f"{page}change/", {"status": "canceled"}).status_code == 403
+    assert officer.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+    assert Order.objects.get().status == "filled"
+    assert list(order.history.order_by("history_id").values_list("history_type", "status")) == [("+", "pending_new"), ("~", "filled")]

@@ -1,0 +1,155 @@
+"""`trade` and `run_broker` as processes: what they print, how they end, and that they work until they are told to stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from apps.core import clock
+from apps.core.locks import lease
+from apps.core.roles import roles_synchronise
+from apps.execution.models import Order
+from apps.execution.tests.factories import make_desk, quote
+from apps.execution.tests.services.test_live import CLOSES, START, complete
+from apps.marketdata.services.quotes import bars_announce
+from apps.marketdata.tests.factories import make_series, store_series
+from apps.strategies.models import Signal
+
+ROOT = Path(__file__).parents[3]
+
+
+def trade(desk, capsys, *options):
+    base = ("--strategy", "sma_cross", "--symbols", "AAPL", "--portfolio", str(desk.portfolio.pk), "--param", "fast=3", "--param", "slow=8")
+    call_command("trade", *base, "--json", "--no-progress", *options)
+    return json.loads(capsys.readouterr().out)
+
+
+class TestTrade:
+    @pytest.fixture
+    def bars(self, desk):
+        series = make_series("AAPL", CLOSES, start=START)
+        store_series(series)
+        complete(series, len(CLOSES) - 1)
+        return series
+
+    def test_a_dry_run_prints_the_keys_of_a_backtest(self, desk, bars, capsys):
+        data = trade(desk, capsys, "--mode", "dry-run", "--size-percent", "50")
+        assert {"bar_count", "initial_capital", "final_value", "total_return_pct", "total_trades", "sharpe", "max_drawdown"} <= set(data)
+        assert (data["bar_count"], data["total_trades"], len(data["equity_curve"])) == (60, 1, 60)
+        assert [order["side"] for order in data["orders"]] == ["buy", "sell"]
+
+    @pytest.mark.parametrize(
+        ("options", "code", "field"),
+        [
+            (("--mode", "dry-run", "--replay-days", "0"), 2, "replay_days"),
+            (("--mode", "dry-run", "--size-percent", "0"), 2, "size_percent"),
+            (("--mode", "dry-run", "--size-percent", "ten"), 2, "size_percent"),
+            (("--mode", "dry-run", "--cash", "-1"), 2, "cash"),
+            (("--mode", "dry-run", "--param", "slow"), 2, "param"),
+            (("--mode", "dry-run", "--param", "slwo=8"), 2, "parameters.slwo"),
+            (("--mode", "dry-run", "--symbols", "AAPL,NONE"), 2, "symbols"),
+            (("--mode", "dry-run", "--portfolio", "none"), 2, "portfolio"),
+            (("--mode", "paper", "--replay-days", "5"), 2, "replay_days"),
+            (("--mode", "paper", "--user", "nobody"), 2, "user"),
+        ],
+    )
+    def test_bad_input_is_named(self, desk, bars, capsys, options, code, field):
+        with pytest.raises(CommandError) as caught:
+            trade(desk, capsys, *options)
+        assert caught.value.returncode == code
+        assert json.loads(capsys.readouterr().out)["error"]["field"] == field
+
+    def test_one_engine_per_strategy_and_portfolio(self, desk, bars, capsys):
+        with lease(f"trade:sma_cross:{desk.portfolio.pk}"), pytest.raises(CommandError) as caught:
+            trade(desk, capsys, "--mode", "paper")
+        assert caught.value.returncode == 4
+
+
+def wait_for(condition, *, process, seconds=40):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(f"the process ended with {process.returncode}")
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("nothing happened")
+
+
+@pytest.fixture
+def run(transactional_db):
+    """Starts manage.py on the test's own database, and stops it afterwards."""
+    started = []
+
+    def start(*words):
+        name = connection.settings_dict["NAME"]
+        base = os.environ["DATABASE_URL"]
+        head, _, query = base.partition("?")
+        url = f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "smarttrader.settings.test"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    roles_synchronise()
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(20)
+
+
+@pytest.mark.slow
+def test_run_broker_fills_resting_orders_until_it_is_stopped(run):
+    desk = make_desk()
+    order = desk.submit(order_type="limit", limit_price="99")
+    process = run("run_broker", "--json")
+
+    def filled():
+        quote("AAPL", "98.5")  # again and again: it may not listen yet
+        return Order.objects.get(pk=order.pk).status == "filled"
+
+    wait_for(filled, process=process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert json.loads(out)["matched"] == 1
+
+
+@pytest.mark.slow
+def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
+    desk = make_desk()
+    series = make_series("AAPL", CLOSES, start=START)
+    store_series(series)
+    complete(series, 20)
+    words = ["--strategy", "sma_cross", "--symbols", "AAPL", "--portfolio", str(desk.portfolio.pk), "--mode", "paper", "--param", "fast=3"]
+    process = run("trade", *words, "--param", "slow=8", "--json")
+    wait_for(lambda: Signal.objects.count() == 1, process=process)  # the start is a step of its own
+    for n in range(21, 30):
+        close = complete(series, n)
+
+        def recorded(n=n, close=close):
+            bars_announce(feed="test", session=close.date(), symbols=["AAPL"], market_time=close, received_at=clock.now())
+            return Signal.objects.count() == n - 19
+
+        wait_for(recorded, process=process)
+        if Order.objects.exists():
+            break
+    wait_for(lambda: Order.objects.filter(status="filled", strategy="sma_cross").count() == 1, process=process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert sum(len(step["orders"]) for step in json.loads(out)["steps"]) == 1
