@@ -4,7 +4,6 @@ manage.py backtest sma_cross --symbols AAPL,MSFT --start 2006-01-03 --end 2012-1
 manage.py backtest momentum --symbols IBM --start 2008-01-02 --end 2010-12-31 --param lookback=90 --fill-at open --json
 """
 
-import argparse
 from datetime import date
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.core.management.base import CommandParser
 
 from apps.core.clock import now
 from apps.core.commands import CommandResult, DeskCommand
+from apps.core.errors import InvalidInput
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.models import BacktestRun
 from apps.strategies.services.backtests import BacktestRequest, backtest_run
@@ -21,15 +21,16 @@ def pair(text: str) -> tuple[str, str]:
     """A --param NAME=VALUE."""
     name, sign, value = text.partition("=")
     if not (name and sign):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+        raise InvalidInput(f"{text!r} is not NAME=VALUE", field="param")
     return name, value
 
 
-def day(text: str) -> date:
+def day(text: str, field: str) -> date:
+    """A --start or --end."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2012-12-31") from error
+        raise InvalidInput(f"{text!r} is no date like 2012-12-31", field=field) from error
 
 
 class Command(DeskCommand):
@@ -38,11 +39,11 @@ class Command(DeskCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("strategy", help="sma_cross, macd, momentum, or the dotted path of a class")
         parser.add_argument("--symbols", required=True, help="comma separated")
-        parser.add_argument("--start", type=day, required=True)
-        parser.add_argument("--end", type=day, required=True)
+        parser.add_argument("--start", required=True, metavar="DATE")
+        parser.add_argument("--end", required=True, metavar="DATE", help="inclusive")
         parser.add_argument("--timeframe", default="1d")
         parser.add_argument("--cash", default="100000")
-        parser.add_argument("--param", dest="parameters", type=pair, action="append", default=[], metavar="NAME=VALUE")
+        parser.add_argument("--param", dest="parameters", action="append", default=[], metavar="NAME=VALUE")
         parser.add_argument("--fill-at", default="close", help="close, open (of the next bar) or vwap (of the next bar)")
         parser.add_argument("--slippage-bps", default="0")
         parser.add_argument("--commission", default="0", help="money per order")
@@ -51,11 +52,13 @@ class Command(DeskCommand):
         parser.add_argument("--engine", default="event", help="event or backtrader")
 
     def run(self, **options: Any) -> CommandResult:
-        same = ("strategy", "start", "end", "cash", "fill_at", "slippage_bps", "commission", "max_volume_pct", "size_fraction", "engine")
+        same = ("strategy", "cash", "fill_at", "slippage_bps", "commission", "max_volume_pct", "size_fraction", "engine")
         request = BacktestRequest(
             symbols=[symbol.strip() for symbol in options["symbols"].split(",") if symbol.strip()],
             timeframe=Timeframe.parse(options["timeframe"]),
-            parameters=dict(options["parameters"]),
+            start=day(options["start"], "start"),
+            end=day(options["end"], "end"),
+            parameters=dict(map(pair, options["parameters"])),
             **{name: options[name] for name in same},
         )
         run = backtest_run(request=request, user=None, at=now(), progress=self.progress)
