@@ -12,7 +12,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from django.views.decorators.http import require_POST
 
-from apps.core.management.commands.audit_verify import as_text
 from apps.core.models import JobRun, JournalEntry, User
 from apps.core.selectors.journal import Verdict, chain_head, journal_verify
 
@@ -107,5 +106,5 @@ class JournalEntryAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("core.verify_journal"):
             raise PermissionDenied
         found = journal_verify()
-        self.message_user(request, as_text(found), LEVELS[found.verdict])
+        self.message_user(request, found.summary, LEVELS[found.verdict])
         return HttpResponseRedirect(reverse("admin:core_journalentry_changelist"))

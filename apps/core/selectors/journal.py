@@ -57,6 +57,18 @@ class Verification:
     finding: Finding | None = None
     reason: str = ""
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        if self.verdict is Verdict.UNKNOWN:
+            return f"Cannot say: {self.reason}"
+        if self.finding is None:
+            anchored = "nothing anchored yet" if self.anchored_seq is None else f"anchored as far as {self.anchored_seq}"
+            return f"Clean: {self.seq} sealed entries, {anchored}. Head {self.hash}"
+        place = "not sealed yet" if self.finding.seq is None else f"link {self.finding.seq}"
+        entry = "" if self.finding.entry_id is None else f", entry {self.finding.entry_id}"
+        return f"Broken: {self.finding.kind} ({place}{entry}): {self.finding.detail}. Good as far as link {self.seq}."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainHead:
