@@ -22,7 +22,9 @@ function bindBell(userId) {
     else open += 1;
     count(open);
     const alert = d.alert || (d.title ? d : null);
-    if (alert) toast({ title: alert.title, text: alert.detail || "", level: alert.severity || "info", href: "/alerts", stay: alert.severity === "critical" ? 20000 : 8000 });
+    if (!alert) return;
+    const urgent = alert.severity === "critical";
+    toast({ title: alert.title, level: alert.severity || "info", href: "/alerts", key: `${alert.code} ${alert.subject}`, stay: urgent ? 20000 : 8000 });
   });
 }
 

@@ -23,7 +23,7 @@ export function patch(cell, given) {
   if (given === undefined) return;
   const value = based(cell, given);
   const kind = cell.dataset.format;
-  const text = format(value, kind);
+  const text = (value === "" || value === null) && cell.dataset.empty ? cell.dataset.empty : format(value, kind);
   if (cell.tagName === "PROGRESS") {
     cell.value = Math.min(Number(value) || 0, cell.max);
     cell.classList.toggle("near", value >= 0.7 && value < 0.9);
@@ -31,6 +31,7 @@ export function patch(cell, given) {
     return;
   }
   if (cell.textContent.trim() === text) return;
+  if (cell.dataset.field === "side") cell.className = `side-${value}`;
   if (kind === "status") cell.className = `tag ${tagOf(value)}`;
   const before = Number(cell.dataset.value);
   cell.textContent = text;
@@ -126,11 +127,24 @@ function markAges(elements) {
   }
 }
 
+/** Adds what a valuation implies: the day's return on the equity that the day began with. */
+function completed(data) {
+  const [pnl, total] = [Number(data.day_pnl), Number(data.total)];
+  if (data.day_pnl === undefined || data.total === undefined) return data;
+  const known = data.day_pnl !== null && data.total !== null && total !== pnl;
+  return { ...data, day_return: known ? pnl / (total - pnl) : null };
+}
+
 /** Subscribes to every channel that the page's elements name, and keeps their ages marked. */
 export function bindCells(root = document) {
   const elements = [...root.querySelectorAll("[data-live]")];
   const byChannel = Map.groupBy ? Map.groupBy(elements, (element) => element.dataset.live) : group(elements);
-  for (const [name, bound] of byChannel) live.on(name, (envelope) => bound.forEach((element) => apply(element, envelope)));
+  for (const [name, bound] of byChannel) {
+    live.on(name, (envelope) => {
+      const whole = { ...envelope, d: completed(envelope.d) };
+      for (const element of bound) apply(element, whole);
+    });
+  }
   document.addEventListener("desk:tick", () => markAges(elements));
 }
 

@@ -1,10 +1,13 @@
 // Short messages in the corner, spoken by the page's two live regions: politely, or at once when something was refused or breached.
-const LIMIT = 4;
+const LIMIT = 3;
 
-export function toast({ title, text = "", level = "info", href = "", stay = 7000 }) {
+/** Shows a message. One with the same `key` takes the place of the earlier one, so that a burst does not cover the page. */
+export function toast({ title, text = "", level = "info", href = "", stay = 7000, key = "" }) {
   const place = document.getElementById("toasts");
+  if (key) for (const old of place.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)) old.remove();
   const box = document.createElement("div");
   box.className = `toast show ${level}`;
+  box.dataset.key = key;
   const head = document.createElement("div");
   head.className = "toast-header";
   const strong = document.createElement("strong");

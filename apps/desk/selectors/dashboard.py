@@ -44,6 +44,14 @@ class Dashboard:
         return f"portfolio:{self.portfolio.pk}"
 
     @property
+    def day_return(self) -> Decimal | None:
+        """Day P&L on the equity that the day began with."""
+        value = self.valuation
+        if value.day_pnl is None or value.total is None or value.total == value.day_pnl:
+            return None
+        return value.day_pnl / (value.total - value.day_pnl)
+
+    @property
     def total_return(self) -> Decimal | None:
         return None if self.summary.wealth is None else self.summary.wealth - 1
 
