@@ -33,12 +33,13 @@ demo: setup ## Start the desk on real data at http://127.0.0.1:8000 (PORT=8010 m
 test: setup timescaledb chromium ## Run all tests, with real servers, TimescaleDB and a browser
 	@$(PYTHON) -m pytest -n $(WORKERS) $(ARGS)
 
-check: setup ## Check style, types, architecture and migrations
+check: setup ## Check style, types, architecture, migrations and the API schema
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy smarttrader apps
 	.venv/bin/lint-imports
 	$(PYTHON) manage.py makemigrations --check --dry-run
+	$(PYTHON) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(PYTHON) -m pytest -q tests/architecture
 
 format: setup ## Format the code and mend what can be mended

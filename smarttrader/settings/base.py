@@ -164,6 +164,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "PREPROCESSING_HOOKS": ["apps.core.api.schema.only_versioned"],
+    # Names of choices that several components call alike.
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatusEnum": "apps.execution.models.orders.STATUS_CHOICES",
+        "PortfolioStatusEnum": "apps.portfolios.models.PortfolioStatus",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

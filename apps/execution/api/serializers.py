@@ -10,8 +10,8 @@ from apps.core.documents import plain
 from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
 from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
 from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Fill, Order
+from apps.execution.models.orders import STATUS_CHOICES
 from apps.execution.selectors.orders import OrderDetail
 from apps.execution.selectors.rows import fill_row, order_row
 from apps.execution.services.preview import Preview
@@ -70,7 +70,7 @@ class OrderSerializer(serializers.Serializer):
     average_price = serializers.CharField(allow_null=True)
     reference_price = serializers.CharField(allow_null=True, help_text="The price at the gate")
     slippage_bps = serializers.CharField(allow_null=True, help_text="Against the reference price, positive is a cost")
-    status = serializers.ChoiceField(choices=_choices(OrderStatus))
+    status = serializers.ChoiceField(choices=STATUS_CHOICES)
     reason = serializers.CharField(allow_blank=True)
     strategy = serializers.CharField(allow_blank=True)
     note = serializers.CharField(allow_blank=True)

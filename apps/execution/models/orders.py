@@ -12,6 +12,7 @@ from apps.execution.domain.states import TERMINAL_STATUSES, OrderStatus
 
 #: In this order in the partial index and in the queries that mean to use it.
 ENDED = [x.value for x in OrderStatus if x in TERMINAL_STATUSES]
+STATUS_CHOICES = [(x.value, x.name.replace("_", " ").title()) for x in OrderStatus]
 
 
 class OrderQuerySet(models.QuerySet):
@@ -37,9 +38,7 @@ class Order(models.Model):
     strategy = models.CharField(max_length=100, blank=True)
     note = models.CharField(max_length=200, blank=True)
     intent_digest = models.CharField(max_length=64)
-    status = models.CharField(
-        max_length=20, choices=[(x.value, x.name.replace("_", " ").title()) for x in OrderStatus], default=OrderStatus.PENDING_NEW.value
-    )
+    status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=OrderStatus.PENDING_NEW.value)
     stop_triggered = models.BooleanField(default=False)
     cumulative_quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, default=0)
     average_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)

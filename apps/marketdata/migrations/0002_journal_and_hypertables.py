@@ -34,7 +34,9 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="feedstate",
             name="step",
-            field=models.SmallIntegerField(default=0, help_text="Next step of the session (0 open, 1 low, 2 high, 3 close), 4 when it is complete"),
+            field=models.SmallIntegerField(
+                default=0, help_text="Next step inside the session (0 open, 1 low, 2 high, 3 close), 4 when the session is complete"
+            ),
         ),
         # Chunk lengths: see "Storage" in docs/ and the measurements of `make bench`.
         Hypertable("Bar", "ts", 365),
