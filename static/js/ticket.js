@@ -182,7 +182,7 @@ class Ticket {
     this.showCost(shown);
     this.button.disabled = !shown.allowed;
     this.button.className = `btn w-100 ${this.fields.side === "buy" ? "btn-primary" : "btn-danger"}`;
-    this.button.textContent = shown.allowed ? this.wording(shown) : "Blocked by the checks on the right";
+    this.button.textContent = shown.allowed ? this.wording(shown) : "Blocked by the checks";
   }
 
   wording(shown) {

@@ -161,6 +161,13 @@ def ratio(value: Any, reason: str = "") -> str:
 
 
 @register.filter
+def bps(value: Any, reason: str = "") -> str:
+    """Basis points, one place: "3.2"."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 1)
+
+
+@register.filter
 def in_unit(value: Any, unit: str = "") -> str:
     """A number of a check or a limit, written as its unit asks: USD, shares, fraction, orders/min."""
     writers = {"USD": money, "money": money, "fraction": share, "shares": quantity}

@@ -33,6 +33,7 @@ from apps.desk.templatetags import desk
         ("percent", -0.00001, "0.00 %"),
         ("points", 12.4, "+12.40 %"),
         ("share", Decimal("0.082"), "8.2 %"),
+        ("bps", "-165.04", "−165.0"),
         ("ratio", np.float64(1.234), "1.23"),
     ],
 )
