@@ -56,7 +56,7 @@ LIMITS: dict[str, tuple[str | None, str]] = {
     "order_rate": ("60", "120"),
     "symbol_order_rate": ("30", "60"),
     "price_collar": ("0.05", "0.10"),
-    "daily_loss": ("0.01", "0.05"),
+    "daily_loss": ("0.01", "0.08"),
     "drawdown": ("0.15", "0.40"),
 }
 LIMITS_REASON = "Opening limits of the demo desk"
