@@ -100,7 +100,12 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 URLS: ServerUrls = server_urls(var=VAR, database_url=ENVIRONMENT.database_url, redis_url=ENVIRONMENT.redis_url)
 _DATABASE = dj_database_url.parse(URLS.database, engine="apps.core.postgres")
 DATABASES = {
-    "default": {**_DATABASE, "OPTIONS": {**_DATABASE.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 24, "timeout": 10}}},
+    # Each connection is tried when it leaves the pool: after a restart of the database nobody meets a dead one.
+    "default": {
+        **_DATABASE,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**_DATABASE.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 24, "timeout": 10}},
+    },
 }
 REDIS_URL = URLS.redis(0)
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": URLS.redis(1)}}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Desk, screenshot
 
@@ -21,7 +21,7 @@ GRAVE = ("serious", "critical")
 def settled(page: Page, url: str) -> None:
     page.goto(url)
     page.wait_for_load_state("load")
-    page.wait_for_function("() => !document.querySelector('figure[aria-busy=true]')")
+    expect(page.locator("figure[aria-busy=true]")).to_have_count(0, timeout=20_000)
 
 
 def grave_violations(page: Page) -> list[str]:

@@ -176,5 +176,5 @@ def _series(symbol: str, pk: int, timeframe: Timeframe, lower: datetime, upper: 
 
 def copy_out(query: str, parameters: dict[str, Any], layout: Layout) -> dict[str, NDArray]:
     """Result of a query as columns, by binary COPY."""
-    with connection.cursor() as cursor, cursor.copy(f"copy ({query}) to stdout (format binary)", parameters) as copy:
+    with connection.cursor() as cursor, cursor.cursor.copy(f"copy ({query}) to stdout (format binary)", parameters) as copy:
         return layout.decode(list(copy))

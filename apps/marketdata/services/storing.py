@@ -63,7 +63,7 @@ def bars_merge(rows: BarRows, *, timeframe: Timeframe, source_id: int, recorded_
 
 def copy_in(statement: str, blocks: Iterable[bytes | memoryview]) -> None:
     """Send a binary COPY to the database, which works on one block while the next is made."""
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.cursor() as cursor, cursor.cursor.copy(statement) as copy:
         for block in blocks:
             copy.write(block)
 

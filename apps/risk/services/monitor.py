@@ -18,6 +18,7 @@ from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.marketdata.selectors.quotes import FeedMessage, reference_prices
 from apps.portfolios.selectors.portfolios import portfolio_names
 from apps.portfolios.selectors.track import active_portfolio_ids
+from apps.portfolios.services.values import portfolio_values_catch_up
 from apps.risk.domain.hysteresis import Change, Crossing, Level, crossings
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
@@ -47,6 +48,7 @@ class RiskMonitor:
         self.raised: Raised = {}
         self._revision: tuple[int, ...] = ()
         self._session: date | None = None
+        self._begun: date | None = None
         self._looked_at: datetime | None = None
         self._loaded_at: datetime | None = None
         self._published_at: dict[int, datetime] = {}
@@ -87,6 +89,10 @@ class RiskMonitor:
     def _load(self, now: datetime) -> None:
         first = not self.facts
         self.market = market_clock(now)
+        if self.market.session != self._begun:
+            # The day's result counts from the last close: in a fast replay the scheduled job would record that close too late.
+            portfolio_values_catch_up(market_time=self.market.market_time, recorded_at=now)
+            self._begun = self.market.session
         before, self.facts = self.facts, risk_facts(active_portfolio_ids(), market=self.market, now=now)
         symbols = sorted({symbol for facts in self.facts.values() for symbol in facts.symbols})
         self.prices = reference_prices(symbols, market_time=self.market.market_time) if symbols else {}
