@@ -26,7 +26,7 @@ TICK_SECONDS = 0.1
 CHILD_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "REMAP_SIGTERM": "SIGQUIT"}
 CHECK_SECONDS = 2.0
 #: From Ctrl-C to kill -9. The private servers get what is left of the promised ten seconds.
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 7.0
 #: A web process that does not answer after so long is reported.
 READY_SECONDS = 60.0
 #: Of a fallen process's log, on the terminal.

@@ -99,7 +99,7 @@ class TestStop:
     def test_a_deaf_process_is_ended_by_force_in_time(self, start: Callable[..., Run]) -> None:
         run = start(deaf=DEAF)
         pid = run.pid("deaf")
-        assert run.stop() < 9
+        assert run.stop() < 10
         assert not alive(pid)
         assert "ended by force: deaf" in run.process.stdout.read()
 
