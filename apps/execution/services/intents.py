@@ -6,17 +6,20 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
+from apps.compliance.selectors.people import user_holds
 from apps.core.errors import InvalidInput, NotFound, NotPermitted
 from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, exact
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
 from apps.marketdata.selectors.instruments import instrument_get
-from apps.portfolios.selectors.portfolios import books, portfolio_get, portfolios_tradable
+from apps.portfolios.selectors.membership import tradable_currency
+from apps.portfolios.selectors.portfolios import books, portfolio_get
 
 if TYPE_CHECKING:
     from apps.core.models import User
     from apps.marketdata.models import Instrument
 
 Number = Decimal | str | int
+PLACE_ORDERS = "execution.add_order"
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 #: The digest of an intent is recomputed by the database, which escapes other characters differently.
@@ -43,7 +46,7 @@ def intent_build(
     Raises InvalidInput (naming the field), NotFound (portfolio, also one the user does not see; book; symbol) and NotPermitted
     (the user sees the portfolio but does not trade in it, or it is closed). Nothing is rounded and nothing is written.
     """
-    book_id = _tradable_book(user, portfolio_id, book)
+    portfolio_check(user=user, portfolio_id=portfolio_id)
     instrument = instrument_get(symbol)
     kind = _choice(OrderType, order_type, "order_type")
     if not STRATEGY_NAME.fullmatch(strategy):
@@ -51,7 +54,7 @@ def intent_build(
     return OrderIntent(
         client_order_id=_client_order_id(client_order_id),
         portfolio_id=portfolio_id,
-        book_id=book_id,
+        book_id=_book_id(portfolio_id, book),
         instrument_id=instrument.pk,
         symbol=instrument.symbol,
         side=_choice(Side, side, "side"),
@@ -66,7 +69,7 @@ def intent_build(
 
 def portfolio_check(*, user: "User", portfolio_id: int) -> None:
     """Pass when the user may place orders in the portfolio. Raises NotFound and NotPermitted as `intent_build` says."""
-    if not portfolios_tradable(user).filter(pk=portfolio_id).order_by().exists():
+    if not (user_holds(user.pk, PLACE_ORDERS) and tradable_currency(user_id=user.pk, portfolio_id=portfolio_id)):
         portfolio = portfolio_get(user=user, portfolio_id=portfolio_id)
         raise NotPermitted(f"{user.get_username()} may not place orders in {portfolio.name}, which is {portfolio.status}", field="portfolio_id")
 
@@ -89,13 +92,11 @@ def _client_order_id(value: UUID | str | None) -> UUID:
         raise InvalidInput(f"{value!r} is no UUID", field="client_order_id") from error
 
 
-def _tradable_book(user: "User", portfolio_id: int, name: str) -> int:
-    """Id of the book, by one query where all is well; only a refusal looks closer."""
-    found = portfolios_tradable(user).filter(pk=portfolio_id, books__name=name).order_by().values_list("books__id", flat=True).first()
-    if found is None:
-        portfolio_check(user=user, portfolio_id=portfolio_id)
-        raise NotFound(f"the portfolio has no book {name!r} ({', '.join(books(portfolio_id))})", field="book")
-    return found
+def _book_id(portfolio_id: int, name: str) -> int:
+    known = books(portfolio_id)
+    if name not in known:
+        raise NotFound(f"the portfolio has no book {name!r} ({', '.join(known)})", field="book")
+    return known[name]
 
 
 def _quantity(value: Number, instrument: "Instrument") -> Decimal:

@@ -16,7 +16,7 @@ from apps.execution.services.accounts import account_and_earlier_order
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
 from apps.execution.services.intents import portfolio_check
 from apps.execution.services.order_rows import order_row_insert
-from apps.execution.services.reports import event_of, order_announce, order_lock, reports_book
+from apps.execution.services.reports import event_of, made_order_lock, order_announce, order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
 from apps.marketdata.selectors.market import market_clock
 from apps.portfolios.selectors.portfolios import portfolio_get
@@ -49,17 +49,17 @@ def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str =
         order.portfolio = portfolio
         if order.status == OrderStatus.DENIED:
             order_announce(order)  # a sent one is announced with the broker's answer
-    return order_route(order, at=at, symbol=intent.symbol) if order.status == OrderStatus.SENT else order
+    return order_route(order, at=at, made=intent) if order.status == OrderStatus.SENT else order
 
 
-def order_route(order: Order, *, at: datetime, symbol: str | None = None) -> Order:
+def order_route(order: Order, *, at: datetime, made: OrderIntent | None = None) -> Order:
     """Hand a SENT order to its broker and book what is known at once. Doing it twice does nothing twice.
 
-    `symbol` spares the look-up of the order's instrument.
+    `made` is the intent of an order which the caller has just made: that spares reading it again.
     """
-    reports = broker_build(order.account).submit(broker_order(order, symbol=symbol))
+    reports = broker_build(order.account).submit(broker_order(order, symbol=made.symbol if made else None))
     with transaction.atomic():
-        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+        locked = made_order_lock(order) if made else order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status != OrderStatus.SENT:
             return locked  # somebody else has driven it on meanwhile, from the same broker
         if not reports:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Sum
 
 from apps.alerts.services import alert_raise
@@ -41,6 +42,35 @@ def order_lock(*, portfolio_id: int, order_id: int) -> Order:
     """The order, locked after its portfolio until the transaction ends, with all that its row shows."""
     portfolio_lock(portfolio_id)
     return Order.objects.select_for_update(of=("self",)).select_related(*RELATED).get(pk=order_id, portfolio_id=portfolio_id)
+
+
+_LOCK_MADE = """
+select o.status, i.symbol, b.name from execution_order o
+join marketdata_instrument i on i.id = o.instrument_id join portfolios_book b on b.id = o.book_id
+where o.id = %s for update of o
+"""
+
+
+def made_order_lock(order: Order) -> Order:
+    """The same for an order which this process has just made and still holds: its portfolio, account and user are at hand.
+
+    Only the status can have changed since, and then the order is read again.
+    """
+    portfolio_lock(order.portfolio_id)
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_MADE, [order.pk])
+        status, symbol, book = cursor.fetchone()
+    if status != order.status:
+        return order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+    # Its row shows a symbol and a book's name, not more: two objects by hand are cheaper than a join of six tables by the ORM.
+    order.instrument = _related("instrument")(pk=order.instrument_id, symbol=symbol)
+    order.book = _related("book")(pk=order.book_id, portfolio_id=order.portfolio_id, name=book)
+    return order
+
+
+def _related(name: str) -> Any:
+    """The model of a foreign key: other apps' tables are reached through our own."""
+    return Order._meta.get_field(name).related_model
 
 
 def event_of(order: Order, *, kind: OrderEventKind, before: str, source: str, at: datetime, reason: str = "") -> OrderEvent:
