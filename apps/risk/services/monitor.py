@@ -193,7 +193,7 @@ def _alert(view: RiskView, kind: LimitKind, crossing: Crossing, at: datetime) ->
         code="RISK_LIMIT_BREACH" if hard else "RISK_LIMIT_WARNING",
         severity="critical" if hard else "warning",
         title=title,
-        detail=f"Equity {summary.equity:,.2f}, P&L of the session {summary.daily_pnl:+,.2f}, highest value {summary.peak:.4f} x the capital paid in.",
+        detail=f"Equity {_shown(summary.equity)}, P&L of the session {_shown(summary.daily_pnl)}, highest value {summary.peak:.4f} x the capital paid in.",
         subject=f"portfolio:{summary.portfolio_id}",
         data={
             "kind": kind,
@@ -211,3 +211,7 @@ def _alert(view: RiskView, kind: LimitKind, crossing: Crossing, at: datetime) ->
         recorded_at=at,
     )
     logger.warning("%s", title)
+
+
+def _shown(amount: Decimal | None) -> str:
+    return "unknown" if amount is None else f"{amount:,.2f}"
