@@ -193,7 +193,7 @@ def _alert(view: RiskView, kind: LimitKind, crossing: Crossing, at: datetime) ->
         code="RISK_LIMIT_BREACH" if hard else "RISK_LIMIT_WARNING",
         severity="critical" if hard else "warning",
         title=title,
-        detail=f"Equity {_shown(summary.equity)}, P&L of the session {_shown(summary.daily_pnl)}, highest value {summary.peak:.4f} x the capital paid in.",
+        detail=f"Equity {_shown(summary.equity)}, P&L of the session {_shown(summary.daily_pnl)}, drawdown {_percent(summary.drawdown)}.",
         subject=f"portfolio:{summary.portfolio_id}",
         data={
             "kind": kind,
@@ -215,3 +215,7 @@ def _alert(view: RiskView, kind: LimitKind, crossing: Crossing, at: datetime) ->
 
 def _shown(amount: Decimal | None) -> str:
     return "unknown" if amount is None else f"{amount:,.2f}"
+
+
+def _percent(fraction: Decimal | None) -> str:
+    return "unknown" if fraction is None else f"{fraction:.2%}"
