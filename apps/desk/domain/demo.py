@@ -79,7 +79,7 @@ class DemoBacktest:
 BACKTEST_CASH = Decimal(100_000)
 BACKTEST_COMMISSION = Decimal(1)
 BACKTEST_SLIPPAGE_BPS = Decimal(5)
-YEARS = {"start": date(2005, 1, 3), "end": date(2007, 12, 31)}
+YEARS = {"start": date(2005, 3, 1), "end": date(2007, 12, 31)}  # after Apple's split of 2005-02-28: bars are raw
 BACKTESTS = (
     DemoBacktest(strategy="sma_cross", symbols=("AAPL", "IBM"), parameters={"fast": 20, "slow": 50}, **YEARS),
     DemoBacktest(strategy="macd", symbols=("GOOG", "MSFT"), parameters={}, **YEARS),
