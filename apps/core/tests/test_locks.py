@@ -88,9 +88,7 @@ class TestLease:
 
     def test_a_lost_connection_is_noticed(self) -> None:
         with lease("beat") as held, connection.cursor() as cursor:
-            cursor.execute(
-                "select pid from pg_stat_activity where application_name = 'desk lease beat' and datname = current_database()"
-            )
+            cursor.execute("select pid from pg_stat_activity where application_name = 'desk lease beat' and datname = current_database()")
             for (pid,) in cursor.fetchall():
                 cursor.execute("select pg_terminate_backend(%s, 5000)", [pid])
             with pytest.raises(Unavailable, match="lost"):
