@@ -77,13 +77,13 @@ def _work_and_store(view: Any, claim: Claim, work: Callable[[], Response]) -> Re
             response = work()
         except Exception as error:  # noqa: BLE001 (what the handler does not know, it raises again)
             response = view.handle_exception(error)
+        body = json.loads(JSONRenderer().render(response.data)) if response.data is not None else None
     except BaseException:
         request_release(claim)
         raise
     if response.status_code not in FINAL_STATUSES:
         request_release(claim)
         return response
-    body = json.loads(JSONRenderer().render(response.data)) if response.data is not None else None
     request_complete(claim, status=response.status_code, body=body, location=response.get("Location", ""))
     return response
 

@@ -60,7 +60,24 @@ class Failing(APIView):
         return Response({"fine": True})
 
 
-endpoints = [path("thing/", Thing.as_view()), path("refusing/", Refusing.as_view()), path("failing/", Failing.as_view())]
+class Unspeakable(APIView):
+    @idempotent
+    def post(self, request: Request) -> Response:
+        return Response({"answer": object()})
+
+
+class OnlyReading(IdempotentMixin, APIView):
+    def get(self, request: Request) -> Response:
+        return Response({})
+
+
+endpoints = [
+    path("thing/", Thing.as_view()),
+    path("refusing/", Refusing.as_view()),
+    path("failing/", Failing.as_view()),
+    path("unspeakable/", Unspeakable.as_view()),
+    path("reading/", OnlyReading.as_view()),
+]
 urlpatterns = [path("api/v1/", include(endpoints)), path("api/", include(endpoints))]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
@@ -115,6 +132,17 @@ class TestOneAfterAnother:
         assert post(api, "/api/v1/failing/", {}).status_code == 500
         assert post(api, "/api/v1/failing/", {}).json() == {"fine": True}
         assert not IdempotentRequest.objects.filter(status=None).exists()
+
+    def test_an_answer_that_cannot_be_stored_leaves_no_lock(self, api: APIClient) -> None:
+        api.raise_request_exception = False
+        assert post(api, "/api/v1/unspeakable/", {}).status_code == 500
+        assert not IdempotentRequest.objects.exists()
+        with connection.cursor() as cursor:
+            cursor.execute("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
+            assert cursor.fetchone() == (0,)
+
+    def test_what_takes_no_posts_says_so(self, api: APIClient) -> None:
+        assert post(api, "/api/v1/reading/", {}).status_code == 405
 
 
 class TestRefused:
