@@ -52,6 +52,13 @@ def _prepare_environment() -> None:
     os.environ["DESK_VAR"] = str(ROOT / os.environ.get("DESK_VAR", "var") / flavour)
 
 
+def _refuse_to_leave_out() -> None:
+    """In CI, before anything is started."""
+    missing = [name for name, there in (("TimescaleDB", timescaledb_present()), ("Chromium", chromium_path())) if not there]
+    if missing and in_ci():
+        raise pytest.UsageError(f"CI=true, and {' and '.join(missing)} is missing: run `make test`, which sets it up")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Runs before pytest-django touches the settings, in the controller and in every xdist worker."""
@@ -60,6 +67,7 @@ def pytest_load_initial_conftests() -> None:
     try:
         if worker is None:
             _prepare_environment()
+            _refuse_to_leave_out()
         var = Path(os.environ["DESK_VAR"])
         _servers = EmbeddedServers(
             var / worker if worker else var,
@@ -74,14 +82,6 @@ def pytest_load_initial_conftests() -> None:
         os.environ["DATABASE_URL"] = _servers.postgres.url
     if _servers.with_redis:
         os.environ["REDIS_URL"] = f"unix://{_servers.redis.socket}"
-
-
-def pytest_configure() -> None:
-    if not in_ci():
-        return
-    missing = [name for name, there in (("TimescaleDB", timescaledb_present()), ("Chromium", chromium_path())) if not there]
-    if missing:
-        raise pytest.UsageError(f"CI=true, and {' and '.join(missing)} is missing: run `make test`, which sets it up")
 
 
 def pytest_unconfigure() -> None:

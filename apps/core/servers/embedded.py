@@ -78,15 +78,18 @@ class EmbeddedServers:
                 for server in self._servers:
                     server.start()
             except BaseException:
-                self._let_go()
+                self._leave()
                 raise
 
     def stop(self) -> None:
         """Let go of the servers, and stop them when nobody else uses them."""
         with self._exclusively():
-            if self._let_go():
-                self.postgres.stop()
-                self.redis.stop()
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._let_go():  # both, since another user may have left the one that we did not need
+            self.postgres.stop()
+            self.redis.stop()
 
     def _let_go(self) -> bool:
         """True when nobody uses the servers any more."""
