@@ -1,11 +1,11 @@
-"""Addresses of strategies and backtests below /api/v1/, with or without the last slash."""
+"""Addresses of strategies and backtests below /api/v1/."""
 
-from django.urls import re_path
+from django.urls import path
 
 from apps.strategies.api.views import BacktestDetail, BacktestList, StrategyList
 
 urlpatterns = [
-    re_path(r"^strategies/?$", StrategyList.as_view(), name="api-strategies"),
-    re_path(r"^backtests/?$", BacktestList.as_view(), name="api-backtests"),
-    re_path(r"^backtests/(?P<backtest_id>[0-9]{1,18})/?$", BacktestDetail.as_view(), name="api-backtest"),
+    path("strategies/", StrategyList.as_view(), name="api-strategies"),
+    path("backtests/", BacktestList.as_view(), name="api-backtests"),
+    path("backtests/<int:backtest_id>/", BacktestDetail.as_view(), name="api-backtest"),
 ]
