@@ -99,13 +99,15 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 # Servers: the given URLs, or the private ones under var/ (started by manage.py and by the desk, found by everybody).
 URLS: ServerUrls = server_urls(var=VAR, database_url=ENVIRONMENT.database_url, redis_url=ENVIRONMENT.redis_url)
 _DATABASE = dj_database_url.parse(URLS.database, engine="apps.core.postgres")
+_DATABASE_OPTIONS = {
+    "pool": {"min_size": 1, "max_size": 24, "timeout": 10},
+    # Statements that come again are prepared: planning them was a third of what an order cost the database.
+    "server_side_binding": True,
+    "prepare_threshold": 3,
+}
 DATABASES = {
     # Each connection is tried when it leaves the pool: after a restart of the database nobody meets a dead one.
-    "default": {
-        **_DATABASE,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**_DATABASE.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 24, "timeout": 10}},
-    },
+    "default": {**_DATABASE, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_DATABASE.get("OPTIONS", {}), **_DATABASE_OPTIONS}},
 }
 REDIS_URL = URLS.redis(0)
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": URLS.redis(1)}}

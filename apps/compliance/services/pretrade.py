@@ -6,7 +6,6 @@ from django.db import transaction
 
 from apps.compliance.domain.pretrade import InstrumentFacts, RestrictionFacts, order_checks
 from apps.compliance.models import RestrictionLevel
-from apps.compliance.selectors.people import user_holds
 from apps.compliance.selectors.restrictions import restrictions_for
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
 from apps.marketdata.selectors.instruments import instruments_known
@@ -15,14 +14,13 @@ from apps.portfolios.selectors.membership import tradable_currency
 logger = logging.getLogger(__name__)
 
 AUTHORITY = "compliance"
-PLACE_ORDERS = "execution.add_order"
 
 
-def order_check(*, snapshot: PreTradeSnapshot) -> Verdict:
+def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of compliance for the order. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks."""
     try:
-        # A savepoint: when a query fails, the caller's transaction still lives, and the denied order can be stored.
-        with transaction.atomic():
+        # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
+        with transaction.atomic(savepoint=savepoint):
             checks = _checks(snapshot)
     except Exception as error:
         logger.exception("the compliance check of order %s failed: it is denied", snapshot.intent.client_order_id)
@@ -41,13 +39,6 @@ def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
     return order_checks(
         intent=intent,
         instrument=facts,
-        portfolio_currency=_tradable_currency(snapshot.user_id, intent.portfolio_id),
+        portfolio_currency=None if snapshot.user_id is None else tradable_currency(user_id=snapshot.user_id, portfolio_id=intent.portfolio_id),
         restrictions=[RestrictionFacts(restricted=level != RestrictionLevel.WATCH, reason=reason) for level, reason in restrictions],
     )
-
-
-def _tradable_currency(user_id: int | None, portfolio_id: int) -> str | None:
-    """Base currency of the portfolio if this user may trade in it, else None."""
-    if user_id is None or not user_holds(user_id, PLACE_ORDERS):
-        return None
-    return tradable_currency(user_id=user_id, portfolio_id=portfolio_id)

@@ -14,7 +14,9 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import connection
+from psycopg.types.json import Jsonb
 
+from apps.core.documents import document
 from apps.core.locks import lock_key
 from apps.core.models import IdempotentRequest
 
@@ -32,6 +34,15 @@ made as (
     on conflict (user_id, key) do nothing returning id
 )
 select got, (select id from made) from held
+"""
+
+
+# This commit is not waited for either: should it be lost with the machine, the row has no answer and a free lock, so a repeat does the
+# work again, finds what the first one made by the key's UUID, and answers the same.
+COMPLETE = """
+with relaxed as materialized (select set_config('synchronous_commit', 'off', true))
+update core_idempotentrequest set status = %(status)s, body = %(body)s, location = %(location)s
+from relaxed where user_id = %(user)s and key = %(key)s
 """
 
 
@@ -96,8 +107,10 @@ def request_claim(*, user_id: int, key: str, method: str, path: str, body_sha256
 
 def request_complete(claim: Claim, *, status: int, body: Any, location: str = "") -> None:
     """Store the answer, then let repeats see it."""
+    answer = {"status": status, "body": None if body is None else Jsonb(body, dumps=document), "location": location}
     try:
-        IdempotentRequest.objects.filter(user_id=claim.user_id, key=claim.key).update(status=status, body=body, location=location)
+        with connection.cursor() as cursor:
+            cursor.execute(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key})
     finally:
         _unlock(claim.user_id, claim.key)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db import transaction
+
 from apps.compliance.services import pretrade as compliance
 from apps.core.trading import OrderIntent, PreTradeSnapshot, Verdict, blocking_codes
 from apps.execution.selectors.working import order_rates, working_orders
@@ -50,4 +52,7 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime) -> Gate:
         user_id=user_id,
         as_of=at,
     )
-    return Gate(snapshot=snapshot, verdicts=(risk.order_check(snapshot=snapshot), compliance.order_check(snapshot=snapshot)))
+    # One savepoint for both: where the first check breaks the transaction the second cannot look either, and both deny.
+    with transaction.atomic():
+        verdicts = (risk.order_check(snapshot=snapshot, savepoint=False), compliance.order_check(snapshot=snapshot, savepoint=False))
+    return Gate(snapshot=snapshot, verdicts=verdicts)

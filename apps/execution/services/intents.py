@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
-from apps.compliance.selectors.people import user_holds
 from apps.core.errors import InvalidInput, NotFound, NotPermitted
 from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, exact
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from apps.marketdata.models import Instrument
 
 Number = Decimal | str | int
-PLACE_ORDERS = "execution.add_order"
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 #: The digest of an intent is recomputed by the database, which escapes other characters differently.
@@ -69,7 +67,7 @@ def intent_build(
 
 def portfolio_check(*, user: "User", portfolio_id: int) -> None:
     """Pass when the user may place orders in the portfolio. Raises NotFound and NotPermitted as `intent_build` says."""
-    if not (user_holds(user.pk, PLACE_ORDERS) and tradable_currency(user_id=user.pk, portfolio_id=portfolio_id)):
+    if tradable_currency(user_id=user.pk, portfolio_id=portfolio_id) is None:
         portfolio = portfolio_get(user=user, portfolio_id=portfolio_id)
         raise NotPermitted(f"{user.get_username()} may not place orders in {portfolio.name}, which is {portfolio.status}", field="portfolio_id")
 

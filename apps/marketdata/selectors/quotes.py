@@ -104,6 +104,18 @@ def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = N
     return prices
 
 
+def last_prices(symbols: Iterable[str], *, market_time: datetime | None = None) -> dict[str, Decimal]:
+    """The same prices without what is known about them: for valuing hundreds of positions while an order waits."""
+    wanted = list(dict.fromkeys(symbols))
+    client: Any = redis_client()
+    with redis_errors():
+        texts = client.hmget(LATEST, wanted) if wanted else []
+    prices = {symbol: Decimal(json.loads(text)["price"]) for symbol, text in zip(wanted, texts, strict=True) if text}
+    if without := [symbol for symbol in wanted if symbol not in prices]:
+        prices |= {symbol: found.price for symbol, found in reference_prices(without, market_time=market_time).items()}
+    return prices
+
+
 def previous_closes(symbols: Iterable[str], market_time: datetime) -> dict[str, Decimal]:
     """Close of the last daily bar before the session that `market_time` belongs to; a symbol without one is left out."""
     before = calendars.session_at(HOME_CALENDAR, market_time) - timedelta(days=1)

@@ -1,16 +1,17 @@
-"""What portfolios hold. Two queries, however many positions and portfolios are asked for."""
+"""What portfolios hold. One query, however many positions and portfolios are asked for."""
 
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import connection
 from django.db.models import Sum
 
 from apps.core.errors import NotFound
 from apps.core.money import ZERO
 from apps.portfolios.domain.holdings import Holding, Holdings
 from apps.portfolios.domain.valuation import Traded
-from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, Position
+from apps.portfolios.models import EntryKind, LedgerEntry
 
 __all__ = ["Holding", "Holdings", "Traded", "holdings", "holdings_many", "traded_since"]
 
@@ -23,15 +24,27 @@ def holdings(portfolio_id: int) -> Holdings:
     return found[portfolio_id]
 
 
+# In SQL, because each order asks it.
+HELD = """
+select f.id, f.base_currency, coalesce(c.amount, 0), b.id, b.name, i.id, i.symbol, p.quantity, p.cost, p.realised
+from portfolios_portfolio f left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
+left join (portfolios_book b join portfolios_position p on p.book_id = b.id join marketdata_instrument i on i.id = p.instrument_id)
+    on b.portfolio_id = f.id
+where f.id = any(%s) order by f.id, b.name, i.symbol
+"""
+
+
 def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
     """Holdings of several portfolios; those that do not exist are left out."""
-    portfolios = Portfolio.objects.filter(pk__in=portfolio_ids).with_cash().values_list("id", "base_currency", "cash")  # type: ignore[misc] # its annotation
-    positions: dict[int, list[Holding]] = {portfolio_id: [] for portfolio_id, _, _ in portfolios}
+    with connection.cursor() as cursor:
+        cursor.execute(HELD, [list(portfolio_ids)])
+        rows = cursor.fetchall()
+    portfolios = {row[0]: (row[1], row[2]) for row in rows}
+    positions: dict[int, list[Holding]] = {portfolio_id: [] for portfolio_id in portfolios}
     realised: dict[int, Decimal] = dict.fromkeys(positions, ZERO)
-    rows = Position.objects.filter(book__portfolio_id__in=positions).order_by("book__name", "instrument__symbol")
-    for portfolio_id, book_id, book, instrument_id, symbol, quantity, cost, earned in rows.values_list(
-        "book__portfolio_id", "book_id", "book__name", "instrument_id", "instrument__symbol", "quantity", "cost", "realised"
-    ):
+    for portfolio_id, _, _, book_id, book, instrument_id, symbol, quantity, cost, earned in rows:
+        if book_id is None:  # it holds nothing
+            continue
         realised[portfolio_id] += earned
         if quantity:
             positions[portfolio_id].append(
@@ -45,7 +58,7 @@ def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
             positions=tuple(positions[portfolio_id]),
             realised=realised[portfolio_id],
         )
-        for portfolio_id, currency, cash in portfolios
+        for portfolio_id, (currency, cash) in portfolios.items()
     }
 
 

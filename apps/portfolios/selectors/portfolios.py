@@ -3,8 +3,10 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from django.db import connection
+
 from apps.core.errors import NotFound
-from apps.portfolios.models import Book, Portfolio, PortfolioMembership
+from apps.portfolios.models import Portfolio, PortfolioMembership
 from apps.portfolios.models.portfolios import PortfolioQuerySet
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ def portfolio_may_trade(*, user: "User", portfolio_id: int) -> bool:
 
 def books(portfolio_id: int) -> dict[str, int]:
     """Ids of the portfolio's books, by name."""
-    return dict(Book.objects.filter(portfolio_id=portfolio_id).order_by("name").values_list("name", "id"))
+    with connection.cursor() as cursor:
+        cursor.execute("select name, id from portfolios_book where portfolio_id = %s order by name", [portfolio_id])
+        return dict(cursor.fetchall())
 
 
 def portfolio_names(portfolio_ids: Collection[int] | None = None) -> dict[int, str]:

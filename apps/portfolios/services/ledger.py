@@ -8,11 +8,15 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 
 from apps.core.errors import Conflict, InvalidInput, NotFound
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, ZERO, exact
+from apps.core.postgres.rows import rows_of
 from apps.portfolios.domain.lots import Booking, trade_amount, trade_book
 from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio
 from apps.portfolios.services.posting import Fact, fact_insert, open_lots
 from apps.portfolios.signals import entry_posted
 
+# In SQL, because each fill asks it.
+LOCKED = "from portfolios_portfolio row join portfolios_book b on b.portfolio_id = row.id where row.id = %s and b.id = %s for update of row"
+POSTED = "from portfolios_ledgerentry row where row.source = %s and row.source_ref = %s"
 _INCOME = (EntryKind.DEPOSIT, EntryKind.DIVIDEND)
 
 
@@ -56,7 +60,7 @@ def entry_post(
     # No savepoint: an error leaves nothing half-done, in the caller's transaction neither.
     with transaction.atomic(savepoint=False):
         portfolio = _portfolio_of_book(portfolio_id=portfolio_id, book_id=book_id)
-        if posted := LedgerEntry.objects.filter(source=source, source_ref=source_ref).first():
+        if posted := _posted(source, source_ref):
             return _same(posted, fact)
         if fact.currency != portfolio.base_currency:
             raise InvalidInput(f"{portfolio.name} keeps its books in {portfolio.base_currency}, not {currency}", field="currency")
@@ -154,11 +158,16 @@ def _number(value: Decimal, *, places: int, digits: int, field: str) -> Decimal:
 
 def _portfolio_of_book(*, portfolio_id: int, book_id: int) -> Portfolio:
     """The portfolio's row, locked: first in the fixed order of locks, so that postings to one portfolio queue up."""
-    portfolio = Portfolio.objects.select_for_update(of=("self",)).filter(pk=portfolio_id, books=book_id).first()
-    if portfolio is None:
-        known = Portfolio.objects.filter(pk=portfolio_id).exists()
-        raise NotFound(f"no book {book_id} in portfolio {portfolio_id}" if known else f"no portfolio {portfolio_id}")
-    return portfolio
+    if found := rows_of(Portfolio, LOCKED, [portfolio_id, book_id]):
+        return found[0]
+    known = Portfolio.objects.filter(pk=portfolio_id).exists()
+    raise NotFound(f"no book {book_id} in portfolio {portfolio_id}" if known else f"no portfolio {portfolio_id}")
+
+
+def _posted(source: str, source_ref: str) -> LedgerEntry | None:
+    """The entry under this reference, if there is one."""
+    found = rows_of(LedgerEntry, POSTED, [source, source_ref])
+    return found[0] if found else None
 
 
 def _same(posted: LedgerEntry, fact: Fact) -> LedgerEntry:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, ZERO, exact
+from apps.core.postgres.rows import rows_of
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.portfolios.models import Book, EntryKind, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus, PortfolioValue, Position
 from apps.portfolios.services.ledger import entry_post
@@ -88,12 +89,14 @@ def _portfolio_insert(name: str, currency: str, benchmark_symbol: str, created_a
 def portfolio_lock(portfolio_id: int) -> Portfolio:
     """The portfolio's row, locked until the caller's transaction ends: taken first, in order of id, by all that change its orders or money.
 
-    Raises NotFound; a call outside a transaction is a programming error (Django says so).
+    Raises NotFound, and TransactionManagementError outside a transaction. In SQL, because each order asks it twice.
     """
-    portfolio = Portfolio.objects.select_for_update().filter(pk=portfolio_id).first()
-    if portfolio is None:
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("portfolio_lock needs a transaction")
+    found = rows_of(Portfolio, "from portfolios_portfolio row where row.id = %s for update", [portfolio_id])
+    if not found:
         raise NotFound(f"no portfolio {portfolio_id}", field="portfolio_id")
-    return portfolio
+    return found[0]
 
 
 def book_get_or_create(*, portfolio_id: int, name: str, recorded_at: datetime) -> Book:

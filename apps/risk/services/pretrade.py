@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
-from apps.marketdata.selectors.quotes import reference_prices
+from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.domain.pretrade import Case, order_checks
 from apps.risk.selectors.limits import limits_in_force
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 AUTHORITY = "risk"
 
 
-def order_check(*, snapshot: PreTradeSnapshot) -> Verdict:
+def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
     Reads state and limits (one query each), holdings (two) and prices (one call to Redis). The caller holds the portfolio's lock,
     so that two orders cannot both use the same room.
     """
     try:
-        # A savepoint: when a query fails, the caller's transaction still lives, and the denied order can be stored.
-        with transaction.atomic():
+        # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
+        with transaction.atomic(savepoint=savepoint):
             case = _case(snapshot)
         checks = order_checks(case)
     except Exception as error:
@@ -44,8 +44,8 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
     symbols |= {w.instrument_id: w.symbol for w in snapshot.working_orders}
     symbols.pop(intent.instrument_id, None)
     market_time = snapshot.reference.market_time if snapshot.reference else None
-    found = reference_prices(symbols.values(), market_time=market_time) if symbols else {}
-    prices = {key: found[symbol].price for key, symbol in symbols.items() if symbol in found}
+    found = last_prices(symbols.values(), market_time=market_time) if symbols else {}
+    prices = {key: found[symbol] for key, symbol in symbols.items() if symbol in found}
     if snapshot.reference is not None:
         prices[intent.instrument_id] = snapshot.reference.price
     quantities: dict[int, Decimal] = defaultdict(Decimal)

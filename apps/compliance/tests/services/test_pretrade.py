@@ -9,12 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.compliance.models import Restriction
-from apps.compliance.selectors.people import user_holds
 from apps.compliance.services.pretrade import order_check
 from apps.compliance.tests.factories import NOW, RestrictionFactory
 from apps.core.roles import Role
 from apps.core.trading import OrderIntent, OrderType, Outcome, PreTradeSnapshot, Side, TimeInForce
 from apps.portfolios.models import Book, PortfolioMembership, PortfolioRole
+from apps.portfolios.selectors.membership import tradable_currency
 from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory, PortfolioMembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -138,7 +138,8 @@ def test_few_queries(desk) -> None:
 def test_permission_by_group_by_user_and_by_superuser_as_django_says(desk) -> None:
     def agree() -> bool:
         fresh = type(desk.trader).objects.get(pk=desk.trader.pk)
-        assert user_holds(fresh.pk, "execution.add_order") is fresh.has_perm("execution.add_order")
+        may = tradable_currency(user_id=fresh.pk, portfolio_id=desk.portfolio.pk) is not None
+        assert may is fresh.has_perm("execution.add_order")
         return fresh.has_perm("execution.add_order")
 
     assert agree()
