@@ -107,7 +107,7 @@ def request_claim(*, user_id: int, key: str, method: str, path: str, body_sha256
 
 def request_complete(claim: Claim, *, status: int, body: Any, location: str = "") -> None:
     """Store the answer, then let repeats see it."""
-    answer = {"status": status, "body": None if body is None else Jsonb(body, dumps=document), "location": location}
+    answer: dict[str, Any] = {"status": status, "body": None if body is None else Jsonb(body, dumps=document), "location": location}
     try:
         with connection.cursor() as cursor:
             cursor.execute(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key})
