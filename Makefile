@@ -19,8 +19,10 @@ INSTALLED := .venv/.installed-dev-$(call hash,dev)
 INSTALLED_BENCH := .venv/.installed-bench-$(call hash,bench)
 UV := .venv/bin/python -m uv
 LOCKS := uv base dev bench ray
+# Tests that start all processes of a desk want both cores, and a browser that drives pages wants no other event loop beside it.
+WHOLE_DESKS := tests/recovery tests/browser
 
-.PHONY: help setup demo test check format bench soak lock timescaledb chromium stop clean
+.PHONY: help setup demo test screenshots check format bench soak lock timescaledb chromium stop clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,7 +33,11 @@ demo: setup ## Start the desk on real data at http://127.0.0.1:8000 (PORT=8010 m
 	@$(PYTHON) manage.py desk --host $(HOST) --port $(PORT)
 
 test: setup timescaledb chromium ## Run all tests, with real servers, TimescaleDB and a browser
-	@$(PYTHON) -m pytest -n $(WORKERS) $(ARGS)
+	@$(PYTHON) -m pytest -n $(WORKERS) $(patsubst %,--ignore=%,$(WHOLE_DESKS)) $(ARGS)
+	@$(PYTHON) -m pytest $(WHOLE_DESKS) $(ARGS)
+
+screenshots: setup chromium ## Take the documentation's pictures again
+	@DESK_SCREENSHOTS=docs $(PYTHON) -m pytest -q tests/browser/test_trading_day.py -k readme
 
 check: setup ## Check style, types, architecture, migrations and the API schema
 	$(PYTHON) -m ruff check .
