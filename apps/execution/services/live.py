@@ -15,6 +15,7 @@ from apps.alerts.services import alert_raise
 from apps.core.errors import DeskError, InvalidInput, NotFound, NotPermitted, Unavailable
 from apps.core.money import ZERO
 from apps.core.trading import Side, TimeInForce, TradingMode
+from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.decisions import engine_order_id, ordered_quantity
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Order
@@ -187,7 +188,7 @@ class LiveEngine:
         )
         order = order_submit(intent=intent, user=self.user, at=at, note=f"{signal.action} after the bar of {signal.timestamp:%Y-%m-%d}")
         if order.status == OrderStatus.DENIED:
-            self._alert(f"An order of {self.strategy.name} was denied: {intent.side} {quantity} {signal.symbol}", order.reason, at)
+            self._alert(f"An order of {self.strategy.name} was denied: {intent.side} {trimmed(quantity)} {signal.symbol}", order.reason, at)
         return order
 
     def _alert(self, title: str, detail: str, at: datetime) -> None:
