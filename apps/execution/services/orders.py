@@ -136,7 +136,7 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         reference_price=gate.reference_price,
         reason="" if gate.allowed else ", ".join(gate.codes)[:500],
         created_by=user,
-        market_time=reference.market_time if (reference := gate.snapshot.reference) else market_clock(at).market_time,
+        market_time=market_clock(at).market_time,
         created_at=at,
         updated_at=at,
     )

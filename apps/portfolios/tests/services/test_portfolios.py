@@ -105,12 +105,12 @@ class TestMembership:
 
 
 class TestHoldings:
-    def test_two_queries_for_cash_and_positions_by_book(self, portfolio, django_assert_num_queries):
+    def test_one_query_for_cash_and_positions_by_book(self, portfolio, django_assert_num_queries):
         sma = book_get_or_create(portfolio_id=portfolio.pk, name="sma", recorded_at=START)
         first, second = InstrumentFactory(symbol="B"), InstrumentFactory(symbol="A")
         LedgerEntryFactory(portfolio_id=portfolio.pk, instrument_id=first.pk)
         LedgerEntryFactory(portfolio_id=portfolio.pk, instrument_id=second.pk, book_id=sma.pk, quantity=Decimal(-5))
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(1):
             held = holdings(portfolio.pk)
         assert [(p.book, p.symbol, p.quantity, p.cost) for p in held.positions] == [("main", "B", 100, 1000), ("sma", "A", -5, -50)]
         assert held.cash == 100_000 - 1000 + 50
