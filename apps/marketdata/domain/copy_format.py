@@ -56,7 +56,7 @@ class Layout:
             yield rows.view(np.uint8).data
         yield TRAILER
 
-    def decode(self, chunks: Sequence[bytes | memoryview]) -> dict[str, NDArray]:
+    def decode(self, chunks: Sequence[bytes | bytearray | memoryview]) -> dict[str, NDArray]:
         """Columns of a COPY's result. Raises ValueError when the bytes are not rows of this layout (a NULL, another type)."""
         data = b"".join(chunks)
         if not data.startswith(SIGNATURE[:11]) or not data.endswith(TRAILER):

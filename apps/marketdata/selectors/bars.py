@@ -177,4 +177,7 @@ def _series(symbol: str, pk: int, timeframe: Timeframe, lower: datetime, upper: 
 def copy_out(query: str, parameters: dict[str, Any], layout: Layout) -> dict[str, NDArray]:
     """Result of a query as columns, by binary COPY."""
     with connection.cursor() as cursor, cursor.cursor.copy(f"copy ({query}) to stdout (format binary)", parameters) as copy:
-        return layout.decode(list(copy))
+        received = bytearray()
+        for block in copy:  # one row each: a list of a million views would keep the garbage collector busy for longer than the reading takes
+            received += block
+    return layout.decode([received])
