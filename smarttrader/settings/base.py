@@ -106,8 +106,7 @@ _DATABASE_OPTIONS = {
     "prepare_threshold": 3,
 }
 DATABASES = {
-    # Each connection is tried when it leaves the pool: after a restart of the database nobody meets a dead one.
-    "default": {**_DATABASE, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_DATABASE.get("OPTIONS", {}), **_DATABASE_OPTIONS}},
+    "default": {**_DATABASE, "OPTIONS": {**_DATABASE.get("OPTIONS", {}), **_DATABASE_OPTIONS}},
 }
 REDIS_URL = URLS.redis(0)
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": URLS.redis(1)}}

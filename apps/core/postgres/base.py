@@ -4,6 +4,7 @@ The journal's triggers read both. They are set only when they changed, so a requ
 after a rollback, because PostgreSQL undoes settings together with the transaction in which they were made.
 """
 
+import select
 from typing import Any
 
 from django.db.backends.postgresql import base
@@ -14,6 +15,18 @@ from apps.core.context import Context, current_context
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _applied: Context | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """A connection from the pool whose server is still there: after a restart of the database nobody meets a dead one.
+
+        Django's own health check asks the server, which costs every request three round trips; a socket that was hung up says so itself.
+        """
+        while True:
+            connection = super().get_new_connection(conn_params)
+            if self.pool is None or not _hung_up(connection):
+                return connection
+            connection.close()
+            self.pool.putconn(connection)
 
     def create_cursor(self, name: str | None = None) -> Any:
         context = current_context()
@@ -40,3 +53,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> Any:
         self._applied = None
         return super()._close()  # type: ignore[misc]
+
+
+def _hung_up(connection: Any) -> bool:
+    """True when something waits to be read on an idle connection: the server's goodbye, or the end of the stream."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.core.errors import Conflict, DeskError, NotFound
 from apps.core.trading import OrderIntent
@@ -147,7 +147,8 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
     judged.to_status = target
     order_row_insert(order, verdicts=gate.verdicts, events=[made, judged], expires_at=at + DECISION_VALIDITY)
     # Its decisions must be there before the database lets it move.
-    Order.objects.filter(pk=order.pk).update(status=target)
+    with connection.cursor() as cursor:
+        cursor.execute("update execution_order set status = %s where id = %s", [str(target), order.pk])
     order.status = target
     return order
 
