@@ -203,6 +203,7 @@ def _post(order: Order, fill: Fill, at: datetime) -> None:
         source_ref=f"{fill.broker}:{fill.execution_id}",
         effective_at=fill.market_time,
         recorded_at=at,
+        locked=order.portfolio,
     )
 
 

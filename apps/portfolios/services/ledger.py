@@ -35,12 +35,14 @@ def entry_post(
     source_ref: str,
     effective_at: datetime,
     recorded_at: datetime,
+    locked: Portfolio | None = None,
 ) -> LedgerEntry:
     """Post one fact, and bring lots (FIFO), position and cash up to it, in one transaction, which may be the caller's.
 
     A trade gives `quantity` (signed, + in), `price` and `fee`; its amount is -(quantity x price) - fee. The cash kinds give `amount`:
     positive for deposit and dividend, negative for withdrawal and fee. The same fact posted again under the same
-    (source, source_ref) returns the first entry and changes nothing. `signals.entry_posted` is sent after commit.
+    (source, source_ref) returns the first entry and changes nothing. `signals.entry_posted` is sent after commit. `locked` is the
+    portfolio's row from a caller who holds its lock, which spares asking for it again; the database ties the book to the portfolio.
     Raises InvalidInput (naming the field), NotFound (portfolio, or book not in it), Conflict (other content under the same reference).
     """
     fact = _checked(
@@ -59,7 +61,7 @@ def entry_post(
         raise InvalidInput("a ledger entry names its source and its reference there", field="source_ref")
     # No savepoint: an error leaves nothing half-done, in the caller's transaction neither.
     with transaction.atomic(savepoint=False):
-        portfolio = _portfolio_of_book(portfolio_id=portfolio_id, book_id=book_id)
+        portfolio = locked or _portfolio_of_book(portfolio_id=portfolio_id, book_id=book_id)
         if posted := _posted(source, source_ref):
             return _same(posted, fact)
         if fact.currency != portfolio.base_currency:
