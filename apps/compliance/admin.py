@@ -8,21 +8,16 @@ from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
 from apps.compliance.models import Restriction
+from apps.core.forms import FreshReasonForm
 
 
-class RestrictionForm(forms.ModelForm):
-    """A change needs a reason of its own: the one of the change before is not offered again."""
+class RestrictionForm(FreshReasonForm):
+    """What the officer edits."""
 
     class Meta:
         model = Restriction
         fields = ("instrument", "portfolio", "level", "active_from", "active_to", "reason")
         widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk and "reason" in self.fields:
-            self.initial["reason"] = ""
-            self.fields["reason"].help_text = f"Why this change. Before: {self.instance.reason}"
 
 
 @admin.register(Restriction)

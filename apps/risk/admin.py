@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.forms import FreshReasonForm
 from apps.risk.models import LimitEvent, ReleaseRequest, RiskLimit, TradingStateChange
 
 
@@ -28,19 +29,13 @@ class Facts(admin.ModelAdmin):
         return False
 
 
-class RiskLimitForm(forms.ModelForm):
-    """A change needs a reason of its own: the one of the change before is not offered again."""
+class RiskLimitForm(FreshReasonForm):
+    """What the officer edits."""
 
     class Meta:
         model = RiskLimit
         fields = ("portfolio", "kind", "soft", "hard", "active_from", "active_to", "reason")
         widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk and "reason" in self.fields:
-            self.initial["reason"] = ""
-            self.fields["reason"].help_text = f"Why this change. Before: {self.instance.reason}"
 
 
 @admin.register(RiskLimit)

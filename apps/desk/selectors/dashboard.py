@@ -46,10 +46,7 @@ class Dashboard:
     @property
     def day_return(self) -> Decimal | None:
         """Day P&L on the equity that the day began with."""
-        value = self.valuation
-        if value.day_pnl is None or value.total is None or value.total == value.day_pnl:
-            return None
-        return value.day_pnl / (value.total - value.day_pnl)
+        return self.valuation.day_return
 
     @property
     def total_return(self) -> Decimal | None:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.core.api.fields import DecimalString
+from apps.core.api.schema import ProblemCheckSerializer
 from apps.core.api.serializers import StrictSerializer
 from apps.core.documents import plain
 from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
@@ -125,17 +126,10 @@ class OrderEventSerializer(serializers.Serializer):
     recorded_at = serializers.DateTimeField()
 
 
-class CheckSerializer(serializers.Serializer):
+class CheckSerializer(ProblemCheckSerializer):
     """One pre-trade check with its numbers, as strings; null where a rule has none."""
 
     authority = serializers.ChoiceField(choices=["risk", "compliance"], required=False)
-    code = serializers.CharField()
-    outcome = serializers.ChoiceField(choices=["pass", "warn", "block"])
-    message = serializers.CharField()
-    unit = serializers.CharField(allow_blank=True)
-    limit = serializers.CharField(allow_null=True)
-    before = serializers.CharField(allow_null=True)
-    after = serializers.CharField(allow_null=True)
 
 
 class OrderDecisionSerializer(serializers.Serializer):

@@ -57,6 +57,13 @@ class Valuation:
     positions: tuple[PositionValue, ...]
     missing: tuple[str, ...]
 
+    @property
+    def day_return(self) -> Decimal | None:
+        """Day P&L on the equity that the day began with, a fraction; None when it is unknown or the day began with nothing."""
+        if self.day_pnl is None or self.total is None or self.total == self.day_pnl:
+            return None
+        return self.day_pnl / (self.total - self.day_pnl)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:

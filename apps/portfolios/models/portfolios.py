@@ -1,10 +1,7 @@
-from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Coalesce
 from simple_history.models import HistoricalRecords
 
 if TYPE_CHECKING:
@@ -35,11 +32,6 @@ class PortfolioQuerySet(models.QuerySet["Portfolio"]):
             return self.none()
         roles = [PortfolioRole.TRADER, PortfolioRole.MANAGER]
         return self.filter(status=PortfolioStatus.ACTIVE, memberships__user=user, memberships__role__in=roles)
-
-    def with_cash(self) -> Self:
-        """Adds `cash`: the balance in the base currency, 0 before the first entry."""
-        in_base = Q(cash_balances__currency=F("base_currency"))
-        return self.annotate(cash=Coalesce(Sum("cash_balances__amount", filter=in_base), Decimal(0), output_field=models.DecimalField()))
 
 
 class Portfolio(models.Model):

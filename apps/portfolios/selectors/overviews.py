@@ -44,10 +44,7 @@ class PortfolioOverview:
 
     @property
     def day_return(self) -> Decimal | None:
-        value = self.valuation
-        if value.day_pnl is None or value.total is None or value.total == value.day_pnl:
-            return None
-        return value.day_pnl / (value.total - value.day_pnl)
+        return self.valuation.day_return
 
     @property
     def total_pnl(self) -> Decimal | None:
