@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 WITH_API = ("core", "alerts", "marketdata", "portfolios", "risk", "compliance", "strategies", "execution", "analytics")
-WITH_PAGES = ("desk", "alerts", "portfolios", "risk", "strategies", "execution")
+WITH_PAGES = ("desk", "alerts", "marketdata", "portfolios", "risk", "strategies", "execution")
 
 endpoints = [path("", include(f"apps.{app}.api.urls")) for app in WITH_API]
 

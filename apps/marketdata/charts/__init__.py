@@ -1,0 +1,1 @@
+"""Figures of market data: arrays in, a Bokeh figure out; one module per page."""

@@ -1,0 +1,1 @@
+"""Pages of market data: one module per page."""

@@ -1,0 +1,5 @@
+"""Addresses of market data's pages."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
