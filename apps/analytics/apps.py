@@ -8,4 +8,4 @@ class AnalyticsConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.measures import register_measures
 
-        register_measures("apps.analytics.domain.ratios", "apps.analytics.domain.returns")
+        register_measures("apps.analytics.domain.ratios", "apps.analytics.domain.returns", "apps.analytics.domain.tca")

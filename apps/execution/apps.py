@@ -11,6 +11,11 @@ class ExecutionConfig(AppConfig):
         from apps.execution.receivers import cancel_when_halted
         from apps.risk.signals import trading_state_changed
 
-        register_measures("apps.execution.domain.replay")
+        register_measures(
+            "apps.execution.domain.impact",
+            "apps.execution.domain.replay",
+            "apps.execution.domain.routing",
+            "apps.execution.domain.schedules",
+        )
         streams.register()
         trading_state_changed.connect(cancel_when_halted, dispatch_uid="execution.cancel_when_halted")

@@ -1,48 +1,15 @@
-"""The vectors that the desk certifies itself with, and each measure against a second computation."""
+"""Each measure against a second computation; the published cases are certified by apps/core/tests/test_shipped_vectors.py."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from apps.core.errors import DeskError, InvalidInput
-from apps.core.measures import measure_get
+from apps.core.errors import InvalidInput
 from apps.risk.domain.drawdown import maximum_drawdown
 from apps.risk.domain.sizing import atr_based, kelly, risk_based
 from apps.risk.domain.stops import vix_stop
 from apps.risk.domain.value_at_risk import es_historical, es_normal, var_historical, var_normal
-
-VECTORS = json.loads((Path(__file__).resolve().parents[4] / "fixtures" / "vectors" / "risk.json").read_text())
-
-
-def number(value):
-    return float(value) if value == "nan" else [number(item) for item in value] if isinstance(value, list) else value
-
-
-def same(got, expected, tolerance):
-    if isinstance(expected, dict):
-        return all(same(got[key], value, tolerance) for key, value in expected.items())
-    if expected == "nan":
-        return math.isnan(got)
-    if isinstance(expected, bool | str) or expected is None:
-        return got == expected
-    return abs(got - expected) <= tolerance
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
-def test_vector(vector) -> None:
-    function = measure_get(vector["measure"]).function
-    inputs = {name: number(value) for name, value in vector["inputs"].items()}
-    expected = vector["expected"]
-    if isinstance(expected, dict) and "error" in expected:
-        with pytest.raises(DeskError) as caught:
-            function(**inputs)
-        assert caught.value.code == expected["error"]
-    else:
-        assert same(function(**inputs), expected, vector["tolerance"])
-
 
 RETURNS = np.random.default_rng(7).standard_t(4, 750) / 100
 
