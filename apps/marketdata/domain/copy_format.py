@@ -18,7 +18,13 @@ BLOCK_ROWS = 50_000
 EPOCH = np.datetime64("2000-01-01", "us")
 
 #: PostgreSQL type -> (big-endian NumPy type on the wire, NumPy type in memory)
-TYPES = {"int2": (">i2", "i2"), "int8": (">i8", "i8"), "float8": (">f8", "f8"), "timestamptz": (">i8", "datetime64[us]")}
+TYPES = {
+    "bool": ("?", "?"),
+    "int2": (">i2", "i2"),
+    "int8": (">i8", "i8"),
+    "float8": (">f8", "f8"),
+    "timestamptz": (">i8", "datetime64[us]"),
+}
 
 
 @dataclass(frozen=True)

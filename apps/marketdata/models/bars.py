@@ -46,7 +46,7 @@ class Bar(models.Model):
 
 
 class BarSource(models.Model):
-    """Where bars came from: a file or a vendor, by name."""
+    """Where bars and ticks came from: a file or a vendor, by name."""
 
     id = models.SmallAutoField(primary_key=True)
     name = models.CharField(max_length=100, unique=True)
