@@ -35,6 +35,7 @@ class Measure:
         parameters = [
             {"name": parameter.name, "required": parameter.default is parameter.empty, "default": _default(parameter)}
             for parameter in self.signature.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
         ]
         description = (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
         return {

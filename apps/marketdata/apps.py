@@ -8,10 +8,12 @@ class MarketdataConfig(AppConfig):
     verbose_name = "Market data"
 
     def ready(self) -> None:
+        from apps.core.measures import register_measures
         from apps.core.schedule import register_periodic
         from apps.marketdata.streams import register
 
         register()
+        register_measures("apps.marketdata.domain.indicators.measures")
         register_periodic(
             "marketdata.data_freshness",
             queue="data",
