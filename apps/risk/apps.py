@@ -10,9 +10,14 @@ class RiskConfig(AppConfig):
         from apps.risk.streams import register_portfolio_stream
 
         register_measures(
+            "apps.risk.domain.backtesting",
+            "apps.risk.domain.covariance",
+            "apps.risk.domain.decomposition",
             "apps.risk.domain.drawdown",
+            "apps.risk.domain.simulation",
             "apps.risk.domain.sizing",
             "apps.risk.domain.stops",
+            "apps.risk.domain.stress",
             "apps.risk.domain.value_at_risk",
         )
         register_portfolio_stream()

@@ -1,6 +1,6 @@
 """Value at risk and expected shortfall of one series of simple period returns (domain.md B1).
 
-Conventions of all four: returns are fractions per period (0.01 = 1 %); NaN is dropped; the answer is a loss as a positive
+Conventions of all: returns are fractions per period (0.01 = 1 %); NaN is dropped; the answer is a loss as a positive
 fraction of value over one period (negative when even the tail gains); q = 1 - confidence; nothing is annualised.
 An empty series raises InsufficientData. Minimum sample sizes belong to whoever publishes the number, not to the measure.
 """
@@ -83,6 +83,78 @@ def es_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> flo
     q = _tail(confidence)
     mean, deviation = _moments(returns, ddof)
     return -mean + deviation * STANDARD_NORMAL.pdf(STANDARD_NORMAL.inv_cdf(q)) / q
+
+
+def cornish_fisher_quantile(z: float, skewness: float, kurtosis: float) -> float:
+    """The q-quantile of a distribution with this skewness and excess kurtosis, from the normal quantile z (Cornish and Fisher, 1938)."""
+    return z + (z**2 - 1) * skewness / 6 + (z**3 - 3 * z) * kurtosis / 24 - (2 * z**3 - 5 * z) * skewness**2 / 36
+
+
+@measure(
+    "risk.var.cornish_fisher",
+    units="fraction of value, loss > 0",
+    convention="-(mu + h sigma), h the Cornish-Fisher quantile; population skewness and excess kurtosis, deviation with ddof 0 by default",
+    source="Zangari (1996); PerformanceAnalytics VaR(method='modified')",
+)
+def var_cornish_fisher(returns: Sequence[float], confidence: float, ddof: int = 0) -> float:
+    """Value at risk of a normal distribution corrected for the skewness and kurtosis of the returns."""
+    mean, deviation, h = _cornish_fisher(returns, confidence, ddof)[:3]
+    return -(mean + h * deviation)
+
+
+@measure(
+    "risk.es.cornish_fisher",
+    units="fraction of value, loss > 0",
+    convention="operational: -mu - sigma min(-M / q, h), M the Edgeworth tail mean at h, so that it is never below the value at risk",
+    source="Boudt, Peterson and Croux (2008); PerformanceAnalytics ES(method='modified', operational=TRUE)",
+)
+def es_cornish_fisher(returns: Sequence[float], confidence: float, ddof: int = 0) -> float:
+    """Expected shortfall corrected for the skewness and kurtosis of the returns."""
+    mean, deviation, h, skewness, kurtosis = _cornish_fisher(returns, confidence, ddof)
+    tail = STANDARD_NORMAL.pdf(h) * (
+        1 + h**3 * skewness / 6 + (h**6 - 9 * h**4 + 9 * h**2 + 3) * skewness**2 / 72 + (h**4 - 2 * h**2 - 1) * kurtosis / 24
+    )
+    return -mean - deviation * min(-tail / _tail(confidence), h)
+
+
+def cornish_fisher_monotone(skewness: float, kurtosis: float) -> bool:
+    """Whether the expansion is an increasing function of z, so that a higher confidence cannot mean a smaller loss (Maillard, 2012).
+
+    A number outside this domain is shown with a flag.
+    """
+    # h'(z) = a z^2 + b z + c with these coefficients stays positive
+    a = kurtosis / 8 - skewness**2 / 6
+    b = skewness / 3
+    c = 1 - kurtosis / 8 + 5 * skewness**2 / 36
+    return c > 0 and ((a > 0 and b**2 < 4 * a * c) or a == b == 0)
+
+
+def moments(returns: Sequence[float]) -> tuple[float, float]:
+    """Population skewness and excess kurtosis; zero for a series that does not move."""
+    values = _observations(returns)
+    centred = values - values.mean()
+    variance = float((centred**2).mean())
+    if variance <= 0:
+        return 0.0, 0.0
+    return float((centred**3).mean()) / variance**1.5, float((centred**4).mean()) / variance**2 - 3
+
+
+def _cornish_fisher(returns: Sequence[float], confidence: float, ddof: int) -> tuple[float, float, float, float, float]:
+    """Mean, deviation, corrected quantile, skewness and excess kurtosis."""
+    z = STANDARD_NORMAL.inv_cdf(_tail(confidence))
+    skewness, kurtosis = moments(returns)
+    return *_moments(returns, ddof), cornish_fisher_quantile(z, skewness, kurtosis), skewness, kurtosis
+
+
+@measure(
+    "risk.var.cornish_fisher_quantile",
+    units="standard deviations, negative in the left tail",
+    convention="h of the q-quantile, q = 1 - confidence; excess kurtosis",
+    source="Cornish and Fisher (1938)",
+)
+def quantile_of(confidence: float, skewness: float, kurtosis: float) -> float:
+    """The corrected quantile for given moments."""
+    return cornish_fisher_quantile(STANDARD_NORMAL.inv_cdf(_tail(confidence)), skewness, kurtosis)
 
 
 def _observations(returns: Sequence[float]) -> NDArray[np.float64]:
