@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class MarketdataConfig(AppConfig):
@@ -10,10 +11,12 @@ class MarketdataConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.measures import register_measures
         from apps.core.schedule import register_periodic
+        from apps.marketdata.services.vendors import control
         from apps.marketdata.streams import register
 
         register()
         register_measures("apps.marketdata.domain.indicators.measures")
+        post_migrate.connect(control.synchronise_after_migrate, dispatch_uid="marketdata.vendors")
         register_periodic(
             "marketdata.data_freshness",
             queue="data",

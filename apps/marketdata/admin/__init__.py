@@ -1,5 +1,5 @@
 """Market data in the admin: one module per subject, imported here so that Django finds them."""
 
-from apps.marketdata.admin import instruments
+from apps.marketdata.admin import instruments, vendors
 
-__all__ = ["instruments"]
+__all__ = ["instruments", "vendors"]
