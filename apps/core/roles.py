@@ -89,6 +89,8 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "marketdata.control_vendor",
         "marketdata.view_vendorincident",
         "marketdata.fetch_data",
+        "marketdata.view_corporateaction",
+        "marketdata.decide_corporateaction",
         "risk.halt_trading",
         "alerts.view_alert",
     ),

@@ -1,13 +1,16 @@
 from apps.marketdata.models.bars import Bar, BarSource
+from apps.marketdata.models.corporate_actions import ActionStatus, CorporateAction
 from apps.marketdata.models.feed import FeedState, Tick
 from apps.marketdata.models.instruments import AssetClass, Instrument
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
 from apps.marketdata.models.vendors import Forced, IncidentKind, Vendor, VendorIncident
 
 __all__ = [
+    "ActionStatus",
     "AssetClass",
     "Bar",
     "BarSource",
+    "CorporateAction",
     "DepthUpdate",
     "FeedState",
     "Forced",

@@ -2,7 +2,9 @@
 
 `start` is inclusive. `end` as a date includes that day; as a datetime it is exclusive and looks at a bar's start, so a daily bar
 is inside from its midnight on, hours before it is known: callers who must not look ahead pass `visible_end(now)`.
-Of several revisions the latest counts.
+Of several revisions the latest counts, with `as_of` the latest that the desk had then. Prices are as traded unless an `adjustment` is asked
+for: then they are told in the shares of one day, the last with a bar in the answer, so that what happened after the range changes nothing
+in it. `adjusted_to` names another day, for an answer that is read in parts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,9 +17,12 @@ from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain import calendars
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import FIELDS, BarPanel, BarSeries, panel_of
 from apps.marketdata.domain.copy_format import Layout
 from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.models import Instrument
+from apps.marketdata.selectors.adjusting import adjusted_series
 from apps.marketdata.selectors.instruments import instrument_get, instruments_get
 from apps.marketdata.selectors.market import market_clock
 
@@ -31,32 +36,53 @@ EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-def bar_series(*, symbol: str, timeframe: Timeframe, start: Moment = None, end: Moment = None, last: int | None = None) -> BarSeries:
+def bar_series(
+    *,
+    symbol: str,
+    timeframe: Timeframe,
+    start: Moment = None,
+    end: Moment = None,
+    last: int | None = None,
+    adjustment: Adjustment = Adjustment.NONE,
+    as_of: datetime | None = None,
+    adjusted_to: date | None = None,
+) -> BarSeries:
     """One symbol's bars in time order, empty when there are none; with `last` at most so many, the latest of the range.
 
-    Raises NotFound for an unknown symbol.
+    Raises NotFound for an unknown symbol, and InvalidInput for a time without zone or an adjustment of weeks or months, which are made
+    of adjusted days (`selectors.resampled`).
     """
     instrument = instrument_get(symbol)
-    return _series(symbol, instrument.pk, timeframe, *bounds(start, end), last=last)
+    found = _series(symbol, instrument.pk, timeframe, *bounds(start, end), last=last, as_of=_known_at(as_of))
+    return adjusted_series([found], [instrument], timeframe, adjustment, as_of, adjusted_to)[0]
 
 
-def bar_panel(*, symbols: Sequence[str], timeframe: Timeframe, start: Moment = None, end: Moment = None) -> BarPanel:
+def bar_panel(
+    *,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    start: Moment = None,
+    end: Moment = None,
+    adjustment: Adjustment = Adjustment.NONE,
+    as_of: datetime | None = None,
+    adjusted_to: date | None = None,
+) -> BarPanel:
     """Bars of several symbols on the union of their times, NaN where a symbol has none, columns in the order given.
 
-    Raises NotFound which names unknown symbols, and InvalidInput when a symbol is given twice.
+    Raises as `bar_series` does, and InvalidInput when a symbol is given twice.
     """
     if len(set(symbols)) != len(symbols):
         raise InvalidInput("a symbol is given twice", field="symbols")
-    ids = {symbol: item.pk for symbol, item in instruments_get(symbols).items()}
-    lower, upper = bounds(start, end)
-    if len(ids) == 1:
-        return panel_of([_series(symbol, pk, timeframe, lower, upper) for symbol, pk in ids.items()])
-    columns = bars_by_id(list(ids.values()), timeframe, lower, upper)
-    owner = columns.pop("instrument_id")
-    first, last = (np.searchsorted(owner, list(ids.values()), side=side) for side in ("left", "right"))
-    return panel_of(
-        [BarSeries(symbol=symbol, **{name: values[a:b] for name, values in columns.items()}) for symbol, a, b in zip(ids, first, last, strict=True)]
-    )
+    instruments = list(instruments_get(symbols).values())
+    series = _many(instruments, timeframe, *bounds(start, end), as_of=_known_at(as_of))
+    return panel_of(adjusted_series(series, instruments, timeframe, adjustment, as_of, adjusted_to))
+
+
+def bars_as_of(
+    moment: datetime, *, symbols: Sequence[str], timeframe: Timeframe = Timeframe.DAY, start: Moment = None, end: Moment = None
+) -> BarPanel:
+    """Raw bars as the desk knew them at a moment: of each bar the latest revision recorded by then, none where it was not known yet."""
+    return bar_panel(symbols=symbols, timeframe=timeframe, start=start, end=end, as_of=moment)
 
 
 def bar_count(*, symbols: Iterable[str], timeframe: Timeframe, start: Moment = None, end: Moment = None) -> int:
@@ -124,8 +150,16 @@ def _moment(value: date | datetime, field: str) -> datetime:
 RANGE = "instrument_id = any(%(ids)s) and timeframe = %(timeframe)s and ts >= %(lower)s and ts < %(upper)s"
 
 
-def _range(ids: list[int], timeframe: Timeframe, lower: datetime, upper: datetime) -> dict[str, Any]:
-    return {"ids": ids, "timeframe": int(timeframe), "lower": lower, "upper": upper}
+def _range(ids: list[int], timeframe: Timeframe, lower: datetime, upper: datetime, as_of: datetime | None = None) -> dict[str, Any]:
+    return {"ids": ids, "timeframe": int(timeframe), "lower": lower, "upper": upper, "as_of": as_of}
+
+
+def _known(as_of: datetime | None) -> str:
+    return "" if as_of is None else "and recorded_at <= %(as_of)s"
+
+
+def _known_at(as_of: datetime | None) -> datetime | None:
+    return None if as_of is None else _moment(as_of, "as_of")
 
 
 def bars_revised(ids: list[int], timeframe: Timeframe, lower: datetime, upper: datetime) -> bool:
@@ -144,29 +178,46 @@ def bars_present(ids: list[int], timeframe: Timeframe, lower: datetime, upper: d
         return bool(cursor.fetchone()[0])
 
 
-def bars_by_id(ids: list[int], timeframe: Timeframe, lower: datetime, upper: datetime, *, revisions: bool = False) -> dict[str, NDArray]:
-    """Columns instrument_id, ts and the five fields of the latest revisions, sorted by instrument and time.
+def bars_by_id(
+    ids: list[int], timeframe: Timeframe, lower: datetime, upper: datetime, *, revisions: bool = False, as_of: datetime | None = None
+) -> dict[str, NDArray]:
+    """Columns instrument_id, ts and the five fields of the latest revisions (recorded by `as_of`), sorted by instrument and time.
 
     With `revisions` also the number of the revision.
     """
     layout = REVISED if revisions else MANY
     latest = "distinct on (instrument_id, ts)" if bars_revised(ids, timeframe, lower, upper) else ""
     order = "order by instrument_id, ts, revision desc" if latest else ""
-    query = f"select {latest} {', '.join(layout.names)} from marketdata_bar where {RANGE} {order}"  # noqa: S608
-    columns = copy_out(query, _range(ids, timeframe, lower, upper), layout)
+    query = f"select {latest} {', '.join(layout.names)} from marketdata_bar where {RANGE} {_known(as_of)} {order}"  # noqa: S608
+    columns = copy_out(query, _range(ids, timeframe, lower, upper, as_of), layout)
     if not order:
         by_time = np.lexsort((columns["ts"], columns["instrument_id"]))
         columns = {name: values[by_time] for name, values in columns.items()}
     return columns
 
 
-def _series(symbol: str, pk: int, timeframe: Timeframe, lower: datetime, upper: datetime, *, last: int | None = None) -> BarSeries:
+def _many(instruments: list[Instrument], timeframe: Timeframe, lower: datetime, upper: datetime, *, as_of: datetime | None) -> list[BarSeries]:
+    if len(instruments) == 1:
+        return [_series(instruments[0].symbol, instruments[0].pk, timeframe, lower, upper, as_of=as_of)]
+    ids = [item.pk for item in instruments]
+    columns = bars_by_id(ids, timeframe, lower, upper, as_of=as_of)
+    owner = columns.pop("instrument_id")
+    first, last = (np.searchsorted(owner, ids, side=side) for side in ("left", "right"))
+    return [
+        BarSeries(symbol=item.symbol, **{name: values[a:b] for name, values in columns.items()})
+        for item, a, b in zip(instruments, first, last, strict=True)
+    ]
+
+
+def _series(
+    symbol: str, pk: int, timeframe: Timeframe, lower: datetime, upper: datetime, *, last: int | None = None, as_of: datetime | None = None
+) -> BarSeries:
     revised = bars_revised([pk], timeframe, lower, upper)
     distinct = "distinct on (ts)" if revised else ""
     order = "order by ts desc, revision desc" if revised or last is not None else ""
     limit = "" if last is None else f"limit {int(last)}"
-    query = f"select {distinct} {', '.join(SERIES.names)} from marketdata_bar where {RANGE} {order} {limit}"  # noqa: S608
-    columns = copy_out(query, _range([pk], timeframe, lower, upper), SERIES)
+    query = f"select {distinct} {', '.join(SERIES.names)} from marketdata_bar where {RANGE} {_known(as_of)} {order} {limit}"  # noqa: S608
+    columns = copy_out(query, _range([pk], timeframe, lower, upper, as_of), SERIES)
     ts = columns["ts"]
     if len(ts) > 1 and (ts[1:] < ts[:-1]).any():
         by_time = np.argsort(ts, kind="stable")

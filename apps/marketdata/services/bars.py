@@ -13,6 +13,7 @@ from apps.marketdata.domain.merging import BarRows
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.validation import Findings, check_duplicates, check_times, check_values
 from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.services.corporate_actions import actions_recheck
 from apps.marketdata.services.imports import FileReport, ImportReport, SymbolReport, bars_import
 from apps.marketdata.services.storing import bar_source_id, bars_lock, bars_merge, changes
 
@@ -47,6 +48,8 @@ def bars_store(*, series: Sequence[BarSeries], timeframe: Timeframe, source: str
     with transaction.atomic():
         bars_lock(ids.values(), timeframe)
         change = bars_merge(rows, timeframe=timeframe, source_id=bar_source_id(source), recorded_at=recorded_at)
+        if timeframe is Timeframe.DAY:
+            actions_recheck(instrument_ids=ids.values(), recorded_at=recorded_at)
     return StoreResult(**changes(change))
 
 

@@ -31,6 +31,7 @@ from apps.marketdata.models import Instrument
 from apps.marketdata.providers import cells
 from apps.marketdata.providers.files import FileTable, file_stem, read_file, read_titles
 from apps.marketdata.selectors.instruments import instrument_get, instruments_known
+from apps.marketdata.services.corporate_actions import actions_recheck
 from apps.marketdata.services.storing import bar_source_id, bars_lock, bars_merge, changes
 
 #: Stands for a symbol that no instrument has.
@@ -218,7 +219,10 @@ def _store(rows: BarRows, instrument_ids: Sequence[int], order: _Order, *, dry_r
     with transaction.atomic():
         bars_lock(instrument_ids, order.timeframe)
         source_id = 0 if dry_run else bar_source_id(order.source)
-        return bars_merge(rows, timeframe=order.timeframe, source_id=source_id, recorded_at=order.recorded_at, dry_run=dry_run)
+        change = bars_merge(rows, timeframe=order.timeframe, source_id=source_id, recorded_at=order.recorded_at, dry_run=dry_run)
+        if order.timeframe is Timeframe.DAY and not dry_run:
+            actions_recheck(instrument_ids=instrument_ids, recorded_at=order.recorded_at)
+        return change
 
 
 def _rejected(table: FileTable, findings: Findings) -> tuple[Rejection, ...]:
