@@ -1,9 +1,12 @@
 from apps.marketdata.models.bars import Bar, BarSource
 from apps.marketdata.models.corporate_actions import ActionStatus, CorporateAction
+from apps.marketdata.models.features import FeatureSetDefinition
 from apps.marketdata.models.feed import FeedState, Tick
 from apps.marketdata.models.instruments import AssetClass, Instrument
+from apps.marketdata.models.screens import Screen
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
 from apps.marketdata.models.vendors import Forced, IncidentKind, Vendor, VendorIncident
+from apps.marketdata.models.watchlists import Watchlist, WatchlistItem
 
 __all__ = [
     "ActionStatus",
@@ -12,14 +15,18 @@ __all__ = [
     "BarSource",
     "CorporateAction",
     "DepthUpdate",
+    "FeatureSetDefinition",
     "FeedState",
     "Forced",
     "IncidentKind",
     "Instrument",
     "OrderEvent",
     "Quote",
+    "Screen",
     "Tick",
     "Trade",
     "Vendor",
     "VendorIncident",
+    "Watchlist",
+    "WatchlistItem",
 ]
