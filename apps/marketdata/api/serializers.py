@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from apps.core.api.serializers import StrictModelSerializer, StrictSerializer
 from apps.core.errors import InvalidInput
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Instrument
 
@@ -61,14 +62,48 @@ class MomentField(serializers.Field):
         return value.isoformat()
 
 
+@extend_schema_field({"type": "string", "example": "2012-01-03T14:30:00Z", "description": "a time with its zone"})
+class ZonedField(MomentField):
+    """A time with its zone."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        """The aware datetime. Raises ValidationError for anything else."""
+        moment = super().to_internal_value(data)
+        if not isinstance(moment, datetime):
+            raise serializers.ValidationError("Not a time like 2012-01-03T14:30:00Z.")
+        return moment
+
+
+@extend_schema_field({"type": "string", "enum": list(Adjustment), "default": "none"})
+class AdjustmentField(serializers.Field):
+    """An adjustment by its name."""
+
+    def to_internal_value(self, data: Any) -> Adjustment:
+        """The adjustment. Raises ValidationError which lists the names."""
+        try:
+            return Adjustment.parse(str(data))
+        except InvalidInput as error:
+            raise serializers.ValidationError(error.detail) from error
+
+    def to_representation(self, value: Adjustment) -> str:
+        """Its name."""
+        return value.value
+
+
 class BarQuery(StrictSerializer):
-    """Which bars. `start` is inclusive; `end` includes its day when it is a date and is exclusive when it is a time."""
+    """Which bars. `start` is inclusive; `end` includes its day when it is a date and is exclusive when it is a time.
+
+    Adjusted prices are told in shares of `adjusted_to`, by default of the answer's last day. `as_of`: as the desk knew them then.
+    """
 
     symbol = serializers.CharField(max_length=20)
     timeframe = TimeframeField(default=Timeframe.DAY)
     start = MomentField(required=False, default=None)
     end = MomentField(required=False, default=None)
     limit = serializers.IntegerField(min_value=1, max_value=MOST_BARS, default=LIMIT)
+    adjustment = AdjustmentField(default=Adjustment.NONE)
+    adjusted_to = serializers.DateField(required=False, default=None)
+    as_of = ZonedField(required=False, default=None)
 
 
 class BarSerializer(serializers.Serializer):
@@ -87,5 +122,36 @@ class BarPage(serializers.Serializer):
 
     symbol = serializers.CharField()
     timeframe = serializers.CharField()
+    adjustment = serializers.CharField()
+    adjusted_to = serializers.DateField(allow_null=True)
     results = BarSerializer(many=True)
     next = serializers.URLField(allow_null=True)
+
+
+class ActionQuery(StrictSerializer):
+    """As of when."""
+
+    as_of = ZonedField(required=False, default=None)
+
+
+class ActionSerializer(serializers.Serializer):
+    """A split (`value` new shares per old share) or a dividend (`value` cash per share as paid)."""
+
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    ex_date = serializers.DateField()
+    value = serializers.DecimalField(max_digits=24, decimal_places=10)
+    currency = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a declared field, not the attribute
+    status = serializers.CharField()
+    doubt = serializers.CharField()
+    reason = serializers.CharField()
+    revision = serializers.IntegerField()
+    recorded_at = serializers.DateTimeField()
+
+
+class ActionList(serializers.Serializer):
+    """All actions of one instrument."""
+
+    symbol = serializers.CharField()
+    results = ActionSerializer(many=True)

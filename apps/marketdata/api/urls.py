@@ -1,12 +1,14 @@
 from django.urls import path
 
 from apps.marketdata.api.bars import BarList
+from apps.marketdata.api.corporate_actions import InstrumentActions
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.vendors import VendorList
 
 urlpatterns = [
     path("instruments/", InstrumentList.as_view(), name="api-instruments"),
     path("instruments/<str:symbol>/", InstrumentDetail.as_view(), name="api-instrument"),
+    path("instruments/<str:symbol>/actions/", InstrumentActions.as_view(), name="api-instrument-actions"),
     path("bars/", BarList.as_view(), name="api-bars"),
     path("data/vendors/", VendorList.as_view(), name="api-data-vendors"),
 ]

@@ -31,6 +31,8 @@ class Problem(StrEnum):
     NOT_A_SESSION = "NOT_A_SESSION"
     NOT_ON_GRID = "NOT_ON_GRID"
     DUPLICATE = "DUPLICATE"
+    NOT_AN_ACTION = "NOT_AN_ACTION"
+    NOT_A_CURRENCY = "NOT_A_CURRENCY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,16 @@
 """Instruments and bars over REST."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from rest_framework.test import APIClient
 
 from apps.core.models import User
+from apps.marketdata.domain.vendor import ActionKind, ActionRecord
 from apps.marketdata.models import FeedState, Instrument
-from apps.marketdata.tests.factories import InstrumentFactory, make_series, store_series
+from apps.marketdata.services.corporate_actions import actions_store
+from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +89,22 @@ class TestBars:
             assert [row["close"] for row in answer["results"]] == [10.0, 11.0]
         assert [row["close"] for row in client.get("/api/v1/bars/?symbol=AAA&end=2012-01-03").json()["results"]] == [10.0]
 
+    def test_adjusted_prices_and_their_pages_fit_together(self, client) -> None:
+        store_series(make_series("AAA", [100.0, 102.0, 51.5, 52.0]))
+        split = ActionRecord(symbol="AAA", kind=ActionKind.SPLIT, ex_date=date(2012, 1, 5), value=Decimal(2))
+        actions_store(records=[split], source="test", recorded_at=RECORDED_AT)
+        answer = client.get("/api/v1/bars/?symbol=AAA&adjustment=split&limit=2").json()
+        assert [row["close"] for row in answer["results"]] == [51.5, 52.0]
+        assert (answer["adjustment"], answer["adjusted_to"]) == ("split", "2012-01-06")
+        assert [row["close"] for row in client.get(answer["next"]).json()["results"]] == [50.0, 51.0]
+        alone = client.get("/api/v1/bars/?symbol=AAA&adjustment=split&end=2012-01-04").json()
+        assert [row["close"] for row in alone["results"]] == [100.0, 102.0]
+
+    def test_as_of_shows_what_was_known(self, client, bars) -> None:
+        store_series(make_series("AAA", [10.0, 11.0, 12.0, 13.5]), recorded_at=datetime(2026, 2, 1, tzinfo=UTC))
+        for query, last in (("", 13.5), ("&as_of=2026-01-31T00:00:00Z", 13.0)):
+            assert client.get(f"/api/v1/bars/?symbol=AAA{query}").json()["results"][-1]["close"] == last
+
     @pytest.mark.parametrize(
         ("query", "name"),
         [
@@ -95,6 +114,10 @@ class TestBars:
             ("symbol=AAA&end=2012-01-03T10:00:00", "end"),
             ("symbol=AAA&limit=100000", "limit"),
             ("symbol=AAA&page=2", "page"),
+            ("symbol=AAA&adjustment=full", "adjustment"),
+            ("symbol=AAA&as_of=2026-01-01", "as_of"),
+            ("symbol=AAA&as_of=2026-01-01T00:00:00", "as_of"),
+            ("symbol=AAA&adjusted_to=soon", "adjusted_to"),
         ],
     )
     def test_bad_parameters_are_refused_and_named(self, client, bars, query, name) -> None:
@@ -105,6 +128,27 @@ class TestBars:
     def test_unknown_symbol(self, client) -> None:
         assert client.get("/api/v1/bars/?symbol=ZZZ").status_code == 404
         assert not Instrument.objects.exists()
+
+
+class TestActions:
+    @pytest.fixture(autouse=True)
+    def actions(self, bars) -> None:
+        for value, recorded_at in (("0.5", RECORDED_AT), ("0.45", datetime(2026, 2, 1, tzinfo=UTC))):
+            record = ActionRecord(symbol="AAA", kind=ActionKind.DIVIDEND, ex_date=date(2012, 1, 5), value=Decimal(value))
+            actions_store(records=[record], source="test", recorded_at=recorded_at)
+
+    def test_the_newest_revision_of_each(self, client) -> None:
+        answer = client.get("/api/v1/instruments/AAA/actions/").json()
+        assert [(row["kind"], row["ex_date"], row["value"], row["status"], row["revision"]) for row in answer["results"]] == [
+            ("dividend", "2012-01-05", "0.4500000000", "applied", 1)
+        ]
+        earlier = client.get("/api/v1/instruments/AAA/actions/?as_of=2026-01-15T00:00:00Z").json()
+        assert [row["value"] for row in earlier["results"]] == ["0.5000000000"]
+
+    def test_bad_input(self, client) -> None:
+        assert client.get("/api/v1/instruments/ZZZ/actions/").status_code == 404
+        assert client.get("/api/v1/instruments/AAA/actions/?as_of=yesterday").status_code == 400
+        assert APIClient().get("/api/v1/instruments/AAA/actions/").status_code == 401
 
 
 def test_schema_describes_the_endpoints(client) -> None:
