@@ -23,3 +23,9 @@ class MarketdataConfig(AppConfig):
             every=timedelta(minutes=5),
             description="Tell operators about bars that are missing and a feed that stands still",
         )
+        register_periodic(
+            "marketdata.check_data",
+            queue="data",
+            crontab="30 22 * * *",
+            description="Check all stored bars after the close, tell operators about new errors",
+        )

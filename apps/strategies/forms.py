@@ -33,6 +33,7 @@ class BacktestForm(forms.Form):
         label="Orders fill at the",
     )
     max_volume_pct = forms.FloatField(min_value=0.000001, max_value=1, initial=0.1, label="Largest part of a bar's volume")
+    allow_quarantined = forms.BooleanField(required=False, label="Use data in quarantine", help_text="The run keeps which data it was")
 
     @classmethod
     def initial_of(cls, run: BacktestRun) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from apps.core.charts import Chart, Palette, chart_answer, percent_text
 from apps.core.clock import now
-from apps.core.errors import InvalidInput, NotFound, NotPermitted
+from apps.core.errors import InvalidInput, NotFound, NotPermitted, RuleRefused
 from apps.core.jobs import FINISHED as DONE
 from apps.core.models import JobRun
 from apps.core.models.jobs import JobState
@@ -61,7 +61,7 @@ def _start(request: RequestOfUser, form: BacktestForm) -> JobRun | None:
     try:
         with transaction.atomic():
             return backtest_request(request=BacktestRequest(**form.request_fields()), user=request.user, at=now())
-    except (InvalidInput, NotFound) as error:
+    except (InvalidInput, NotFound, RuleRefused) as error:
         form.refuse(error)
         return None
 

@@ -18,6 +18,9 @@ SECRET_KEY = ENVIRONMENT.secret_key
 DEBUG = ENVIRONMENT.debug
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 
+#: Data checks whose errors put the data of their days into quarantine by themselves.
+QUARANTINE_CHECKS = ENVIRONMENT.quarantine_checks
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.admin",

@@ -28,6 +28,7 @@ class Environment:
     log_level: str
     email_url: str
     secure_cookies: bool
+    quarantine_checks: tuple[str, ...]
 
 
 def _scheme(*allowed: str) -> Callable[[str], None]:
@@ -55,6 +56,7 @@ def read_environment(*, production: bool = False) -> Environment:
         "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         "email_url": env.str("EMAIL_URL", "consolemail:"),
         "secure_cookies": env.bool("SECURE_COOKIES", production),
+        "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),
     }
     problems: list[str] = []
     try:

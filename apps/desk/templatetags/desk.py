@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from django import template
-from django.forms import BoundField, ChoiceField
+from django.forms import BooleanField, BoundField, ChoiceField
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -264,7 +264,13 @@ def last_line(text: Any) -> str:
 @register.filter
 def bootstrap(field: BoundField) -> SafeString:
     """The field's input with Bootstrap's class and, when it is wrong, the link to its message."""
-    kind = "form-select" if isinstance(field.field, ChoiceField) else "form-control"
+    kind = (
+        "form-select"
+        if isinstance(field.field, ChoiceField)
+        else "form-check-input d-block"
+        if isinstance(field.field, BooleanField)
+        else "form-control"
+    )
     attributes: dict[str, str | bool] = {"class": kind}
     if field.errors:
         attributes |= {"aria-invalid": "true", "aria-describedby": f"{field.id_for_label}-error"}

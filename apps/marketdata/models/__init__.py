@@ -3,6 +3,8 @@ from apps.marketdata.models.corporate_actions import ActionStatus, CorporateActi
 from apps.marketdata.models.features import FeatureSetDefinition
 from apps.marketdata.models.feed import FeedState, Tick
 from apps.marketdata.models.instruments import AssetClass, Instrument
+from apps.marketdata.models.quality import QualityFinding, QualityRun, SeriesQuality
+from apps.marketdata.models.quarantine import Quarantine
 from apps.marketdata.models.screens import Screen
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
 from apps.marketdata.models.vendors import Forced, IncidentKind, Vendor, VendorIncident
@@ -21,8 +23,12 @@ __all__ = [
     "IncidentKind",
     "Instrument",
     "OrderEvent",
+    "QualityFinding",
+    "QualityRun",
+    "Quarantine",
     "Quote",
     "Screen",
+    "SeriesQuality",
     "Tick",
     "Trade",
     "Vendor",

@@ -1,6 +1,6 @@
 """The pre-trade checks of risk: pure, fail closed, every one answered with its numbers whether it passes or not.
 
-The order of the checks is that of domain.md A5: kill switch, price, limits in force, short sale, rates, collar, capital, sizes.
+The order of the checks is that of domain.md A5: kill switch, price and its data, limits in force, short sale, rates, collar, capital, sizes.
 A check that needs a price which is missing is left out, because PRICE_MISSING blocks in its place.
 Numbers "before" count the working orders already there, numbers "after" add this one, as if everything fills that may.
 """
@@ -36,7 +36,8 @@ class Case:
     """All that is known of one order when it is judged. (No slots: what several checks ask for is computed once and kept.)
 
     `held` is the signed quantity by instrument id over all books of the portfolio, `book_held` that of the order's own book
-    and instrument. `prices` values every instrument held or working; those without a price stand in `unpriced`.
+    and instrument. `prices` values every instrument held or working; those without a price stand in `unpriced`. `quarantines` says
+    for each open quarantine of the instrument's data whose days include the market's which data it is and why.
     """
 
     intent: OrderIntent
@@ -53,6 +54,7 @@ class Case:
     book_held: Decimal
     prices: Mapping[int, Decimal]
     unpriced: tuple[str, ...]
+    quarantines: tuple[str, ...] = ()
     settings: Settings = Settings()
 
     @cached_property
@@ -95,7 +97,7 @@ class Case:
 
 def order_checks(case: Case) -> tuple[Check, ...]:
     """Every check that applies to the order, in order."""
-    checks = [_halted(case), _reducing(case), *_price(case), *_limits_set(case), _short_sale(case), *_rates(case)]
+    checks = [_halted(case), _reducing(case), *_price(case), _quarantined(case), *_limits_set(case), _short_sale(case), *_rates(case)]
     if _price_known(case):
         checks += [*_collar(case), _capital(case), *_position(case), *_exposure(case)]
     return tuple(checks)
@@ -160,6 +162,20 @@ def _staleness(case: Case) -> Check:
         before=seconds,
         after=seconds,
     )
+
+
+def _quarantined(case: Case) -> Check:
+    """Data that is known to be wrong opens no position. A reduction passes: the desk must be able to leave."""
+    count = Decimal(len(case.quarantines))
+    blocked = bool(case.quarantines) and not case.reduces
+    if blocked:
+        message = f"Data of {case.intent.symbol} is in quarantine: {'; '.join(case.quarantines)}"
+    elif case.quarantines:
+        message = f"Data of {case.intent.symbol} is in quarantine, and this order can only reduce the position"
+    else:
+        message = f"Data of {case.intent.symbol} is not in quarantine"
+    outcome = Outcome.BLOCK if blocked else Outcome.PASS
+    return Check(code="DATA_QUARANTINED", outcome=outcome, message=message, limit=ZERO, before=count, after=count)
 
 
 def _limits_set(case: Case) -> list[Check]:

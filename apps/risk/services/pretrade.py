@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
+from apps.marketdata.selectors.quarantine import quarantined
 from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.domain.pretrade import Case, order_checks
@@ -21,7 +22,7 @@ AUTHORITY = "risk"
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
-    Reads state and limits (one query each), holdings (two) and prices (one call to Redis). The caller holds the portfolio's lock,
+    Reads state, limits and quarantines (one query each), holdings (two) and prices (one call to Redis). The caller holds the portfolio's lock,
     so that two orders cannot both use the same room.
     """
     try:
@@ -44,6 +45,7 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
     symbols |= {w.instrument_id: w.symbol for w in snapshot.working_orders}
     symbols.pop(intent.instrument_id, None)
     market_time = snapshot.reference.market_time if snapshot.reference else None
+    held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
     found = last_prices(symbols.values(), market_time=market_time) if symbols else {}
     prices = {key: found[symbol] for key, symbol in symbols.items() if symbol in found}
     if snapshot.reference is not None:
@@ -67,4 +69,5 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         book_held=sum(of_book, Decimal(0)),
         prices=prices,
         unpriced=tuple(sorted(symbol for symbol in symbols.values() if symbol not in found)),
+        quarantines=tuple(str(item) for item in held_back.get(intent.symbol, ())),
     )

@@ -26,6 +26,7 @@ class NewBacktestSerializer(StrictSerializer):
     max_volume_pct = serializers.FloatField(default=0.1)
     size_fraction = serializers.FloatField(default=None, allow_null=True)
     engine = serializers.ChoiceField(choices=["event", "backtrader"], default="event")
+    allow_quarantined = serializers.BooleanField(default=False, help_text="Use data in quarantine, which refuses the run otherwise")
 
 
 class BacktestSerializer(serializers.ModelSerializer):

@@ -7,7 +7,8 @@ from apps.core.money import MONEY_DIGITS, MONEY_PLACES
 class BacktestRun(models.Model):
     """One backtest: everything that is needed to run it again, and what came out. A fact: rows are written once.
 
-    `configuration` holds costs and fills (cash, commission, slippage_bps, fill_at, max_volume_pct, seed), `results` the metrics,
+    `configuration` holds costs and fills (cash, commission, slippage_bps, fill_at, max_volume_pct, seed; allow_quarantined and
+    quarantined where the run was asked to use data in quarantine), `results` the metrics,
     `equity` [[ISO time, value], ...], `trades` the round trips. `dataset_fingerprint` is the SHA-256 of the bars it saw.
     """
 

@@ -14,7 +14,7 @@ import numpy as np
 from django.db import transaction
 
 from apps.core.documents import plain
-from apps.core.errors import InvalidInput, NotFound
+from apps.core.errors import InvalidInput, NotFound, RuleRefused
 from apps.core.jobs import NullProgress, Progress, job_create
 from apps.core.locks import lock_transaction
 from apps.core.models import JobRun
@@ -25,6 +25,7 @@ from apps.marketdata.domain.bars import BarPanel, fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel
 from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.selectors.quarantine import quarantined_between
 from apps.strategies.domain import performance
 from apps.strategies.domain.matching import FillAt
 from apps.strategies.models import BacktestRun
@@ -44,7 +45,10 @@ EVERY_DAY = frozenset({"crypto"})
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestRequest:
-    """What somebody wants to know. Amounts are Decimal or text with at most four places; `max_volume_pct` and `size_fraction` fractions."""
+    """What somebody wants to know. Amounts are Decimal or text with at most four places; `max_volume_pct` and `size_fraction` fractions.
+
+    Data in quarantine refuses the run unless `allow_quarantined`; the run then keeps which data it was.
+    """
 
     strategy: str
     symbols: Sequence[str]
@@ -59,6 +63,7 @@ class BacktestRequest:
     max_volume_pct: float = 0.1
     size_fraction: float | None = None
     engine: str = "event"
+    allow_quarantined: bool = False
 
     def __post_init__(self) -> None:
         """Raises InvalidInput, naming the field, for whatever cannot be run."""
@@ -104,7 +109,11 @@ class BacktestRequest:
     def configuration(self) -> dict[str, Any]:
         """Costs and fills, Decimals as strings."""
         amounts = {name: str(getattr(self, name)) for name in ("cash", "commission", "slippage_bps")}
-        return {**amounts, "fill_at": self.fill_at, "max_volume_pct": self.max_volume_pct, "size_fraction": self.size_fraction}
+        return {**amounts, "fill_at": self.fill_at, "max_volume_pct": self.max_volume_pct, "size_fraction": self.size_fraction, **self._quarantine()}
+
+    def _quarantine(self) -> dict[str, Any]:
+        """Said only where somebody asked for it, so that ordinary runs read as before."""
+        return {"allow_quarantined": True} if self.allow_quarantined else {}
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form, from which `request_build` makes the request again."""
@@ -124,9 +133,11 @@ def request_build(data: Mapping[str, Any]) -> BacktestRequest:
 def backtest_run(*, request: BacktestRequest, user: "User | None", at: datetime, progress: Progress | None = None) -> BacktestRun:
     """Run and store. The same request on the same bars and code gives the same fingerprint, code version and results.
 
-    Raises InvalidInput when a symbol has too few bars for the strategy or the run is too large.
+    Raises InvalidInput when a symbol has too few bars for the strategy or the run is too large, and RuleRefused when data of its days
+    is in quarantine and it was not asked for.
     """
     progress = progress or NullProgress()
+    quarantines = _quarantines(request)
     progress.start(3, f"loading bars of {len(request.symbols)} symbols")
     panel = _panel(request)
     progress.advance()
@@ -136,7 +147,7 @@ def backtest_run(*, request: BacktestRequest, user: "User | None", at: datetime,
     seconds = time.perf_counter() - started
     progress.advance()
     progress.say("storing the run")
-    run = _store(request=request, panel=panel, result=result, seconds=seconds, user=user, at=at)
+    run = _store(request=request, panel=panel, result=result, seconds=seconds, quarantines=quarantines, user=user, at=at)
     progress.advance()
     return run
 
@@ -145,7 +156,9 @@ def backtest_request(*, request: BacktestRequest, user: "User", at: datetime, re
     """Queue the run as a job; its result is {"backtest_id"}.
 
     The same user's request with the same `request_uuid` is the same job: asked again, it is queued once more only if it never began.
+    Raises RuleRefused for data in quarantine as the run itself does, but before anybody waits for it.
     """
+    _quarantines(request)
     parameters = request.as_dict()
     with transaction.atomic():
         job = None
@@ -157,6 +170,15 @@ def backtest_request(*, request: BacktestRequest, user: "User", at: datetime, re
         if job.state == JobState.QUEUED:
             enqueue_on_commit(TASK, queue="compute", job_run_id=job.pk)
     return job
+
+
+def _quarantines(request: BacktestRequest) -> list[str]:
+    """Quarantines of the request's data in words. Raises RuleRefused, naming symbols, days and reasons, unless they are allowed."""
+    found = quarantined_between(request.symbols, request.timeframe, request.start, request.end)
+    texts = [str(item) for items in found.values() for item in items]
+    if texts and not request.allow_quarantined:
+        raise RuleRefused(f"data is in quarantine: {'; '.join(texts)}", field="symbols", code_detail="DATA_QUARANTINED", symbols=list(found))
+    return texts
 
 
 def _panel(request: BacktestRequest) -> BarPanel:
@@ -172,7 +194,16 @@ def _panel(request: BacktestRequest) -> BarPanel:
     return panel
 
 
-def _store(*, request: BacktestRequest, panel: BarPanel, result: "EngineResult", seconds: float, user: "User | None", at: datetime) -> BacktestRun:
+def _store(
+    *,
+    request: BacktestRequest,
+    panel: BarPanel,
+    result: "EngineResult",
+    seconds: float,
+    quarantines: list[str],
+    user: "User | None",
+    at: datetime,
+) -> BacktestRun:
     return BacktestRun.objects.create(
         strategy=request.strategy,
         engine=request.engine,
@@ -181,7 +212,7 @@ def _store(*, request: BacktestRequest, panel: BarPanel, result: "EngineResult",
         start=request.start,
         end=request.end,
         parameters=plain(request.prepared.parameters),
-        configuration=request.configuration(),
+        configuration=request.configuration() | ({"quarantined": quarantines} if quarantines else {}),
         dataset_fingerprint=fingerprint(panel),
         code_version=code_version(request.prepared),
         initial_capital=exact(request.cash, places=MONEY_PLACES, field="cash"),

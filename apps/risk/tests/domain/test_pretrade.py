@@ -107,6 +107,7 @@ ALL_CODES = [
     "REDUCING_ONLY",
     "PRICE_MISSING",
     "PRICE_STALE",
+    "DATA_QUARANTINED",
     "LIMIT_MISSING",
     "SHORT_SALE",
     "RATE_LIMIT_GLOBAL",
@@ -300,3 +301,14 @@ def test_whatever_fills_after_a_passed_order_the_limits_hold(held, price, orders
     assert abs(after.get(AAPL, Decimal(0)) * marks[AAPL]) <= 50_000
     assert sum(abs(q * marks[i]) for i, q in after.items()) <= 100_000
     assert money >= 0
+
+
+def test_data_in_quarantine_opens_nothing_and_lets_a_reduction_out() -> None:
+    held = {"quarantines": ("AAPL on all days: a split was missed",)}
+    assert blocking(make_case(**held)) == ["DATA_QUARANTINED"]
+    check = check_of(make_case(**held), "DATA_QUARANTINED")
+    assert (check.limit, check.before, check.after) == (Decimal(0), Decimal(1), Decimal(1))
+    assert "a split was missed" in check.message
+    leaving = make_case(intent=make_intent(side=Side.SELL), **held)
+    assert blocking(leaving) == []
+    assert "can only reduce" in check_of(leaving, "DATA_QUARANTINED").message

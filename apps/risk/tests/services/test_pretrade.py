@@ -1,6 +1,6 @@
 """The gate's risk part on the real database and Redis."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -8,13 +8,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.core.roles import Role
 from apps.core.trading import Outcome, Side
 from apps.marketdata.selectors import store
+from apps.marketdata.services.quarantine import quarantine_open, quarantine_release
 from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.models import RiskLimit
 from apps.risk.services.pretrade import order_check
 from apps.risk.services.state import trading_halt
-from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, show_prices
+from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person, show_prices
 
 pytestmark = pytest.mark.django_db
 
@@ -133,3 +135,18 @@ def test_outcomes_are_warned_above_the_soft_collar(desk) -> None:
         object.__setattr__(snapshot.intent, "limit_price", Decimal(price))
         verdict = order_check(snapshot=snapshot)
         assert next(check for check in verdict.checks if check.code == "PRICE_COLLAR").outcome is outcome
+
+
+def test_open_quarantine_of_the_markets_day_denies_until_it_is_released(desk) -> None:
+    operator = person(Role.OPERATOR)
+    held = quarantine_open(symbol=desk.symbol, reason="vendor sends pence", from_date=NOW.date(), user=operator, at=NOW)
+    assert blocking(order_check(snapshot=desk.snapshot())) == ["DATA_QUARANTINED"]
+    assert blocking(order_check(snapshot=desk.snapshot(side=Side.SELL))) == []
+    quarantine_release(quarantine_id=held.pk, reason="corrected", user=operator, at=NOW)
+    assert blocking(order_check(snapshot=desk.snapshot())) == []
+
+
+def test_quarantine_of_days_gone_by_denies_nothing(desk) -> None:
+    days = {"from_date": date(2020, 1, 2), "to_date": date(2020, 1, 3)}
+    quarantine_open(symbol=desk.symbol, reason="bad tick", user=person(Role.OPERATOR), at=NOW, **days)
+    assert blocking(order_check(snapshot=desk.snapshot())) == []

@@ -50,9 +50,10 @@ class Command(DeskCommand):
         parser.add_argument("--max-volume-pct", type=float, default=0.1, help="most that one fill takes of a bar's volume, a fraction")
         parser.add_argument("--size-fraction", type=float, help="share of equity for one position (1 / number of symbols)")
         parser.add_argument("--engine", default="event", help="event or backtrader")
+        parser.add_argument("--allow-quarantined", action="store_true", help="use data in quarantine, which refuses the run otherwise")
 
     def run(self, **options: Any) -> CommandResult:
-        same = ("strategy", "cash", "fill_at", "slippage_bps", "commission", "max_volume_pct", "size_fraction", "engine")
+        same = ("strategy", "cash", "fill_at", "slippage_bps", "commission", "max_volume_pct", "size_fraction", "engine", "allow_quarantined")
         request = BacktestRequest(
             symbols=[symbol.strip() for symbol in options["symbols"].split(",") if symbol.strip()],
             timeframe=Timeframe.parse(options["timeframe"]),

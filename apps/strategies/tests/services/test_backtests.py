@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from django.db import IntegrityError, transaction
 
-from apps.core.errors import InvalidInput
+from apps.core.errors import InvalidInput, RuleRefused
 from apps.core.models import JobRun
 from apps.core.models.jobs import JobState
 from apps.core.roles import Role
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Instrument
+from apps.marketdata.services.quarantine import quarantine_open, quarantine_release
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.strategies.domain import performance
 from apps.strategies.engines import event
@@ -159,6 +160,38 @@ class TestRefusals:
             make_run(**changes)
         assert refused.value.field == field
         assert not BacktestRun.objects.exists()
+
+
+class TestQuarantine:
+    """Data that is known to be wrong is used only by those who ask for it."""
+
+    @pytest.fixture
+    def held(self, bars):
+        days = {"from_date": date(2012, 5, 1), "to_date": date(2012, 5, 2)}
+        return quarantine_open(symbol="IBM", timeframe=Timeframe.DAY, reason="bad tick", user=None, at=AT, **days)
+
+    def test_refuses_the_run_and_names_symbol_days_and_reason(self, held):
+        with pytest.raises(RuleRefused, match="IBM bars of 1d from 2012-05-01 to 2012-05-02: bad tick") as refused:
+            make_run()
+        assert (refused.value.field, refused.value.extra["symbols"]) == ("symbols", ["IBM"])
+        with pytest.raises(RuleRefused):
+            backtest_request(request=make_request(), user=person(Role.QUANT), at=AT)
+        assert not BacktestRun.objects.exists()
+
+    def test_lets_other_days_symbols_and_time_frames_be(self, held):
+        quarantine_open(symbol="AAPL", timeframe=Timeframe.MINUTE, reason="holes", user=None, at=AT)
+        assert make_run(start=date(2012, 5, 3)).configuration.get("quarantined") is None
+        assert make_run(symbols=["AAPL"]).pk
+
+    def test_is_kept_by_the_run_that_asked_for_it(self, held):
+        run = make_run(allow_quarantined=True)
+        assert run.configuration["allow_quarantined"] is True
+        assert run.configuration["quarantined"] == ["IBM bars of 1d from 2012-05-01 to 2012-05-02: bad tick"]
+        assert request_build(make_request(allow_quarantined=True).as_dict()).allow_quarantined
+
+    def test_released_is_over(self, held):
+        quarantine_release(quarantine_id=held.pk, reason="corrected", user=person(Role.OPERATOR), at=AT)
+        assert make_run().pk
 
 
 class TestJob:

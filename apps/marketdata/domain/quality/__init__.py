@@ -1,0 +1,1 @@
+"""Checks of stored bars: pure functions over arrays which return findings."""
