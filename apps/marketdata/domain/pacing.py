@@ -22,6 +22,8 @@ PACES: dict[str, Pace] = {
     "yahoo": Pace(rate=0.5, burst=5, priority=30),  # not published
     "finnhub": Pace(rate=0.9, burst=5, priority=40),  # 60 a minute, 30 a second
     "coinbase": Pace(rate=5.0, burst=5, priority=50),  # 10 a second
+    "files": Pace(rate=1000.0, burst=1000, priority=90),  # the desk's own folders
+    "tradingview": Pace(rate=1000.0, burst=1000, priority=91),
 }
 
 

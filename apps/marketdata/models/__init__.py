@@ -1,5 +1,6 @@
 from apps.marketdata.models.bars import Bar, BarSource
 from apps.marketdata.models.corporate_actions import ActionStatus, CorporateAction
+from apps.marketdata.models.coverage import BarCoverage
 from apps.marketdata.models.features import FeatureSetDefinition
 from apps.marketdata.models.feed import FeedState, Tick
 from apps.marketdata.models.instruments import AssetClass, Instrument
@@ -14,6 +15,7 @@ __all__ = [
     "ActionStatus",
     "AssetClass",
     "Bar",
+    "BarCoverage",
     "BarSource",
     "CorporateAction",
     "DepthUpdate",

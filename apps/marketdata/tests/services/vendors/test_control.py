@@ -33,11 +33,11 @@ def test_rows_come_by_themselves_and_stay_as_people_left_them() -> None:
 def test_order_of_auto_leaves_out_who_is_not_enabled() -> None:
     Vendor.objects.filter(name="alpaca").update(enabled=False)
     Vendor.objects.filter(name="yahoo").update(priority=1)
-    assert [item.name for item in vendors_in_order()] == ["yahoo", "polygon", "finnhub", "coinbase"]
+    assert [item.name for item in vendors_in_order()] == ["yahoo", "polygon", "finnhub", "coinbase", "files", "tradingview"]
 
 
 def test_an_unknown_vendor_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(NotFound, match="'acme'; known are alpaca, coinbase, finnhub, polygon, yahoo"):
+    with pytest.raises(NotFound, match="'acme'; known are alpaca, coinbase, files, finnhub, polygon, tradingview, yahoo"):
         vendor_get("acme")
 
 
