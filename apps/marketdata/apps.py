@@ -15,8 +15,14 @@ class MarketdataConfig(AppConfig):
         from apps.marketdata.streams import register
 
         register()
-        register_measures("apps.marketdata.domain.indicators.measures")
         post_migrate.connect(control.synchronise_after_migrate, dispatch_uid="marketdata.vendors")
+        register_measures(
+            "apps.marketdata.domain.cross_section",
+            "apps.marketdata.domain.factors",
+            "apps.marketdata.domain.indicators.measures",
+            "apps.marketdata.domain.vix",
+            "apps.marketdata.domain.weights",
+        )
         register_periodic(
             "marketdata.data_freshness",
             queue="data",
@@ -28,4 +34,10 @@ class MarketdataConfig(AppConfig):
             queue="data",
             crontab="30 22 * * *",
             description="Check all stored bars after the close, tell operators about new errors",
+        )
+        register_periodic(
+            "marketdata.compute_factors",
+            queue="compute",
+            crontab="45 22 * * 1-5",  # New York has closed, in winter and in summer
+            description="Score the sessions that have closed since the last factor scores",
         )

@@ -10,6 +10,9 @@ from apps.core.jobs import Progress, job_run
 from apps.core.models import JobRun
 from apps.core.models.jobs import JobState
 from apps.core.schedule import scheduled_task
+from apps.marketdata.models import Universe
+from apps.marketdata.selectors.factors import universe_members
+from apps.marketdata.services.factors import factors_compute
 from apps.marketdata.services.freshness import freshness_check
 
 
@@ -40,3 +43,10 @@ def check_data_now(*, job_run_id: int, **_: Any) -> None:
     with job_run(run) as running:
         report = data_check(request=check_request(run.parameters), now=now(), user=run.requested_by, job_run_id=run.pk, progress=running.progress)
         running.result, running.interrupted = report.totals(), report.interrupted
+
+
+@scheduled_task("marketdata.compute_factors")
+def compute_factors(*, at: datetime, progress: Progress) -> dict[str, Any]:
+    """Score what has come in since the last scored session, of all universes that have instruments. Without new closes nothing changes."""
+    universes = [universe for universe in Universe if universe_members(universe)]
+    return {universe.name.lower(): factors_compute(universe=universe, recorded_at=at, progress=progress).as_dict() for universe in universes}

@@ -2,6 +2,7 @@ from django.urls import path
 
 from apps.marketdata.api.bars import BarList
 from apps.marketdata.api.corporate_actions import InstrumentActions
+from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommendations, VixHistory
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.vendors import VendorList
 
@@ -11,4 +12,8 @@ urlpatterns = [
     path("instruments/<str:symbol>/actions/", InstrumentActions.as_view(), name="api-instrument-actions"),
     path("bars/", BarList.as_view(), name="api-bars"),
     path("data/vendors/", VendorList.as_view(), name="api-data-vendors"),
+    path("factors/latest/", LatestFactors.as_view(), name="api-factors-latest"),
+    path("factors/recommendations/", Recommendations.as_view(), name="api-factors-recommendations"),
+    path("factors/<str:ticker>/", FactorHistory.as_view(), name="api-factors-history"),
+    path("vix/history/", VixHistory.as_view(), name="api-vix-history"),
 ]

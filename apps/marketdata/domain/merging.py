@@ -50,11 +50,7 @@ def classify(given: BarRows, stored: Mapping[str, NDArray]) -> tuple[NDArray[np.
     revision = np.zeros(len(given), np.int16)
     if not len(stored["ts"]):
         return change, revision
-    ids = np.unique(stored["instrument_id"])
-    keys = _keys(stored["instrument_id"], stored["ts"], ids)
-    wanted = _keys(given.instrument_id, given.ts, ids)
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    known = (keys[at] == wanted) & np.isin(given.instrument_id, ids)
+    at, known = locate(given.instrument_id, given.ts, stored["instrument_id"], stored["ts"])
     same = known.copy()
     for name in FIELDS:
         same &= getattr(given, name) == stored[name][at]
@@ -62,6 +58,17 @@ def classify(given: BarRows, stored: Mapping[str, NDArray]) -> tuple[NDArray[np.
     change[same] = Change.UNCHANGED
     revision[known] = stored["revision"][at[known]] + 1
     return change, revision
+
+
+def locate(owner: NDArray, ts: NDArray, stored_owner: NDArray, stored_ts: NDArray) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each (owner, ts) stands among the stored ones, which are sorted by both [T], and whether it is there at all [T]."""
+    if not len(stored_ts):
+        return np.zeros(len(ts), np.intp), np.zeros(len(ts), bool)
+    ids = np.unique(stored_owner)
+    keys = _keys(stored_owner, stored_ts, ids)
+    wanted = _keys(owner, ts, ids)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return at, (keys[at] == wanted) & np.isin(owner, ids)
 
 
 def _keys(instrument_id: NDArray, ts: NDArray, ids: NDArray) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,20 @@ class Gap:
     first: date
     last: date
     sessions: int
+
+
+class Rows(Protocol):
+    """Rows of any kind that belong to an instrument and a time."""
+
+    @property
+    def instrument_id(self) -> NDArray[np.int64]:
+        """Whose row it is [T]."""
+
+    @property
+    def ts(self) -> NDArray[np.datetime64]:
+        """Of when it is [T]."""
+
+    def __len__(self) -> int: ...
 
 
 class Findings:
@@ -107,7 +122,7 @@ def check_values(rows: BarRows, findings: Findings) -> None:
         )
 
 
-def check_times(rows: BarRows, timeframe: Timeframe, calendar_by_id: Mapping[int, str], findings: Findings) -> None:
+def check_times(rows: Rows, timeframe: Timeframe, calendar_by_id: Mapping[int, str], findings: Findings) -> None:
     """Bars must start on the time frame's grid, and (up to the day) in a session of the instrument's calendar.
 
     Intraday bars before the open and after the close are accepted on days with a session.
@@ -131,7 +146,7 @@ def check_times(rows: BarRows, timeframe: Timeframe, calendar_by_id: Mapping[int
         )
 
 
-def check_duplicates(rows: BarRows, findings: Findings) -> None:
+def check_duplicates(rows: Rows, findings: Findings) -> None:
     """Of several good rows for the same bar the first counts, the others are rejected."""
     good = np.flatnonzero(~findings.bad)
     order = good[np.lexsort((good, rows.ts[good], rows.instrument_id[good]))]

@@ -46,12 +46,12 @@ def map_columns(header: Sequence[str], *, file: str) -> ColumnMap:
             raise InvalidInput(f"{file}: {header[position[name]]!r} and {title!r} are both the column {name}", field="file")
         if name:
             position[name] = index
-        elif _plain(title) not in KNOWN_BUT_UNUSED:
+        elif plain_title(title) not in KNOWN_BUT_UNUSED:
             unknown.append(title)
     if "date" not in position and "time" in position:
         position["date"] = position.pop("time")
     _refuse_what_is_missing(header, position, file)
-    utc = _plain(header[position["date"]]).endswith("utc")
+    utc = plain_title(header[position["date"]]).endswith("utc")
     return ColumnMap(position=position, unknown=tuple(unknown), utc=utc)
 
 
@@ -60,7 +60,7 @@ def _refuse_what_is_missing(header: Sequence[str], position: dict[str, int], fil
     if not missing:
         return
     have = ", ".join(header) or "nothing"
-    if {"open", "high", "low"} <= set(missing) and {_plain(title) for title in header} & {"close", *ADJUSTED}:
+    if {"open", "high", "low"} <= set(missing) and {plain_title(title) for title in header} & {"close", *ADJUSTED}:
         raise InvalidInput(
             f"{file}: bars need open, high, low and close, this file has closes only ({have}); nothing is invented from them", field="file"
         )
@@ -68,9 +68,10 @@ def _refuse_what_is_missing(header: Sequence[str], position: dict[str, int], fil
 
 
 def _our_name(title: str) -> str:
-    plain = _plain(title)
+    plain = plain_title(title)
     return next((name for name, titles in NAMES.items() if plain in titles), "")
 
 
-def _plain(title: str) -> str:
+def plain_title(title: str) -> str:
+    """A title without case, spaces, dots, underscores and brackets."""
     return re.sub(r"[^a-z0-9]", "", title.strip().lower())

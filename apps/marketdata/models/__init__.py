@@ -1,12 +1,15 @@
 from apps.marketdata.models.bars import Bar, BarSource
 from apps.marketdata.models.corporate_actions import ActionStatus, CorporateAction
 from apps.marketdata.models.coverage import BarCoverage
+from apps.marketdata.models.factors import FactorRun, FactorScore, Universe
 from apps.marketdata.models.features import FeatureSetDefinition
 from apps.marketdata.models.feed import FeedState, Tick
+from apps.marketdata.models.fundamentals import Fundamental, Period
 from apps.marketdata.models.instruments import AssetClass, Instrument
 from apps.marketdata.models.quality import QualityFinding, QualityRun, SeriesQuality
 from apps.marketdata.models.quarantine import Quarantine
 from apps.marketdata.models.screens import Screen
+from apps.marketdata.models.series import ClosePrice, ReferencePoint, ReferenceSeries
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
 from apps.marketdata.models.vendors import Forced, IncidentKind, Vendor, VendorIncident
 from apps.marketdata.models.watchlists import Watchlist, WatchlistItem
@@ -17,22 +20,30 @@ __all__ = [
     "Bar",
     "BarCoverage",
     "BarSource",
+    "ClosePrice",
     "CorporateAction",
     "DepthUpdate",
+    "FactorRun",
+    "FactorScore",
     "FeatureSetDefinition",
     "FeedState",
     "Forced",
+    "Fundamental",
     "IncidentKind",
     "Instrument",
     "OrderEvent",
+    "Period",
     "QualityFinding",
     "QualityRun",
     "Quarantine",
     "Quote",
+    "ReferencePoint",
+    "ReferenceSeries",
     "Screen",
     "SeriesQuality",
     "Tick",
     "Trade",
+    "Universe",
     "Vendor",
     "VendorIncident",
     "Watchlist",

@@ -6,6 +6,7 @@ from typing import Final
 
 from apps.core.errors import InsufficientData, InvalidInput
 from apps.core.measures import measure
+from apps.marketdata.domain.vix import BANDS, vix_regime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,20 +19,17 @@ class Regime:
     size_factor: float
 
 
-#: Bands as published; only 15-20 with 12 % is the requester's, the other thresholds are the desk's own.
-REGIMES: Final = (
-    Regime(label="Low Volatility", floor=0.0, threshold=0.10, size_factor=1.0),
-    Regime(label="Normal Volatility", floor=15.0, threshold=0.12, size_factor=1.0),
-    Regime(label="Elevated Volatility", floor=20.0, threshold=0.15, size_factor=0.75),
-    Regime(label="High Volatility", floor=30.0, threshold=0.18, size_factor=0.5),
+#: Only 15-20 with 12 % is the requester's, the other thresholds are the desk's own.
+_STOPS: Final = ((0.10, 1.0), (0.12, 1.0), (0.15, 0.75), (0.18, 0.5))
+REGIMES: Final = tuple(
+    Regime(label=label, floor=floor, threshold=threshold, size_factor=size_factor)
+    for (label, floor), (threshold, size_factor) in zip(BANDS, _STOPS, strict=True)
 )
 
 
 def regime_of(vix: float) -> Regime:
     """The band of a VIX level. Raises InvalidInput for a negative or infinite level."""
-    if not math.isfinite(vix) or vix < 0:
-        raise InvalidInput(f"{vix} is no level of the VIX", field="vix")
-    return next(regime for regime in reversed(REGIMES) if vix >= regime.floor)
+    return _named(vix_regime(vix))
 
 
 @measure(

@@ -4,12 +4,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from apps.core import clock
-from apps.core.commands import CommandResult, DeskCommand, ExitCode
+from apps.core.commands import CommandResult, DeskCommand
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.domain.validation import Problem
-from apps.marketdata.services.bars import ImportReport, bars_import
-
-MOST_SHOWN = 50
+from apps.marketdata.management.import_report import import_result
+from apps.marketdata.services.bars import bars_import
 
 
 class Command(DeskCommand):
@@ -39,34 +37,4 @@ class Command(DeskCommand):
             recorded_at=clock.now(),
             progress=self.progress,
         )
-        self._show(report)
-        return CommandResult(data=report.as_dict(), text=_summary(report), exit_code=_exit_code(report))
-
-    def _show(self, report: ImportReport) -> None:
-        for item in report.rejected[:MOST_SHOWN]:
-            self.stderr.write(f"{item.file}:{item.line}: {item.code} {item.column}: {item.text}")
-        if (more := len(report.rejected) - MOST_SHOWN) > 0:
-            self.stderr.write(f"... and {more} more; --json lists them all")
-        for file in report.files:
-            for note in (file.error, *file.notes):
-                if note:
-                    self.stderr.write(f"{file.file}: {note}" if note != file.error else note)
-            if not file.stored and file.rejected:
-                self.stderr.write(f"{file.file}: refused as a whole (--strict), nothing of it was stored")
-
-
-def _summary(report: ImportReport) -> str:
-    missing = sum(gap.sessions for gap in report.gaps)
-    return (
-        f"{report.inserted} inserted, {report.revised} revised, {report.unchanged} unchanged, {len(report.rejected)} rejected, "
-        f"{missing} sessions missing"
-    )
-
-
-def _exit_code(report: ImportReport) -> ExitCode:
-    stored_any = report.inserted + report.revised + report.unchanged > 0
-    if report.errors and not stored_any:
-        return ExitCode.USAGE
-    if report.rejected and not stored_any and all(item.code == Problem.UNKNOWN_SYMBOL for item in report.rejected):
-        return ExitCode.USAGE
-    return ExitCode.PARTIAL if report.rejected or report.errors else ExitCode.OK
+        return import_result(report, self.stderr)
