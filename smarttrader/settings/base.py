@@ -215,5 +215,8 @@ LOGGING = {
     },
 }
 
+# Keys and addresses of vendors of market data.
+VENDORS = ENVIRONMENT.vendors
+
 # Where the head of the journal chain is written, outside the database: copy it to a second host.
 JOURNAL_ANCHOR_DIR = VAR / "journal"

@@ -10,8 +10,15 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, ValidationError, validate
 
+from apps.marketdata.providers.protocol import VendorSettings
+
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_SECRET_KEY = "only-for-this-machine-never-for-production-0123456789"  # noqa: S105
+#: Accounts with vendors of market data, and folders that stand for one: see docs/providers.md.
+VENDOR_KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "POLYGON_API_KEY", "FINNHUB_API_KEY", "FILES_FOLDER", "TRADINGVIEW_FOLDER")
+#: Other addresses than the vendors' own: a proxy, a sandbox.
+VENDOR_DATA_URLS = ("ALPACA_DATA_URL", "ALPACA_TRADING_URL", "COINBASE_DATA_URL", "FINNHUB_DATA_URL", "POLYGON_DATA_URL", "YAHOO_DATA_URL")
+VENDOR_STREAM_URLS = ("ALPACA_STREAM_URL", "COINBASE_STREAM_URL", "FINNHUB_STREAM_URL", "POLYGON_STREAM_URL")
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -29,6 +36,7 @@ class Environment:
     email_url: str
     secure_cookies: bool
     quarantine_checks: tuple[str, ...]
+    vendors: VendorSettings
 
 
 def _scheme(*allowed: str) -> Callable[[str], None]:
@@ -57,6 +65,7 @@ def read_environment(*, production: bool = False) -> Environment:
         "email_url": env.str("EMAIL_URL", "consolemail:"),
         "secure_cookies": env.bool("SECURE_COOKIES", production),
         "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),
+        "vendors": _vendors(env),
     }
     problems: list[str] = []
     try:
@@ -69,6 +78,15 @@ def read_environment(*, production: bool = False) -> Environment:
     if problems:
         raise ImproperlyConfigured("The environment is not usable:\n  " + "\n  ".join(sorted(problems)))
     return Environment(**result)
+
+
+def _vendors(env: Env) -> VendorSettings:
+    values = {name: env.str(name, "") for name in VENDOR_KEYS}
+    values |= {name: env.str(name, "", validate=_scheme("http", "https")) for name in VENDOR_DATA_URLS}
+    values |= {name: env.str(name, "", validate=_scheme("ws", "wss")) for name in VENDOR_STREAM_URLS}
+    values["ALPACA_FEED"] = env.str("ALPACA_FEED", "iex", validate=validate.OneOf(["iex", "sip"]))
+    seconds = env.float("VENDOR_TIMEOUT_SECONDS", 20.0, validate=validate.Range(min=0.1, max=300.0))
+    return VendorSettings(values={name: value for name, value in values.items() if value}, timeout_seconds=seconds)
 
 
 def _production_problems(result: dict[str, Any]) -> list[str]:
