@@ -94,6 +94,45 @@ class ExecutionReport:
             raise ValueError("an execution report has a working stop exactly when it restates one")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOpenOrder:
+    """An order that works at the broker. `reference` is the desk's, "" for one that the desk never sent."""
+
+    reference: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    cumulative: Decimal
+    limit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFill:
+    """An execution as the broker's books have it. `reference` is the desk's, "" for an order that the desk never sent."""
+
+    reference: str
+    symbol: str
+    side: Side
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerStatement:
+    """What an account's broker says is so, at one moment: working orders, executions since a time, positions, cash.
+
+    `positions` are signed shares by symbol, without zeros; `cash` is by currency at trade date. `settled_cash` is by currency where the
+    broker tells it, else empty.
+    """
+
+    as_of: datetime
+    open_orders: tuple[BrokerOpenOrder, ...]
+    fills: tuple[BrokerFill, ...]
+    positions: Mapping[str, Decimal]
+    cash: Mapping[str, Decimal]
+    settled_cash: Mapping[str, Decimal] = field(default_factory=dict)
+
+
 class Broker(Protocol):
     """A place that takes orders. Calls answer what is known at once; what happens later comes through the adapter's own process."""
 
