@@ -3,7 +3,15 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from smarttrader.settings.environment import DEFAULT_SECRET_KEY, ROOT, read_environment
+from apps.marketdata.providers.protocol import VendorSettings
+from smarttrader.settings.environment import (
+    DEFAULT_SECRET_KEY,
+    ROOT,
+    VENDOR_DATA_URLS,
+    VENDOR_KEYS,
+    VENDOR_STREAM_URLS,
+    read_environment,
+)
 
 VARIABLES = ("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "DESK_VAR", "LOG_LEVEL", "EMAIL_URL", "SECURE_COOKIES")
 
@@ -58,3 +66,28 @@ def test_production_takes_no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://desk@db/desk")
     monkeypatch.setenv("REDIS_URL", "redis://cache")
     assert read_environment(production=True).secure_cookies
+
+
+def test_vendors_are_what_is_set_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*VENDOR_KEYS, *VENDOR_DATA_URLS, *VENDOR_STREAM_URLS, "ALPACA_FEED", "VENDOR_TIMEOUT_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
+    assert read_environment().vendors == VendorSettings(values={"ALPACA_FEED": "iex"}, timeout_seconds=20.0)
+    monkeypatch.setenv("FINNHUB_API_KEY", "secret")
+    monkeypatch.setenv("YAHOO_DATA_URL", "https://proxy.example.org/yahoo")
+    monkeypatch.setenv("VENDOR_TIMEOUT_SECONDS", "5")
+    found = read_environment().vendors
+    assert found.key("FINNHUB_API_KEY") == "secret"
+    assert found.get("YAHOO_DATA_URL", "") == "https://proxy.example.org/yahoo"
+    assert found.timeout_seconds == 5.0
+    assert "secret" not in repr(read_environment())
+
+
+def test_malformed_vendor_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYGON_STREAM_URL", "https://socket.example.org")
+    monkeypatch.setenv("ALPACA_FEED", "everything")
+    monkeypatch.setenv("VENDOR_TIMEOUT_SECONDS", "0")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_environment()
+    assert "POLYGON_STREAM_URL: scheme must be one of ws, wss" in str(caught.value)
+    assert "ALPACA_FEED: " in str(caught.value)
+    assert "VENDOR_TIMEOUT_SECONDS: " in str(caught.value)

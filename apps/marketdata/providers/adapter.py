@@ -3,18 +3,48 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar, TypeVar
 
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import ActionRecord, BarsPage, BarTick, CalendarDay, FundamentalRecord, Offer, Tick
-from apps.marketdata.providers.protocol import BadFrames, Guard, NoGuard, UnknownVendorSymbol, VendorSettings
+from apps.marketdata.providers.protocol import BadFrames, Guard, NoGuard, UnknownVendorSymbol, VendorNonsense, VendorSettings
 from apps.marketdata.providers.shaping import Row, Window, page_of, refuse_unless, windows
 
 Opened = TypeVar("Opened")
+Answer = TypeVar("Answer")
+
+#: So many linked answers to one question are believed; a vendor whose links lead round in a circle would never end.
+MOST_PAGES = 200
 
 #: What a symbol may be made of: it becomes part of addresses and names of files.
 SYMBOL = re.compile(r"\^?[A-Za-z0-9][A-Za-z0-9.:=_-]{0,29}")
+
+
+class BoundedGuard:
+    """A guard that lets at most so many requests pass for one question."""
+
+    def __init__(self, vendor: str, guard: Guard) -> None:
+        self._vendor, self._guard = vendor, guard
+        self._left: int | None = None
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Requests inside belong together."""
+        self._left = MOST_PAGES
+        try:
+            yield
+        finally:
+            self._left = None
+
+    def call(self, request: Callable[[], Answer]) -> Answer:
+        """See `Guard.call`. Raises VendorNonsense when a question has no end."""
+        if self._left is not None:
+            if not self._left:
+                raise VendorNonsense(f"{self._vendor} answers one question with more than {MOST_PAGES} linked pages")
+            self._left -= 1
+        return self._guard.call(request)
 
 
 class Adapter:
@@ -36,7 +66,7 @@ class Adapter:
         on_bad_frame: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
-        self.guard: Guard = guard or NoGuard()
+        self.guard = BoundedGuard(self.name, guard or NoGuard())
         self.clock = clock
         self.bad_frames = BadFrames(report=on_bad_frame)
 
@@ -53,7 +83,8 @@ class Adapter:
             return
         fetch = self.bars_of(symbol, timeframe, found[0].first)
         for window in found:
-            rows = fetch(window)
+            with self.guard.question():
+                rows = fetch(window)
             if not rows and window is found[0]:
                 self.confirm(symbol)
             yield page_of(self.name, symbol, timeframe, window, rows, min(window.end, end))

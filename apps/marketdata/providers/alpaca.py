@@ -9,7 +9,8 @@ request passes a transport of ours, which raises before the library can repeat, 
 (connect, authenticate, subscribe, parse) without its loop.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -84,7 +85,7 @@ class Alpaca(Adapter):
 
         client = self._guarded(CorporateActionsClient(*self._keys, raw_data=True, url_override=self._data_url))
         request = CorporateActionsRequest(symbols=[self.plain(symbol)], start=start, end=end)
-        with reading(self.name, f"corporate actions of {symbol}"):
+        with self.guard.question(), reading(self.name, f"corporate actions of {symbol}"):
             answer = client.get_corporate_actions(request)
             splits = [
                 action(symbol, ActionKind.SPLIT, date.fromisoformat(item["ex_date"]), exact(item["new_rate"]) / exact(item["old_rate"]))
@@ -106,17 +107,19 @@ class Alpaca(Adapter):
 
     async def stream_quotes(self, symbols: Sequence[str]) -> AsyncIterator[Tick]:
         """See `Provider.stream_quotes`."""
-        async for item in self._stream(symbols, ("subscribe_quotes", "subscribe_trades")):
-            yield _tick(item)
+        async with aclosing(self._stream(symbols, ("subscribe_quotes", "subscribe_trades"))) as items:
+            async for item in items:
+                yield _tick(item)
 
     async def stream_bars(self, symbols: Sequence[str], timeframe: Timeframe) -> AsyncIterator[BarTick]:
         """See `Provider.stream_bars`: of one minute only."""
         if timeframe is not Timeframe.MINUTE:
             raise NotOffered(f"{self.name} streams bars of one minute, not of {timeframe.code}", field="timeframe")
-        async for item in self._stream(symbols, ("subscribe_bars",)):
-            yield _bar_tick(item)
+        async with aclosing(self._stream(symbols, ("subscribe_bars",))) as items:
+            async for item in items:
+                yield _bar_tick(item)
 
-    async def _stream(self, symbols: Sequence[str], channels: Sequence[str]) -> AsyncIterator[Any]:
+    async def _stream(self, symbols: Sequence[str], channels: Sequence[str]) -> AsyncGenerator[Any]:
         """The library's objects, each of which one of the readers below can read, from an open and subscribed line until it breaks."""
         import msgpack
         from alpaca.data.enums import DataFeed

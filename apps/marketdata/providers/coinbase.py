@@ -7,6 +7,7 @@ Symbols are the same: BTC-USD.
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -60,8 +61,9 @@ class Coinbase(Adapter):
         except Exception as error:
             raise broken(self.name, error) from error
         known = frozenset(wanted)
-        async for tick in messages(self.name, connection, lambda message: _ticks(message, known), self.bad_frames):
-            yield tick
+        async with aclosing(messages(self.name, connection, lambda message: _ticks(message, known), self.bad_frames)) as ticks:
+            async for tick in ticks:
+                yield tick
 
 
 def _iso(moment: datetime) -> str:

@@ -1,7 +1,8 @@
 """What goes wrong between the desk and a vendor, said in the desk's errors: by status, by header, by exception."""
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -37,10 +38,9 @@ def check_status(vendor: str, status: int, headers: Mapping[str, str], text: str
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a vendor asks to wait; None if it does not say. A date counts against the answer's own Date, where it has one."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     moment = _http_date(value)
     if moment is None:
         return None

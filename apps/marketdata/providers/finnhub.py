@@ -8,6 +8,7 @@ Symbols are the same for stocks; a pair of coins is asked for with its exchange 
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -115,8 +116,9 @@ class Finnhub(Adapter):
         except Exception as error:
             raise broken(self.name, error) from error
         known = frozenset(wanted)
-        async for tick in messages(self.name, connection, lambda message: _ticks(message, known), self.bad_frames):
-            yield tick
+        async with aclosing(messages(self.name, connection, lambda message: _ticks(message, known), self.bad_frames)) as ticks:
+            async for tick in ticks:
+                yield tick
 
     def _splits(self, symbol: str, since: date) -> Splits:
         """All splits from a day on: those still to come are announced, and are not in the prices."""

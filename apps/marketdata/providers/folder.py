@@ -1,12 +1,10 @@
 """Files as a vendor: FILES_FOLDER/<symbol>/<time frame>.csv (.csv.gz, .parquet), and actions.csv for splits and dividends.
 
-Files of bars are what `import_bars` reads: raw prices, daily bars by date, intraday bars with a zone. actions.csv has the columns
-kind ("split", "dividend"), ex_date, value and, if not USD, currency.
+Both are what `import_bars` and `import_actions` read: raw prices, daily bars by date, intraday bars with a zone; symbol, date, action, value.
 """
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +13,15 @@ from apps.core.errors import InvalidInput
 from apps.marketdata.domain.bars import FIELDS
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.validation import Findings
-from apps.marketdata.domain.vendor import ActionKind, ActionRecord, Offer
+from apps.marketdata.domain.vendor import ActionRecord, Offer
 from apps.marketdata.domain.vendor_columns import map_columns
 from apps.marketdata.providers import cells
+from apps.marketdata.providers.action_files import ActionLine, BadLine, read_actions
 from apps.marketdata.providers.adapter import Adapter
-from apps.marketdata.providers.failures import reading
 from apps.marketdata.providers.files import CSV_SUFFIXES, PARQUET_SUFFIXES, FileTable, read_file
 from apps.marketdata.providers.protocol import UnknownVendorSymbol, VendorNonsense, VendorUnavailable
 from apps.marketdata.providers.shaping import Row, Window
-from apps.marketdata.providers.ticks import action, ordered
+from apps.marketdata.providers.ticks import ordered
 
 #: A file is read in one go, so a range is one piece.
 WHOLE = timedelta(days=200_000)
@@ -73,7 +71,7 @@ class Folder(FileAdapter):
     def corporate_actions(self, symbol: str, start: date, end: date) -> tuple[ActionRecord, ...]:
         """See `Provider.corporate_actions`. Without a file there are none."""
         path = self._of(symbol) / ACTIONS
-        return ordered(action_rows(self.table(path), symbol), start, end) if path.is_file() else ()
+        return ordered(self.guard.call(lambda: action_records(path, symbol)), start, end)
 
     def _of(self, symbol: str) -> Path:
         folder = self.folder("FILES_FOLDER") / self.plain(symbol)
@@ -98,12 +96,14 @@ def bar_rows(table: FileTable, timeframe: Timeframe) -> list[Row]:
     return [Row(*row) for row in zip(starts, *(column.tolist() for column in columns), strict=True)]
 
 
-def action_rows(table: FileTable, symbol: str) -> list[ActionRecord]:
-    """Splits and dividends of a file with the columns kind, ex_date, value and perhaps currency."""
-    with reading("files", f"actions of {symbol}"):
-        columns = {title: column.to_pylist() for title, column in zip(table.titles, table.columns, strict=True)}
-        currencies = columns.get("currency") or ["USD"] * len(table)
-        return [
-            action(symbol, ActionKind(kind), date.fromisoformat(day), Decimal(value), currency or "USD")
-            for kind, day, value, currency in zip(columns["kind"], columns["ex_date"], columns["value"], currencies, strict=True)
-        ]
+def action_records(path: Path, symbol: str) -> list[ActionRecord]:
+    """The splits and dividends of one symbol in a file of actions, none without a file. Raises VendorNonsense for a line that is none."""
+    if not path.is_file():
+        return []
+    try:
+        lines = list(read_actions(path))
+    except InvalidInput as error:
+        raise VendorNonsense(error.detail) from error
+    if bad := next((line for line in lines if isinstance(line, BadLine)), None):
+        raise VendorNonsense(f"{path}: line {bad.line}: {bad.text}")
+    return [line.record for line in lines if isinstance(line, ActionLine) and line.record.symbol == symbol]

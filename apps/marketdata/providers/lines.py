@@ -1,7 +1,7 @@
 """Our own lines to vendors without a client library of their own: JSON over HTTP, and JSON over WebSocket."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.core.errors import DeskError
@@ -77,7 +77,7 @@ def broken(vendor: str, error: BaseException) -> DeskError:
     return VendorUnavailable(f"the stream of {vendor} is not there: {type(error).__name__}: {error}")
 
 
-async def messages(vendor: str, connection: "ClientConnection", read: Callable[[Any], list[Found]], bad_frames: BadFrames) -> AsyncIterator[Found]:
+async def messages(vendor: str, connection: "ClientConnection", read: Callable[[Any], list[Found]], bad_frames: BadFrames) -> AsyncGenerator[Found]:
     """What `read` makes of each message, until the line breaks, which raises VendorUnavailable.
 
     A message that `read` cannot make sense of is counted in `bad_frames` and left out; an error that the vendor tells is raised.

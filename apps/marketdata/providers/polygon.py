@@ -11,7 +11,7 @@ because its own reader ends the stream at the first malformed one.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -71,7 +71,7 @@ class Polygon(Adapter):
     def corporate_actions(self, symbol: str, start: date, end: date) -> tuple[ActionRecord, ...]:
         """See `Provider.corporate_actions`."""
         ticker = self._ticker(symbol)
-        with reading(self.name, f"corporate actions of {symbol}"):
+        with self.guard.question(), reading(self.name, f"corporate actions of {symbol}"):
             splits = [
                 action(symbol, ActionKind.SPLIT, date.fromisoformat(item.execution_date), exact(item.split_to) / exact(item.split_from))
                 for item in self._client.list_splits(ticker, execution_date_gte=start, execution_date_lte=end, limit=1000)
@@ -84,17 +84,19 @@ class Polygon(Adapter):
 
     async def stream_quotes(self, symbols: Sequence[str]) -> AsyncIterator[Tick]:
         """See `Provider.stream_quotes`: stocks only."""
-        async for tick in self._stream(symbols, ("T", "Q"), _ticks):
-            yield tick
+        async with contextlib.aclosing(self._stream(symbols, ("T", "Q"), _ticks)) as ticks:
+            async for tick in ticks:
+                yield tick
 
     async def stream_bars(self, symbols: Sequence[str], timeframe: Timeframe) -> AsyncIterator[BarTick]:
         """See `Provider.stream_bars`: stocks only, of one minute only."""
         if timeframe is not Timeframe.MINUTE:
             raise NotOffered(f"{self.name} streams bars of one minute, not of {timeframe.code}", field="timeframe")
-        async for bar in self._stream(symbols, ("AM",), _bar_ticks):
-            yield bar
+        async with contextlib.aclosing(self._stream(symbols, ("AM",), _bar_ticks)) as bars:
+            async for bar in bars:
+                yield bar
 
-    async def _stream(self, symbols: Sequence[str], channels: Sequence[str], read: Callable[[Any], list[Any]]) -> AsyncIterator[Any]:
+    async def _stream(self, symbols: Sequence[str], channels: Sequence[str], read: Callable[[Any], list[Any]]) -> AsyncGenerator[Any]:
         from massive import WebSocketClient
 
         tickers = [self._ticker(symbol) for symbol in symbols]

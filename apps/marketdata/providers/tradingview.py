@@ -3,8 +3,9 @@
 A file is named by the chart: `NASDAQ_AAPL, 1D.csv`, `BATS_AAPL, 5_1a2b3.csv`. It has time, open, high, low, close, perhaps Volume, and then the
 columns of the chart's indicators, which are left out. `time` is seconds since 1970 or a time with offset, by the export's setting.
 A daily bar carries the moment of the session's open; its date is read on the exchange's clock (for a time with offset: as written).
-TradingView draws stocks adjusted for splits: raw bars are recovered when the splits stand beside the files in `AAPL.actions.csv` (columns kind,
-ex_date, value); without that file prices from before a split are not raw. Turn "adjust for dividends" off before exporting.
+TradingView draws stocks adjusted for splits: raw bars are recovered when the splits stand beside the files in `AAPL.actions.csv` (symbol,
+date, action, value, as `import_actions` reads them); without that file prices from before a split are not raw. Turn "adjust for
+dividends" off before exporting.
 """
 
 import re
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import Offer
 from apps.marketdata.providers.cells import EPOCH_SECONDS
-from apps.marketdata.providers.folder import FileAdapter, action_rows, bar_rows
+from apps.marketdata.providers.folder import FileAdapter, action_records, bar_rows
 from apps.marketdata.providers.protocol import UnknownVendorSymbol, VendorNonsense
 from apps.marketdata.providers.raw import Splits
 from apps.marketdata.providers.shaping import FETCHED, Row, Window
@@ -57,8 +58,7 @@ class TradingView(FileAdapter):
             names = ", ".join(repr(path.name) for _, path in exports)
             raise VendorNonsense(f"{names} are exports of the same chart: leave one of them in {folder}")
         exchange, path = exports[0]
-        splits_file = folder / f"{self.plain(symbol)}.actions.csv"
-        splits = Splits.of(action_rows(self.table(splits_file), symbol)) if splits_file.is_file() else Splits()
+        splits = Splits.of(action_records(folder / f"{self.plain(symbol)}.actions.csv", symbol))
         table = self.table(path)
         days = _session_dates(table, exchange) if timeframe is Timeframe.DAY else None
         rows = bar_rows(table, timeframe)

@@ -15,6 +15,7 @@ from apps.core.errors import InvalidInput
 from apps.marketdata.domain.bars import FIELDS
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import BarsPage
+from apps.marketdata.providers import adapter
 from apps.marketdata.providers.protocol import (
     MissingKey,
     NotOffered,
@@ -275,6 +276,14 @@ def test_linked_pages_in_the_wrong_order_are_put_in_order(name: str) -> None:
         server.distort = lambda rows: rows[::-1]
         assert_bars(fetch(server), server.market.rows(server.symbol, Timeframe.DAY))
         assert sum(server.is_data(request.path) for request in server.requests) == 5
+
+
+def test_links_that_lead_round_in_a_circle_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "MOST_PAGES", 5)
+    with vendor_server("alpaca") as server:
+        server.circular = True
+        with pytest.raises(VendorNonsense, match="more than 5 linked pages"):
+            fetch(server)
 
 
 def test_an_unknown_vendor_is_told_who_there_is() -> None:

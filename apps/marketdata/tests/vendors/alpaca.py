@@ -23,6 +23,9 @@ class AlpacaServer(VendorServer):
     data_variables = ("ALPACA_DATA_URL", "ALPACA_TRADING_URL")
     stream_variables = ("ALPACA_STREAM_URL",)
 
+    #: The last page links to the first one.
+    circular = False
+
     def is_data(self, path: str) -> bool:
         return path == "/v2/stocks/bars"
 
@@ -48,6 +51,8 @@ class AlpacaServer(VendorServer):
         first = int(query.get("page_token", 0))
         page = rows[first : first + self.page_size]
         token = str(first + self.page_size) if first + self.page_size < len(rows) else None
+        if self.circular and page:
+            token = "0"
         told = [{"t": _iso(_moment(row, timeframe)), **dict(zip("ohlcv", row[1:], strict=True)), "n": 100, "vw": row.close} for row in page]
         return Answer(body={"bars": {symbol: told} if told else {}, "next_page_token": token})
 

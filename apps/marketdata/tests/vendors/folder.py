@@ -55,7 +55,7 @@ class FolderVendor:
 
     def actions_to(self, path: Path, symbol: str) -> None:
         found = self.market.actions.get(symbol, ())
-        _csv(path, ["kind", "ex_date", "value", "currency"], [[item.kind, item.ex_date, item.value, item.currency] for item in found])
+        _csv(path, ["symbol", "date", "action", "value"], [[item.symbol, item.ex_date, item.kind, item.value] for item in found])
 
 
 class FilesVendor(FolderVendor):

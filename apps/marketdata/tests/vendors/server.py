@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 from websockets.sync.server import Server, ServerConnection, serve
 
 from apps.marketdata.domain.vendor import BarTick, Tick
@@ -180,6 +181,11 @@ class VendorServer:
             if not self._somebody.wait_for(lambda: self._subscribers, PATIENCE_SECONDS):
                 raise TimeoutError(f"nobody subscribed to {self.name}")
 
+    def wait_for_nobody(self) -> None:
+        with self._somebody:
+            if not self._somebody.wait_for(lambda: not self._subscribers, PATIENCE_SECONDS):
+                raise TimeoutError(f"somebody is still subscribed to {self.name}")
+
     def disconnect(self) -> None:
         """Cut all lines, as a broken cable does."""
         with self._somebody:
@@ -208,12 +214,21 @@ class VendorServer:
             with self._somebody:
                 self._subscribers.append(queue)
                 self._somebody.notify_all()
-            while (frame := queue.get()) is not None:
+            while (frame := _next(queue, connection)) is not None:
                 connection.send(frame)
             connection.socket.shutdown(socket.SHUT_RDWR)
         with self._somebody:
             if queue in self._subscribers:
                 self._subscribers.remove(queue)
+            self._somebody.notify_all()
+
+
+def _next(queue: "SimpleQueue[str | bytes | None]", connection: ServerConnection) -> str | bytes | None:
+    """The next message to send; None to cut the line, or when the client has gone."""
+    while connection.protocol.state is State.OPEN:
+        with suppress(Empty):
+            return queue.get(timeout=0.05)
+    return None
 
 
 def _request(address: str, headers: dict[str, str]) -> Request:
