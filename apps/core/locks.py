@@ -1,7 +1,7 @@
 """Advisory locks: within a transaction in a fixed order, and leases that one process of the whole desk holds at a time."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -68,3 +68,52 @@ def lease(name: str) -> Iterator[Lease]:
         yield Lease(name, session)
     finally:
         session.close()
+
+
+class LeaseSet:
+    """Several leases on one connection, taken and given back one by one. All are gone when the connection is.
+
+    Each method raises Unavailable when the connection is lost; the set is then worth nothing, and its owner opens another one.
+    """
+
+    def __init__(self, *, application: str) -> None:
+        self.held: set[str] = set()
+        self._session = open_session(application=application[:60])
+
+    def take(self, name: str) -> bool:
+        """Take a lease unless somebody holds it."""
+        if name not in self.held and self._ask("select pg_try_advisory_lock(%s)", [lock_key(f"lease:{name}")]):
+            self.held.add(name)
+        return name in self.held
+
+    def release(self, name: str) -> None:
+        """Give a lease back."""
+        if name in self.held:
+            self.held.discard(name)
+            self._ask("select pg_advisory_unlock(%s)", [lock_key(f"lease:{name}")])
+
+    def taken(self, names: Iterable[str]) -> set[str]:
+        """Which of the named leases anybody holds now. A dead process holds none."""
+        keys = {lock_key(f"lease:{name}"): name for name in names}
+        found = self._ask(
+            "select array_agg((classid::int8 << 32) | objid::int8) from pg_locks where locktype = 'advisory' and objsubid = 1 and granted"
+            " and database = (select oid from pg_database where datname = current_database())",
+            [],
+        )
+        return {keys[key] for key in found or () if key in keys}
+
+    def check(self) -> None:
+        """Pass while the connection, and with it every lease, is there."""
+        self._ask("select 1", [])
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.held.clear()
+        self._session.close()
+
+    def _ask(self, sql: str, parameters: list[Any]) -> Any:
+        try:
+            row = self._session.execute(sql, parameters).fetchone()
+        except psycopg.OperationalError as error:
+            raise Unavailable(f"the leases are lost: {error}") from error
+        return row[0] if row else None

@@ -19,7 +19,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 
 from apps.core import clock
-from apps.core.documents import document, plain
+from apps.core.documents import plain
 from apps.core.models import User
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ def envelope(channel: str, data: dict[str, Any], *, seq: int, kind: str) -> dict
     return {"v": VERSION, "ch": channel, "seq": seq, "ts": plain(clock.now()), "type": kind, "d": plain(data)}
 
 
-def publish(channel: str, data: dict[str, Any], *, kind: str = "delta") -> None:
-    """Send data to all subscribers of a channel. Call it after commit, by `on_commit(partial(publish, ...))`.
+def publish(channel: str, data: dict[str, Any], *, kind: str = "delta") -> bool:
+    """Send data to all subscribers of a channel; whether it was sent. Call it after commit, by `on_commit(partial(publish, ...))`.
 
     A Redis that does not answer is logged and not raised: the fact is already stored, and screens recover by a snapshot.
     Raises ValueError for a malformed channel and TypeError for data that JSON cannot carry.
@@ -92,6 +92,8 @@ def publish(channel: str, data: dict[str, Any], *, kind: str = "delta") -> None:
         _group_send(group_name(channel), {"type": "stream.message", "envelope": envelope(channel, data, seq=seq, kind=kind)})
     except redis.RedisError as error:
         logger.warning("not published to %s: %s", channel, error)
+        return False
+    return True
 
 
 def _group_send(group: str, message: dict[str, Any]) -> None:
@@ -112,5 +114,5 @@ def _layer_client(host: str) -> "redis.Redis":
 
 
 def message_text(message: dict[str, Any]) -> str:
-    """The text frame of an envelope."""
-    return document(message)
+    """The text frame of an envelope, whose data is plain already: nothing is turned a second time, for each of many clients."""
+    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

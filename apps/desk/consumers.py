@@ -1,9 +1,9 @@
 """The one WebSocket of a page: snapshot, then numbered deltas, a heartbeat between them.
 
 The client sends {type: subscribe|unsubscribe, ch} and answers each heartbeat with {type: ack, n}, the number of messages it has had.
-Ticks are gathered to at most four messages a second, and held back while the client is far behind; every other message (orders,
-fills, alerts, trading state) goes out at once. A message that does get lost on the way shows as a gap in `seq`; the client then
-subscribes again and gets a snapshot.
+Ticks are gathered to at most 25 messages a second and held back while the client is far behind; how often an eye sees a cell change is
+the page's business (static/js/pace.js). Every other message (orders, fills, alerts, trading state) goes out at once. A message that
+does get lost on the way shows as a gap in `seq`; the client then subscribes again and gets a snapshot.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """Serves one signed-in user. The numbers below may be set by `as_asgi(...)`."""
 
     heartbeat_seconds: float = 5.0
-    tick_seconds: float = 0.25
+    tick_seconds: float = 0.04
     tick_streams: frozenset[str] = frozenset({"quotes", "market"})
     most_behind_for_ticks: int = 200
     most_behind: int = 5000

@@ -2,6 +2,7 @@
 // A table body with `data-rows="positions"` and `data-row-key="symbol"` is kept in step row by row; new rows come from its <template>.
 import { direction, exact, format, tagOf } from "./format.js";
 import { live } from "./live.js";
+import { paced, TICKS } from "./pace.js";
 
 const OLD = 10000;
 const STALE = 30000;
@@ -140,10 +141,11 @@ export function bindCells(root = document) {
   const elements = [...root.querySelectorAll("[data-live]")];
   const byChannel = Map.groupBy ? Map.groupBy(elements, (element) => element.dataset.live) : group(elements);
   for (const [name, bound] of byChannel) {
-    live.on(name, (envelope) => {
+    const paint = (envelope) => {
       const whole = { ...envelope, d: completed(envelope.d) };
       for (const element of bound) apply(element, whole);
-    });
+    };
+    live.on(name, TICKS.has(name) ? paced(paint) : paint);
   }
   document.addEventListener("desk:tick", () => markAges(elements));
 }

@@ -30,7 +30,7 @@ from apps.marketdata.domain.replay import Step
 from apps.marketdata.selectors.history import feed_state
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.marketdata.selectors.market import HOME_CALENDAR
-from apps.marketdata.services.feed import ReplayPlan, replay_run
+from apps.marketdata.services.feeds.replay import ReplayPlan, replay_run
 from apps.marketdata.services.imports import bars_import
 from apps.marketdata.services.instruments import instrument_create
 from apps.portfolios.selectors.holdings import holdings

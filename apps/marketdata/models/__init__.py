@@ -3,7 +3,7 @@ from apps.marketdata.models.corporate_actions import ActionStatus, CorporateActi
 from apps.marketdata.models.coverage import BarCoverage
 from apps.marketdata.models.factors import FactorRun, FactorScore, Universe
 from apps.marketdata.models.features import FeatureSetDefinition
-from apps.marketdata.models.feed import FeedState, Tick
+from apps.marketdata.models.feed import FeedFault, FeedHealth, FeedSpool, FeedState, Tick
 from apps.marketdata.models.fundamentals import Fundamental, Period
 from apps.marketdata.models.instruments import AssetClass, Instrument
 from apps.marketdata.models.quality import QualityFinding, QualityRun, SeriesQuality
@@ -26,6 +26,9 @@ __all__ = [
     "FactorRun",
     "FactorScore",
     "FeatureSetDefinition",
+    "FeedFault",
+    "FeedHealth",
+    "FeedSpool",
     "FeedState",
     "Forced",
     "Fundamental",

@@ -6,7 +6,9 @@ from datetime import date, datetime
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Instrument
+from apps.marketdata.models.feed import FeedMode
 from apps.marketdata.selectors.bars import bar_range
+from apps.marketdata.selectors.feeds import feeds_still
 from apps.marketdata.selectors.instruments import tradable_instruments
 from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.marketdata.selectors.quotes import Quote, latest_quotes
@@ -34,10 +36,13 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshnessReport:
-    """All tradable instruments at one moment of the market. `feed_stopped`: the market is open and the feed has not moved."""
+    """All tradable instruments at one moment of the market. `feed_stopped`: a market is open and its feed has not moved; `feeds_still`
+    are the live feeds of which that is true, each by the calendars of its own symbols.
+    """
 
     market_time: datetime
     feed_stopped: bool
+    feeds_still: tuple[str, ...]
     instruments: tuple[Freshness, ...]
 
     @property
@@ -55,7 +60,8 @@ def data_freshness(now: datetime) -> FreshnessReport:
     ranges = bar_range(symbols=[item.symbol for item in instruments], timeframe=Timeframe.DAY)
     quotes = {} if clock.mode == "none" else latest_quotes(item.symbol for item in instruments)
     rows = tuple(_row(item, ranges.get(item.symbol), quotes.get(item.symbol), clock, now) for item in instruments)
-    return FreshnessReport(market_time=clock.market_time, feed_stopped=_stopped(clock), instruments=rows)
+    still = feeds_still(now)
+    return FreshnessReport(market_time=clock.market_time, feed_stopped=bool(still) or _stopped(clock), feeds_still=still, instruments=rows)
 
 
 def _row(item: Instrument, known: tuple[datetime, datetime] | None, quote: Quote | None, clock: MarketClock, now: datetime) -> Freshness:
@@ -70,4 +76,11 @@ def _row(item: Instrument, known: tuple[datetime, datetime] | None, quote: Quote
 
 
 def _stopped(clock: MarketClock) -> bool:
-    return clock.is_open and not clock.ended and clock.feed_age_seconds is not None and clock.feed_age_seconds > FEED_SECONDS
+    """Of a replay, in its own time."""
+    return (
+        clock.mode == FeedMode.REPLAY
+        and clock.is_open
+        and not clock.ended
+        and clock.feed_age_seconds is not None
+        and clock.feed_age_seconds > FEED_SECONDS
+    )

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 from apps.marketdata.domain import calendars
 from apps.marketdata.models import FeedState
+from apps.marketdata.models.feed import FeedMode
 
 #: The desk's own exchange, which says whether "the market" is open.
 HOME_CALENDAR = "XNYS"
@@ -30,13 +31,20 @@ class MarketClock:
 def market_clock(now: datetime) -> MarketClock:
     """The market's clock as shown by the feed that moved last."""
     state = FeedState.objects.order_by("-updated_at").first()
-    market_time = now if state is None or state.mode == "live" else state.market_time
+    if state is None:
+        return clock_at(now, mode="none", feed_age_seconds=None)
+    age = max(0.0, (now - state.updated_at).total_seconds())
+    return clock_at(now if state.mode == FeedMode.LIVE else state.market_time, mode=state.mode, feed_age_seconds=age, ended=state.ended)
+
+
+def clock_at(market_time: datetime, *, mode: str, feed_age_seconds: float | None, ended: bool = False) -> MarketClock:
+    """The clock of the home market at a time of that market."""
     return MarketClock(
-        mode="none" if state is None else state.mode,
+        mode=mode,
         market_time=market_time,
         session=calendars.session_at(HOME_CALENDAR, market_time),
         is_open=calendars.is_open(HOME_CALENDAR, market_time),
         next_change=calendars.next_change(HOME_CALENDAR, market_time),
-        feed_age_seconds=None if state is None else max(0.0, (now - state.updated_at).total_seconds()),
-        ended=bool(state and state.ended),
+        feed_age_seconds=feed_age_seconds,
+        ended=ended,
     )

@@ -20,11 +20,17 @@ from apps.marketdata.selectors.store import CHANNELS, GONE, LATEST, redis_client
 
 #: How long `listen` waits before it says that nothing came.
 SILENCE_SECONDS = 1.0
+SIDES = ("bid", "ask", "bid_size", "ask_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """A last price. `market_time` is the time in the market shown, `received_at` is wall time."""
+    """A last price. `market_time` is the time in the market shown, `received_at` is wall time; both are the price's.
+
+    The price is the last trade's, else the middle of bid and ask. A live feed also says the best bid and offer with their sizes (None:
+    not known, or an empty side) and their market time; `basis` is what the price is ("trade" or "mid"), `count` the number of ticks of the
+    symbol that its feed has accepted so far.
+    """
 
     symbol: str
     instrument_id: int
@@ -32,6 +38,13 @@ class Quote:
     market_time: datetime
     received_at: datetime
     feed: str
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    quote_time: datetime | None = None
+    count: int | None = None
+    basis: str = "trade"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +52,9 @@ class FeedMessage:
     """What a feed announced.
 
     kind "quotes": `prices` are the new last prices. kind "bars": `session` is complete, `symbols` are those that have a daily
-    bar of it, stored and readable. The step of a replay is "open", "low", "high" or "close", else "". After a feed was killed the
-    last message may come a second time, never not at all: whoever acts on "bars" remembers the session.
+    bar of it, stored and readable. kind "intraday": `symbols` have a new bar of `timeframe`, stored and readable. The step of a replay
+    is "open", "low", "high" or "close", else "". After a feed was killed the last message may come a second time, never not at all:
+    whoever acts on "bars" remembers the session.
     """
 
     kind: str
@@ -51,6 +65,7 @@ class FeedMessage:
     symbols: tuple[str, ...]
     prices: Mapping[str, Decimal]
     step: str = ""
+    timeframe: Timeframe = Timeframe.DAY
 
 
 def quote_from_json(symbol: str, text: str) -> Quote:
@@ -63,7 +78,14 @@ def quote_from_json(symbol: str, text: str) -> Quote:
         market_time=datetime.fromisoformat(data["market_time"]),
         received_at=datetime.fromisoformat(data["received_at"]),
         feed=data["feed"],
+        **({} if "count" not in data else _live_part(data)),
     )
+
+
+def _live_part(data: Mapping[str, Any]) -> dict[str, Any]:
+    sides = {name: None if data[name] is None else Decimal(data[name]) for name in SIDES}
+    quoted = data["quote_time"]
+    return {**sides, "quote_time": quoted and datetime.fromisoformat(quoted), "count": data["count"], "basis": data["basis"]}
 
 
 def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
@@ -82,8 +104,12 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
 
 
 def quote_row(quote: Quote) -> dict[str, Any]:
-    """A quote as screens get it, beside its symbol."""
-    return {"price": quote.price, "market_time": quote.market_time, "received_at": quote.received_at, "feed": quote.feed}
+    """A quote as screens get it, beside its symbol. Bid, ask and the count of ticks come from live feeds only."""
+    row = {"price": quote.price, "market_time": quote.market_time, "received_at": quote.received_at, "feed": quote.feed}
+    if quote.count is None:
+        return row
+    sides = {name: getattr(quote, name) for name in SIDES}
+    return row | sides | {"quote_time": quote.quote_time, "count": quote.count, "basis": quote.basis}
 
 
 def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = None) -> dict[str, ReferencePrice]:
@@ -164,6 +190,7 @@ def message_from_json(text: str) -> FeedMessage:
         symbols=tuple(data.get("symbols", prices)),
         prices=prices,
         step=data.get("step", ""),
+        timeframe=Timeframe.parse(data.get("timeframe", Timeframe.DAY.code)),
     )
 
 

@@ -6,13 +6,15 @@ from functools import lru_cache
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from apps.core.errors import Unavailable
 
 #: Hash: symbol -> latest quote (JSON).
 LATEST = "marketdata:latest"
 #: Pub/sub channels by kind of message.
-CHANNELS = {"quotes": "marketdata:quotes", "bars": "marketdata:bars"}
+CHANNELS = {"quotes": "marketdata:quotes", "bars": "marketdata:bars", "intraday": "marketdata:intraday"}
 
 TIMEOUT_SECONDS = 5.0
 GONE = (redis.ConnectionError, redis.TimeoutError, OSError)
@@ -22,6 +24,12 @@ GONE = (redis.ConnectionError, redis.TimeoutError, OSError)
 def redis_client() -> redis.Redis:
     """The process's client: a pool of connections, safe for threads and after a fork."""
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, decode_responses=True)
+
+
+def redis_impatient() -> redis.Redis:
+    """A client that says at once that Redis is away instead of trying again: for a feed, which has other things to do meanwhile."""
+    patience = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+    return redis.Redis.from_url(settings.REDIS_URL, **patience, retry=Retry(NoBackoff(), 0), decode_responses=True)
 
 
 @contextmanager

@@ -37,8 +37,15 @@ def freshness_check(*, now: datetime) -> FreshnessReport:
             now,
         )
     if report.feed_stopped:
-        _tell(FEED_STOPPED, "The price feed stands still", "The market is open and no price has come for a minute.", {}, report, now)
+        which = f" ({', '.join(report.feeds_still)})" if report.feeds_still else ""
+        _tell(
+            FEED_STOPPED, "The price feed stands still", f"The market is open and no price has come for a minute{which}.", _feeds(report), report, now
+        )
     return report
+
+
+def _feeds(report: FreshnessReport) -> dict[str, Any]:
+    return {"feeds": list(report.feeds_still)} if report.feeds_still else {}
 
 
 def _tell(code: str, title: str, detail: str, data: dict[str, Any], report: FreshnessReport, now: datetime) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 from apps.core.documents import plain
 from apps.core.streams import publish
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.market import MarketClock
-from apps.marketdata.selectors.quotes import Quote, quote_row
+from apps.marketdata.selectors.quotes import SIDES, Quote, quote_row
 from apps.marketdata.selectors.store import CHANNELS, LATEST, redis_client, redis_errors
 
-#: Screens get at most four updates a second.
+#: A replay's steps are slow enough: of the prices of a quarter of a second screens get the last. Live feeds: `feeds.screens`.
 STREAM_SECONDS = 0.25
 
 
@@ -56,20 +57,28 @@ def quotes_publish(*, quotes: Sequence[Quote], feed: str, session: date | None =
     if not quotes:
         return
     with redis_errors(), redis_client().pipeline(transaction=True) as pipeline:
-        pipeline.hset(LATEST, mapping={quote.symbol: _stored(quote) for quote in quotes})
+        pipeline.hset(LATEST, mapping={quote.symbol: quote_to_json(quote) for quote in quotes})
         if announce:
             newest = max(quotes, key=lambda quote: quote.market_time)
-            message = _head("quotes", feed, session or newest.market_time.date(), newest.market_time, newest.received_at)
-            prices = {quote.symbol: str(quote.price) for quote in quotes}
-            pipeline.publish(CHANNELS["quotes"], json.dumps(message | {"prices": prices, "step": step}))
+            day, market_time = session or newest.market_time.date(), newest.market_time
+            message = quotes_message(quotes, feed=feed, session=day, market_time=market_time, received_at=newest.received_at, step=step)
+            pipeline.publish(CHANNELS["quotes"], message)
         pipeline.execute()
 
 
-def bars_announce(*, feed: str, session: date, symbols: Iterable[str], market_time: datetime, received_at: datetime) -> None:
-    """Say that a session is complete and which symbols have a daily bar of it. Raises Unavailable when Redis does not answer."""
-    message = _head("bars", feed, session, market_time, received_at) | {"symbols": list(symbols)}
+def bars_announce(
+    *, feed: str, session: date, symbols: Iterable[str], market_time: datetime, received_at: datetime, timeframe: Timeframe = Timeframe.DAY
+) -> None:
+    """Say which symbols have a new bar: of a complete session (kind "bars"), or an intraday one (kind "intraday").
+
+    Raises Unavailable when Redis does not answer.
+    """
+    kind = "intraday" if timeframe.is_intraday else "bars"
+    message = _head(kind, feed, session, market_time, received_at) | {"symbols": list(symbols)}
+    if timeframe.is_intraday:
+        message["timeframe"] = timeframe.code
     with redis_errors():
-        redis_client().publish(CHANNELS["bars"], json.dumps(message))
+        redis_client().publish(CHANNELS[kind], json.dumps(message))
 
 
 def quotes_clear(*, symbols: Iterable[str] | None = None) -> None:
@@ -82,16 +91,25 @@ def quotes_clear(*, symbols: Iterable[str] | None = None) -> None:
             client.hdel(LATEST, *names)
 
 
-def _stored(quote: Quote) -> str:
-    return json.dumps(
-        {
-            "instrument_id": quote.instrument_id,
-            "price": str(quote.price),
-            "market_time": quote.market_time.isoformat(),
-            "received_at": quote.received_at.isoformat(),
-            "feed": quote.feed,
-        }
-    )
+def quote_to_json(quote: Quote) -> str:
+    """A quote as Redis holds it; `selectors.quotes.quote_from_json` reads it."""
+    data: dict[str, Any] = {
+        "instrument_id": quote.instrument_id,
+        "price": str(quote.price),
+        "market_time": quote.market_time.isoformat(),
+        "received_at": quote.received_at.isoformat(),
+        "feed": quote.feed,
+    }
+    if quote.count is not None:
+        data |= {name: None if (value := getattr(quote, name)) is None else str(value) for name in SIDES}
+        data |= {"quote_time": quote.quote_time and quote.quote_time.isoformat(), "count": quote.count, "basis": quote.basis}
+    return json.dumps(data)
+
+
+def quotes_message(quotes: Iterable[Quote], *, feed: str, session: date, market_time: datetime, received_at: datetime, step: str = "") -> str:
+    """The message of kind "quotes" by which a feed announces new last prices."""
+    message = _head("quotes", feed, session, market_time, received_at)
+    return json.dumps(message | {"prices": {quote.symbol: str(quote.price) for quote in quotes}, "step": step})
 
 
 def _head(kind: str, feed: str, session: date, market_time: datetime, received_at: datetime) -> dict[str, Any]:

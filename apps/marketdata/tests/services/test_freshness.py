@@ -74,3 +74,32 @@ def test_a_feed_that_stands_still_while_the_market_is_open(operator) -> None:
     state.ended = True
     state.save()
     assert not freshness_check(now=wall + timedelta(days=1)).feed_stopped
+
+
+class TestLiveFeed:
+    """A live feed of New York's shares on the half day after Thanksgiving 2024, which closes at 13:00 (18:00 UTC)."""
+
+    OPEN, CLOSE = datetime(2024, 11, 29, 14, 30, tzinfo=UTC), datetime(2024, 11, 29, 18, tzinfo=UTC)
+
+    def still(self, moved_at: datetime, now: datetime, *, calendars: tuple[str, ...] = ("XNYS",)) -> bool:
+        FeedState.objects.update_or_create(
+            pk="live", defaults={"mode": "live", "market_time": moved_at, "session": now.date(), "updated_at": moved_at, "calendars": list(calendars)}
+        )
+        return data_freshness(now).feed_stopped
+
+    def test_a_minute_without_a_tick_while_the_market_is_open(self, operator) -> None:
+        middle = self.OPEN + timedelta(hours=1)
+        assert not self.still(middle - timedelta(seconds=60), middle)
+        assert self.still(middle - timedelta(seconds=61), middle)
+        freshness_check(now=middle)
+        assert [alert.data for alert in open_alerts(operator) if alert.code == "FEED_STOPPED"] == [{"feeds": ["live"]}]
+
+    def test_the_half_day_is_over_when_it_is_over(self) -> None:
+        assert self.still(self.CLOSE - timedelta(minutes=5), self.CLOSE - timedelta(seconds=1))
+        assert not self.still(self.CLOSE - timedelta(minutes=5), self.CLOSE)
+        assert self.still(self.CLOSE, self.CLOSE + timedelta(minutes=5), calendars=("XNYS", "24/7"))  # coins trade on
+
+    def test_a_market_that_has_just_opened_is_given_its_minute(self) -> None:
+        yesterday = self.OPEN - timedelta(days=2)
+        assert not self.still(yesterday, self.OPEN + timedelta(seconds=60))
+        assert self.still(yesterday, self.OPEN + timedelta(seconds=61))

@@ -12,8 +12,8 @@ from apps.marketdata.models import FeedState, Tick
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import latest_quotes, listen, message_from_json, reference_prices
 from apps.marketdata.selectors.store import CHANNELS, LATEST, redis_client
-from apps.marketdata.services import feed
-from apps.marketdata.services.feed import FeedReport, ReplayPlan, replay_run
+from apps.marketdata.services.feeds import replay as feed
+from apps.marketdata.services.feeds.replay import FeedReport, ReplayPlan, replay_run
 from apps.marketdata.tests.factories import make_series, store_series
 
 pytestmark = pytest.mark.django_db(transaction=True)
