@@ -94,3 +94,11 @@ class InsufficientData(DeskError):
     code = "INSUFFICIENT_DATA"
     status = 422
     exit_code = 1
+
+
+class Unmeasurable(DeskError):
+    """The observations exist, but this number means nothing for them (a spread of a locked or crossed market): it is not computed."""
+
+    code = "UNMEASURABLE"
+    status = 422
+    exit_code = 1

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -33,6 +33,8 @@ class OrderType(StrEnum):
     LIMIT = "limit"
     STOP = "stop"
     STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+    MARKET_ON_CLOSE = "market_on_close"
 
     @property
     def has_limit(self) -> bool:
@@ -42,6 +44,10 @@ class OrderType(StrEnum):
     def has_stop(self) -> bool:
         return self in (OrderType.STOP, OrderType.STOP_LIMIT)
 
+    @property
+    def has_trail(self) -> bool:
+        return self is OrderType.TRAILING_STOP
+
 
 class TimeInForce(StrEnum):
     """FIX 59."""
@@ -50,6 +56,12 @@ class TimeInForce(StrEnum):
     GTC = "gtc"
     IOC = "ioc"
     FOK = "fok"
+    GTD = "gtd"
+
+    @property
+    def is_immediate(self) -> bool:
+        """True where what cannot trade at once is cancelled."""
+        return self in (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class TradingMode(StrEnum):
@@ -79,6 +91,7 @@ class Outcome(StrEnum):
 class OrderIntent:
     """What somebody wants to trade, before anybody has agreed to it.
 
+    `trail_offset` (price, > 0) is how far a trailing stop follows the best price; `expire_at` (UTC) is when a GTD order ends.
     Decisions bind to `digest`, so that no field can change between the gate and the broker.
     """
 
@@ -93,6 +106,8 @@ class OrderIntent:
     time_in_force: TimeInForce
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_offset: Decimal | None = None
+    expire_at: datetime | None = None
     strategy: str = ""
 
     @property
@@ -112,6 +127,8 @@ def _canonical(value: object) -> str | int | None:
         return format(value.normalize(), "f")  # 100, 100.0 and 1E+2 are the same quantity
     if value is None or isinstance(value, int):
         return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return str(value)
 
 

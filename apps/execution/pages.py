@@ -1,7 +1,9 @@
 """Pages of orders: the ticket, the blotter, one order with its whole life."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -16,7 +18,7 @@ from apps.core.clock import now
 from apps.core.errors import DeskError, NotPermitted
 from apps.core.pages import RequestOfUser, chosen_portfolio, page, way_back
 from apps.core.trading import OrderType, Side, TimeInForce
-from apps.execution.domain.states import TERMINAL_STATUSES, OrderStatus
+from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.orders import account_modes, order_counts, order_detail, orders_visible
 from apps.execution.selectors.rows import order_row
@@ -28,13 +30,23 @@ PAGE = 50
 EXPORTED = 10_000
 REFUSED = (OrderStatus.DENIED, OrderStatus.REJECTED)
 
-ORDER_TYPES = ((OrderType.MARKET, "Market"), (OrderType.LIMIT, "Limit"), (OrderType.STOP, "Stop"), (OrderType.STOP_LIMIT, "Stop limit"))
+ORDER_TYPES = (
+    (OrderType.MARKET, "Market"),
+    (OrderType.LIMIT, "Limit"),
+    (OrderType.STOP, "Stop"),
+    (OrderType.STOP_LIMIT, "Stop limit"),
+    (OrderType.TRAILING_STOP, "Trailing stop"),
+    (OrderType.MARKET_ON_CLOSE, "Market on close"),
+)
 TIMES_IN_FORCE = (
     (TimeInForce.DAY, "Day"),
     (TimeInForce.GTC, "Good till cancelled"),
     (TimeInForce.IOC, "Immediate or cancel"),
     (TimeInForce.FOK, "Fill or kill"),
+    (TimeInForce.GTD, "Good till date"),
 )
+#: What of a working order a person may change on its page, as the form names it.
+CHANGES = ("quantity", "limit_price", "stop_price", "trail_offset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +126,13 @@ def order(request: RequestOfUser, order_id: int) -> HttpResponse:
     """One order: events, decisions with every check, fills. Only the inner part with `part=1`, for a row that is opened."""
     detail = order_detail(user=request.user, order_id=order_id)
     template = "execution/order_life.html" if request.GET.get("part") else "execution/order.html"
-    return render(request, template, {"detail": detail, "terminal": [str(status) for status in TERMINAL_STATUSES]})
+    context = {
+        "detail": detail,
+        "terminal": [str(status) for status in TERMINAL_STATUSES],
+        "changeable": detail.order["status"] in CHANGEABLE_STATUSES,
+        "replacement_id": uuid4(),
+    }
+    return render(request, template, context)
 
 
 @require_POST
@@ -129,6 +147,25 @@ def cancel(request: RequestOfUser, order_id: int) -> HttpResponse:
         messages.error(request, f"Order {order_id} was not cancelled: {error.detail}")
     else:
         messages.info(request, f"Order {order_id} is {str(cancelled.status).replace('_', ' ')}.")
+    return redirect(way_back(request, reverse("blotter")))
+
+
+@require_POST
+@page
+def replace(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """Change what works, then go back. The form's own id makes a second press the same change."""
+    from apps.execution.services.replacements import order_replace
+
+    try:
+        changes = {name: Decimal(text) for name in CHANGES if (text := request.POST.get(name, "").replace(",", "").strip())}
+        replacement_id = UUID(request.POST.get("replacement_id", ""))
+        changed = order_replace(order_id=order_id, user=request.user, replacement_id=replacement_id, changes=changes, at=now())
+    except (ArithmeticError, ValueError):
+        messages.error(request, f"Order {order_id} was not changed: a number is not a number.")
+    except DeskError as error:
+        messages.error(request, f"Order {order_id} was not changed, it works on as it was: {error.detail}")
+    else:
+        messages.info(request, f"Order {order_id} is {str(changed.status).replace('_', ' ')}, for {changed.quantity.normalize():f}.")
     return redirect(way_back(request, reverse("blotter")))
 
 

@@ -9,4 +9,5 @@ urlpatterns = [
     path("trades", pages.blotter, name="blotter"),
     path("trades/<int:order_id>", pages.order, name="order-detail"),
     path("trades/<int:order_id>/cancel", pages.cancel, name="order-cancel"),
+    path("trades/<int:order_id>/replace", pages.replace, name="order-replace"),
 ]

@@ -17,11 +17,13 @@ class MarketdataConfig(AppConfig):
         register()
         post_migrate.connect(control.synchronise_after_migrate, dispatch_uid="marketdata.vendors")
         register_measures(
+            "apps.marketdata.domain.book.measure",
             "apps.marketdata.domain.cross_section",
             "apps.marketdata.domain.factors",
             "apps.marketdata.domain.indicators.measures",
             "apps.marketdata.domain.vix",
             "apps.marketdata.domain.weights",
+            *(f"apps.marketdata.domain.microstructure.{subject}" for subject in ("flow", "liquidity", "profile", "spreads", "toxicity")),
         )
         register_periodic(
             "marketdata.data_freshness",

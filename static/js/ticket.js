@@ -66,12 +66,14 @@ class Ticket {
     };
     if (type === "limit" || type === "stop_limit") body.limit_price = data.limit_price.trim();
     if (type === "stop" || type === "stop_limit") body.stop_price = data.stop_price.trim();
+    if (type === "trailing_stop") body.trail_offset = data.trail_offset.trim();
+    if (data.time_in_force === "gtd") body.expire_at = data.expire_at && `${data.expire_at}Z`;
     return body;
   }
 
   get complete() {
     const body = this.fields;
-    return ["symbol", "quantity", "limit_price", "stop_price"].every((name) => body[name] === undefined || body[name] !== "");
+    return ["symbol", "quantity", "limit_price", "stop_price", "trail_offset", "expire_at"].every((name) => body[name] === undefined || body[name] !== "");
   }
 
   /** A new key makes the next order another order; a draft that survives a lost session keeps its key. */
@@ -99,6 +101,9 @@ class Ticket {
 
   arrange() {
     const type = this.form.elements.order_type.value;
+    if (type === "market_on_close") this.form.elements.time_in_force.value = "day";
+    this.form.querySelector("[data-needs=expire]").hidden = this.form.elements.time_in_force.value !== "gtd";
+    this.form.querySelector("[data-needs=trail]").hidden = type !== "trailing_stop";
     for (const [part, types] of [["limit", ["limit", "stop_limit"]], ["stop", ["stop", "stop_limit"]]]) {
       const field = this.form.querySelector(`[data-needs=${part}]`);
       const wanted = types.includes(type);
@@ -127,7 +132,7 @@ class Ticket {
   wrong() {
     const body = this.fields;
     const errors = [];
-    for (const name of ["quantity", "limit_price", "stop_price"]) {
+    for (const name of ["quantity", "limit_price", "stop_price", "trail_offset"]) {
       if (body[name] !== undefined && !NUMBER.test(body[name])) errors.push({ pointer: name, detail: "A number with at most six decimal places, such as 100 or 189.50" });
     }
     if (!document.querySelector(`#symbols option[value="${CSS.escape(body.symbol)}"]`)) errors.push({ pointer: "symbol", detail: `${body.symbol} is not on the list of instruments` });
@@ -195,8 +200,13 @@ class Ticket {
 
   wording(shown) {
     const order = this.fields;
-    const kind = { market: "at market", limit: `limit ${format(order.limit_price, "price")}`, stop: `stop ${format(order.stop_price, "price")}` }[order.order_type]
-      || `stop ${format(order.stop_price, "price")} limit ${format(order.limit_price, "price")}`;
+    const kind = {
+      market: "at market",
+      market_on_close: "at the close",
+      limit: `limit ${format(order.limit_price, "price")}`,
+      stop: `stop ${format(order.stop_price, "price")}`,
+      trailing_stop: `trailing by ${format(order.trail_offset, "price")}`,
+    }[order.order_type] || `stop ${format(order.stop_price, "price")} limit ${format(order.limit_price, "price")}`;
     const worth = shown.estimated_value === null ? "" : ` (≈ ${format(shown.estimated_value, "money")})`;
     return `${order.side === "buy" ? "Buy" : "Sell"} ${format(order.quantity, "quantity")} ${order.symbol} ${kind}${worth} ${shown.mode.toUpperCase()}`;
   }

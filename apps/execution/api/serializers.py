@@ -33,6 +33,14 @@ class OrderIntentSerializer(StrictSerializer):
     time_in_force = serializers.ChoiceField(choices=_choices(TimeInForce), default=TimeInForce.DAY.value)
     limit_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, default=None, allow_null=True)
     stop_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, default=None, allow_null=True)
+    trail_offset = DecimalString(
+        max_digits=PRICE_DIGITS,
+        decimal_places=PRICE_PLACES,
+        default=None,
+        allow_null=True,
+        help_text="How far a trailing stop follows the best price",
+    )
+    expire_at = serializers.DateTimeField(default=None, allow_null=True, help_text="End of a good-till-date order (gtd), in market time")
     client_order_id = serializers.UUIDField(default=None, allow_null=True, help_text="Yours, or made from the Idempotency-Key")
     book = serializers.CharField(max_length=100, default="main")
     strategy = serializers.CharField(max_length=100, default="", allow_blank=True)
@@ -42,6 +50,17 @@ class OrderSubmitSerializer(OrderIntentSerializer):
     """The same with a note for people."""
 
     note = serializers.CharField(max_length=200, default="", allow_blank=True)
+
+
+class ReplaceSerializer(StrictSerializer):
+    """What of a working order changes; what is left out stays as it is."""
+
+    quantity = DecimalString(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, required=False, help_text="In all, what has traded included")
+    limit_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, required=False)
+    stop_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, required=False)
+    trail_offset = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, required=False)
+    time_in_force = serializers.ChoiceField(choices=_choices(TimeInForce), required=False)
+    expire_at = serializers.DateTimeField(required=False, allow_null=True)
 
 
 class CancelSerializer(StrictSerializer):
@@ -67,6 +86,9 @@ class OrderSerializer(serializers.Serializer):
     time_in_force = serializers.ChoiceField(choices=_choices(TimeInForce))
     limit_price = serializers.CharField(allow_null=True)
     stop_price = serializers.CharField(allow_null=True)
+    trail_offset = serializers.CharField(allow_null=True)
+    working_stop = serializers.CharField(allow_null=True, help_text="Where a trailing stop stands now")
+    expire_at = serializers.DateTimeField(allow_null=True)
     stop_triggered = serializers.BooleanField()
     average_price = serializers.CharField(allow_null=True)
     reference_price = serializers.CharField(allow_null=True, help_text="The price at the gate")

@@ -24,6 +24,7 @@ from apps.execution.api.serializers import (
     OrderSerializer,
     OrderSubmitSerializer,
     PreviewSerializer,
+    ReplaceSerializer,
 )
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Fill, Order
@@ -32,6 +33,7 @@ from apps.execution.selectors.rows import order_row
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.preview import order_preview
+from apps.execution.services.replacements import order_replace
 
 HALT = "TRADING_HALTED"
 
@@ -81,6 +83,25 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         """Every check with its numbers, the estimated cost, cash and position after. Stores nothing."""
         intent = intent_build(user=desk_user(request), **_validated(OrderIntentSerializer, request))
         return Response(PreviewSerializer(order_preview(intent=intent, user=desk_user(request), at=clock.now())).data)
+
+    @extend_schema(
+        request=ReplaceSerializer,
+        responses={200: OrderSerializer, 422: OpenApiResponse(ProblemSerializer, "Refused: `checks` says why; the order works on as it was")},
+    )
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def replace(self, request: Request, pk: str) -> Response:
+        """Change quantity, prices or time in force of a working order. Until the broker has changed it, it works as it was."""
+        serializer = ReplaceSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        order = order_replace(
+            order_id=int(pk),
+            user=desk_user(request),
+            replacement_id=request.idempotency_uuid,  # type: ignore[attr-defined]
+            changes=serializer.validated_data,
+            at=clock.now(),
+        )
+        return Response(order_row(order))
 
     @extend_schema(request=CancelSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])

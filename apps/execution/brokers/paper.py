@@ -10,13 +10,21 @@ from decimal import ROUND_DOWN, Decimal
 
 from apps.core.documents import plain
 from apps.core.money import ZERO, price_from_float
-from apps.core.trading import TimeInForce
+from apps.core.trading import OrderType, TimeInForce
 from apps.execution.brokers.protocol import BrokerOrder, Execution, ExecutionReport, MarketPrice
 from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
 
 PAPER = "paper"
+#: How the matching function knows an order: a trailing stop is a stop whose price moves, the close trades as the market does.
+_CODES = {
+    **{kind: OrderTypeCode[kind.name] for kind in OrderType if kind.name in OrderTypeCode.__members__},
+    OrderType.TRAILING_STOP: OrderTypeCode.STOP,
+    OrderType.MARKET_ON_CLOSE: OrderTypeCode.MARKET,
+}
+#: The end of a day or of a good-till-date order is known to whoever knows the session, not to the matching.
+_TIF_CODES = {**{tif: TifCode[tif.name] for tif in TimeInForce if tif.name in TifCode.__members__}, TimeInForce.GTD: TifCode.GTC}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +36,10 @@ class PaperCosts:
 
 
 class PaperBroker:
-    """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none."""
+    """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none.
+
+    A market-on-close order waits until `close` is called with the session's last price.
+    """
 
     name = PAPER
 
@@ -46,14 +57,29 @@ class PaperBroker:
 
     def match(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
         """What this price does to the order: nothing, a stop triggered, a fill, the cancel of an immediate order's rest."""
+        if order.order_type is OrderType.MARKET_ON_CLOSE:
+            return ()
+        if order.order_type.has_trail and not order.stop_triggered and (moved := trailed_stop(order, price.price)) != order.working_stop:
+            # The price that moves the stop away from itself cannot reach it as well.
+            return (ExecutionReport(kind=OrderEventKind.RESTATED, working_stop=moved),)
+        return self._matched(order, price)
+
+    def close(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
+        """Trade a market-on-close order at the session's last price; what volume does not allow expires."""
+        reports = self._matched(order, price)
+        traded = sum((report.execution.quantity for report in reports if report.execution), ZERO)
+        rest = () if traded == order.leaves else (ExecutionReport(kind=OrderEventKind.EXPIRED, reason="not all of it could trade at the close"),)
+        return (*reports, *rest)
+
+    def _matched(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
         quantity, fill_price, triggered, done = match(
-            OrderTypeCode[order.order_type.name],
+            _CODES[order.order_type],
             order.side.sign,
             float(order.leaves),
             _number(order.limit_price),
-            _number(order.stop_price),
+            _number(order.working_stop if order.order_type.has_trail else order.stop_price),
             order.stop_triggered,
-            TifCode[order.time_in_force.name],
+            _TIF_CODES[order.time_in_force],
             *(float(price.price),) * 5,
             float("inf") if price.volume is None else float(price.volume),
             FillAt.CLOSE,
@@ -76,6 +102,16 @@ class PaperBroker:
             return (ExecutionReport(kind=OrderEventKind.CANCEL_REJECT, reason="too late to cancel"),)
         return (ExecutionReport(kind=OrderEventKind.CANCELED),)
 
+    def replace(self, order: BrokerOrder, changed: BrokerOrder) -> tuple[ExecutionReport, ...]:
+        """Change at once, or refuse when nothing is left. The changed order meets the next price like any other."""
+        if order.leaves == ZERO:
+            return (ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="too late to change"),)
+        return (ExecutionReport(kind=OrderEventKind.REPLACED),)
+
+    def lookup(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
+        """The paper broker keeps nothing: the desk's own row is its book, so an order that was sent is submitted."""
+        return self.submit(order)
+
     def _execution(self, order: BrokerOrder, price: MarketPrice, quantity: Decimal, fill_price: Decimal) -> Execution:
         return Execution(
             execution_id=f"{order.reference}-{trimmed(order.cumulative)}",
@@ -92,8 +128,18 @@ class PaperBroker:
         )
 
 
+def trailed_stop(order: BrokerOrder, price: Decimal) -> Decimal:
+    """Where a trailing stop stands after a price: `trail_offset` behind the best price so far, never further away than before."""
+    if order.trail_offset is None:
+        raise ValueError(f"order {order.reference} has no trail offset")
+    stop = price + order.side.sign * order.trail_offset
+    if order.working_stop is None:
+        return stop
+    return min(stop, order.working_stop) if order.side.sign > 0 else max(stop, order.working_stop)
+
+
 def _without_price(order: BrokerOrder) -> tuple[ExecutionReport, ...]:
-    if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+    if order.time_in_force.is_immediate:
         return (ExecutionReport(kind=OrderEventKind.CANCELED, reason="no price to trade against"),)
     return ()
 

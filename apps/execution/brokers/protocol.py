@@ -9,13 +9,29 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from apps.core.errors import Unavailable
 from apps.core.trading import OrderType, Side, TimeInForce
 from apps.execution.domain.states import OrderEventKind
 
 
+class BrokerTimeout(Unavailable):
+    """The broker's answer did not come: nobody knows whether it has acted. Never a reason to send again."""
+
+    code = "BROKER_TIMEOUT"
+
+
+class BrokerUnreachable(Unavailable):
+    """The request certainly did not reach the broker: it may be made again."""
+
+    code = "BROKER_UNREACHABLE"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOrder:
-    """An allowed order as it goes to a broker. `reference` is unique per order for ever; `cumulative` (shares) has traded already."""
+    """An allowed order as it goes to a broker. `reference` is unique per order for ever; `cumulative` (shares) has traded already.
+
+    `working_stop` is where a trailing stop stands (None before the broker has seen a price), `expire_at` the end of a GTD order.
+    """
 
     reference: str
     symbol: str
@@ -26,6 +42,9 @@ class BrokerOrder:
     time_in_force: TimeInForce
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    trail_offset: Decimal | None = None
+    working_stop: Decimal | None = None
+    expire_at: datetime | None = None
     stop_triggered: bool = False
 
     @property
@@ -58,15 +77,60 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionReport:
-    """FIX 35=8: one thing that happened to an order at the broker. `execution` is there exactly when the kind is TRADE."""
+    """FIX 35=8: one thing that happened to an order at the broker. `execution` is there exactly when the kind is TRADE.
+
+    `working_stop` comes with RESTATED: where a trailing stop has moved to.
+    """
 
     kind: OrderEventKind
     reason: str = ""
     execution: Execution | None = None
+    working_stop: Decimal | None = None
 
     def __post_init__(self) -> None:
         if (self.kind is OrderEventKind.TRADE) is (self.execution is None):
             raise ValueError("an execution report has an execution exactly when it reports a trade")
+        if (self.kind is OrderEventKind.RESTATED) is (self.working_stop is None):
+            raise ValueError("an execution report has a working stop exactly when it restates one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOpenOrder:
+    """An order that works at the broker. `reference` is the desk's, "" for one that the desk never sent."""
+
+    reference: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    cumulative: Decimal
+    limit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFill:
+    """An execution as the broker's books have it. `reference` is the desk's, "" for an order that the desk never sent."""
+
+    reference: str
+    symbol: str
+    side: Side
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerStatement:
+    """What an account's broker says is so, at one moment: working orders, executions since a time, positions, cash.
+
+    `positions` are signed shares by symbol, without zeros; `cash` is by currency at trade date. `settled_cash` is by currency where the
+    broker tells it, else empty.
+    """
+
+    as_of: datetime
+    open_orders: tuple[BrokerOpenOrder, ...]
+    fills: tuple[BrokerFill, ...]
+    positions: Mapping[str, Decimal]
+    cash: Mapping[str, Decimal]
+    settled_cash: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 class Broker(Protocol):
@@ -77,7 +141,19 @@ class Broker(Protocol):
         """Under which execution ids are unique."""
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
-        """Hand the order over. Submitting the same reference again never makes a second order."""
+        """Hand the order over. Submitting the same reference again never makes a second order.
+
+        Raises BrokerTimeout when the answer does not come, BrokerUnreachable when the broker was certainly not reached.
+        """
 
     def cancel(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Ask for the rest to be cancelled: a CANCELED or CANCEL_REJECT report, or nothing yet."""
+
+    def replace(self, order: BrokerOrder, changed: BrokerOrder) -> tuple[ExecutionReport, ...]:
+        """Ask for the order to work with other values: a REPLACED or REPLACE_REJECT report, or nothing yet."""
+
+    def lookup(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
+        """What the broker knows of an order by its reference: everything that happened to it so far, as reports.
+
+        A broker that has never had it answers with one REJECTED. Raises BrokerTimeout and BrokerUnreachable.
+        """

@@ -1,32 +1,30 @@
 """SQL of the triggers that keep orders honest, written from the one transition table.
 
 What the database refuses, whichever way the change comes: an order that reaches a broker's status without allowing decisions of
-risk and compliance for its exact intent, a digest that does not belong to the row, a change of what was intended, a status move
-that `states` does not have, and the deletion of an order.
+risk and compliance for its exact intent, a digest that does not belong to the row, a change of what was intended (but for a
+replacement that was judged and allowed like a new order), a status move that `states` does not have, and the deletion of an order.
 """
 
 from apps.execution.domain.states import TERMINAL_STATUSES, UNSENT_STATUSES, OrderStatus, status_moves
 
 #: Columns that the gate judged, and who asked: written once.
-INTENT_COLUMNS = (
+FIXED_COLUMNS = (
     "client_order_id",
     "portfolio_id",
     "book_id",
     "account_id",
     "instrument_id",
     "side",
-    "quantity",
     "order_type",
-    "time_in_force",
-    "limit_price",
-    "stop_price",
     "strategy",
-    "intent_digest",
     "reference_price",
     "created_by_id",
     "market_time",
     "created_at",
 )
+#: Columns that only an allowed replacement changes, all of them together.
+REPLACEABLE_COLUMNS = ("quantity", "time_in_force", "limit_price", "stop_price", "trail_offset", "expire_at", "intent_digest")
+INTENT_COLUMNS = FIXED_COLUMNS + REPLACEABLE_COLUMNS
 
 
 def _values(statuses: frozenset[OrderStatus]) -> str:
@@ -36,7 +34,9 @@ def _values(statuses: frozenset[OrderStatus]) -> str:
 def order_guard_sql() -> str:
     """The statements that install the triggers on `execution_order`."""
     moves = ", ".join(f"('{source}', '{target}')" for source, target in status_moves())
-    changed = " or ".join(f"new.{column} is distinct from old.{column}" for column in INTENT_COLUMNS)
+    changed = " or ".join(f"new.{column} is distinct from old.{column}" for column in FIXED_COLUMNS)
+    replaced = " or ".join(f"new.{column} is distinct from old.{column}" for column in REPLACEABLE_COLUMNS)
+    same = " and ".join(f"r.{column} is not distinct from new.{column}" for column in REPLACEABLE_COLUMNS if column != "quantity")
     return f"""
 -- The search path is fixed: a temporary table must not stand in for the decisions.
 create or replace function execution_intent_digest(intent execution_order) returns text language sql stable
@@ -45,6 +45,7 @@ create or replace function execution_intent_digest(intent execution_order) retur
     select encode(sha256(convert_to(
         '{{"book_id":' || intent.book_id
         || ',"client_order_id":' || to_json(intent.client_order_id::text)
+        || ',"expire_at":' || coalesce(to_json(to_char(intent.expire_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text, 'null')
         || ',"instrument_id":' || intent.instrument_id
         || ',"limit_price":' || coalesce(to_json(trim_scale(intent.limit_price)::text)::text, 'null')
         || ',"order_type":' || to_json(intent.order_type)
@@ -55,6 +56,7 @@ create or replace function execution_intent_digest(intent execution_order) retur
         || ',"strategy":' || to_json(intent.strategy)
         || ',"symbol":' || to_json(instrument.symbol)
         || ',"time_in_force":' || to_json(intent.time_in_force)
+        || ',"trail_offset":' || coalesce(to_json(trim_scale(intent.trail_offset)::text)::text, 'null')
         || '}}', 'UTF8')), 'hex')
     from marketdata_instrument instrument where instrument.id = intent.instrument_id
 $$;
@@ -65,6 +67,19 @@ create or replace function execution_order_is_allowed(the_order bigint, digest t
     select count(distinct authority) = 2 from execution_orderdecision
     where order_id = the_order and intent_digest = digest and authority in ('risk', 'compliance') and allowed
         and (at is null or expires_at > at)
+$$;
+
+create or replace function execution_replacement_is_allowed(after execution_order) returns boolean language plpgsql stable
+    set search_path = pg_catalog, public, pg_temp as $$
+declare
+    asked execution_order := after;
+begin
+    -- What trades before the change arrives may exceed the quantity asked for: then all that has traded is the order.
+    select r.quantity into asked.quantity from execution_orderreplacement r
+    where r.order_id = after.id and {same.replace("new.", "after.")}
+        and (r.quantity = after.quantity or (r.quantity < after.quantity and after.quantity = after.cumulative_quantity));
+    return found and after.intent_digest = execution_intent_digest(asked) and execution_order_is_allowed(after.id, after.intent_digest, null);
+end
 $$;
 
 create or replace function execution_order_guard() returns trigger language plpgsql
@@ -84,6 +99,10 @@ begin
     end if;
     if {changed} then
         raise exception 'order %: what was intended cannot be changed', new.id using errcode = 'check_violation';
+    end if;
+    if ({replaced}) and (old.status not in ('{OrderStatus.PENDING_REPLACE}', '{OrderStatus.PENDING_CANCEL}')
+            or not execution_replacement_is_allowed(new)) then
+        raise exception 'order %: what was intended is changed by an allowed replacement only', new.id using errcode = 'check_violation';
     end if;
     if new.status is distinct from old.status and (old.status, new.status) not in ({moves}) then
         raise exception 'order % cannot move from % to %', new.id, old.status, new.status using errcode = 'check_violation';
@@ -106,7 +125,9 @@ begin
 end
 $$;
 
+drop trigger if exists order_guard on execution_order;
 create trigger order_guard before insert or update on execution_order for each row execute function execution_order_guard();
+drop trigger if exists order_not_deleted on execution_order;
 create trigger order_not_deleted before delete on execution_order for each row execute function core_refuse_change();
 """  # noqa: S608 - everything in it comes from the table of transitions
 
@@ -117,6 +138,7 @@ def order_guard_removal_sql() -> str:
 drop trigger if exists order_not_deleted on execution_order;
 drop trigger if exists order_guard on execution_order;
 drop function if exists execution_order_guard();
+drop function if exists execution_replacement_is_allowed(execution_order);
 drop function if exists execution_order_is_allowed(bigint, text, timestamptz);
 drop function if exists execution_intent_digest(execution_order);
 """

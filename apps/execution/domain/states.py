@@ -13,15 +13,19 @@ from apps.core.errors import Conflict
 
 
 class OrderStatus(StrEnum):
-    """FIX 39, with ours: DENIED (by the gate, never sent) and SENT (handed to the broker, not yet acknowledged)."""
+    """FIX 39, with ours: DENIED (by the gate, never sent), SENT (handed to the broker, not yet acknowledged) and UNKNOWN_SENT (the
+    broker's answer never came, so nobody knows whether it has the order: it is looked up, never sent again blindly).
+    """
 
     PENDING_NEW = "pending_new"
     DENIED = "denied"
     SENT = "sent"
+    UNKNOWN_SENT = "unknown_sent"
     NEW = "new"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
     CANCELED = "canceled"
     REJECTED = "rejected"
     EXPIRED = "expired"
@@ -38,11 +42,16 @@ class OrderEventKind(StrEnum):
     PENDING_NEW = "pending_new"
     DENIED = "denied"
     SENT = "sent"
+    TIMED_OUT = "timed_out"
     NEW = "new"
     TRADE = "trade"
     PENDING_CANCEL = "pending_cancel"
     CANCELED = "canceled"
     CANCEL_REJECT = "cancel_reject"
+    PENDING_REPLACE = "pending_replace"
+    REPLACED = "replaced"
+    REPLACE_REJECT = "replace_reject"
+    RESTATED = "restated"
     REJECTED = "rejected"
     EXPIRED = "expired"
     TRIGGERED = "triggered"
@@ -100,18 +109,34 @@ TRANSITIONS: tuple[Transition, ...] = (
     _move(_S.SENT, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel is asked for before the acknowledgement"),
     _move(_S.SENT, _E.CANCELED, _S.CANCELED, "an immediate order dies at once"),
     _move(_S.SENT, _E.EXPIRED, _S.EXPIRED, "the session closes before the acknowledgement"),
+    _move(_S.SENT, _E.TIMED_OUT, _S.UNKNOWN_SENT, "the broker's answer does not come: a time-out is not a reject"),
+    _move(_S.UNKNOWN_SENT, _E.TIMED_OUT, _S.UNKNOWN_SENT, "it was looked up, and that answer does not come either"),
+    _move(_S.UNKNOWN_SENT, _E.NEW, _S.NEW, "the look-up by our id finds it working"),
+    _move(_S.UNKNOWN_SENT, _E.TRADE, _S.PARTIALLY_FILLED, "it has traded: the broker had it", _F.PARTIAL),
+    _move(_S.UNKNOWN_SENT, _E.TRADE, _S.FILLED, "it has traded in full: the broker had it", _F.FULL),
+    _move(_S.UNKNOWN_SENT, _E.REJECTED, _S.REJECTED, "the broker refused it, or says that it never had it"),
+    _move(_S.UNKNOWN_SENT, _E.CANCELED, _S.CANCELED, "the look-up finds it cancelled"),
+    _move(_S.UNKNOWN_SENT, _E.EXPIRED, _S.EXPIRED, "the look-up finds it expired"),
+    _move(_S.UNKNOWN_SENT, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel is asked for, whether the broker has it or not"),
     # Working.
     _move(_S.NEW, _E.TRADE, _S.PARTIALLY_FILLED, "part of it trades", _F.PARTIAL),
     _move(_S.NEW, _E.TRADE, _S.FILLED, "all of it trades", _F.FULL),
     _move(_S.NEW, _E.TRIGGERED, _S.NEW, "the market reaches its stop price"),
+    _move(_S.NEW, _E.RESTATED, _S.NEW, "its stop follows the market"),
     _move(_S.NEW, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel is asked for"),
+    _move(_S.NEW, _E.PENDING_REPLACE, _S.PENDING_REPLACE, "a change is asked for"),
+    _move(_S.NEW, _E.REPLACE_REJECT, _S.NEW, "risk or compliance refuses the change: it was never asked for"),
     _move(_S.NEW, _E.CANCELED, _S.CANCELED, "the rest of an immediate order dies, or the broker cancels unasked"),
     _move(_S.NEW, _E.EXPIRED, _S.EXPIRED, "a day order meets the close of its session"),
     _move(_S.NEW, _E.REJECTED, _S.REJECTED, "the venue refuses what the broker had accepted"),
     _move(_S.PARTIALLY_FILLED, _E.TRADE, _S.PARTIALLY_FILLED, "another part trades", _F.PARTIAL),
     _move(_S.PARTIALLY_FILLED, _E.TRADE, _S.FILLED, "the rest trades", _F.FULL),
     _move(_S.PARTIALLY_FILLED, _E.NEW, _S.PARTIALLY_FILLED, "an acknowledgement which a fill had overtaken"),
+    _move(_S.PARTIALLY_FILLED, _E.TRIGGERED, _S.PARTIALLY_FILLED, "the broker tells late that its stop was reached"),
+    _move(_S.PARTIALLY_FILLED, _E.RESTATED, _S.PARTIALLY_FILLED, "the stop of the rest follows the market"),
     _move(_S.PARTIALLY_FILLED, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel of the rest is asked for"),
+    _move(_S.PARTIALLY_FILLED, _E.PENDING_REPLACE, _S.PENDING_REPLACE, "a change of the rest is asked for"),
+    _move(_S.PARTIALLY_FILLED, _E.REPLACE_REJECT, _S.PARTIALLY_FILLED, "risk or compliance refuses the change of the rest"),
     _move(_S.PARTIALLY_FILLED, _E.CANCELED, _S.CANCELED, "the rest of an immediate order dies, or the broker cancels unasked"),
     _move(_S.PARTIALLY_FILLED, _E.EXPIRED, _S.EXPIRED, "the rest of a day order meets the close of its session"),
     # A cancel is on its way: FIX reports PendingCancel until it is answered, whatever trades meanwhile.
@@ -127,6 +152,28 @@ TRANSITIONS: tuple[Transition, ...] = (
     _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.EXPIRED, "the session closes before the cancel is answered", _F.NONE),
     _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.EXPIRED, "the session closes on the rest before the cancel is answered", _F.PARTIAL),
     _move(_S.PENDING_CANCEL, _E.EXPIRED, _S.FILLED, "nothing was left to expire", _F.FULL),
+    _move(_S.PENDING_CANCEL, _E.TRIGGERED, _S.PENDING_CANCEL, "the market reaches its stop before the cancel arrives"),
+    _move(_S.PENDING_CANCEL, _E.RESTATED, _S.PENDING_CANCEL, "its stop follows the market until the cancel arrives"),
+    _move(_S.PENDING_CANCEL, _E.REPLACED, _S.PENDING_CANCEL, "a change that the cancel had overtaken is confirmed"),
+    _move(_S.PENDING_CANCEL, _E.REPLACE_REJECT, _S.PENDING_CANCEL, "a change that the cancel had overtaken is refused"),
+    # A change is on its way: until it is confirmed the order works, and fills, as it was.
+    _move(_S.PENDING_REPLACE, _E.NEW, _S.PENDING_REPLACE, "an acknowledgement which the change had overtaken"),
+    _move(_S.PENDING_REPLACE, _E.TRADE, _S.PENDING_REPLACE, "it trades as it was before the change arrives"),
+    _move(_S.PENDING_REPLACE, _E.TRIGGERED, _S.PENDING_REPLACE, "the market reaches its stop before the change arrives"),
+    _move(_S.PENDING_REPLACE, _E.RESTATED, _S.PENDING_REPLACE, "its stop follows the market until the change arrives"),
+    _move(_S.PENDING_REPLACE, _E.REPLACED, _S.NEW, "the change is confirmed", _F.NONE),
+    _move(_S.PENDING_REPLACE, _E.REPLACED, _S.PARTIALLY_FILLED, "the change of the rest is confirmed", _F.PARTIAL),
+    _move(_S.PENDING_REPLACE, _E.REPLACED, _S.FILLED, "as much as the change leaves has traded", _F.FULL),
+    _move(_S.PENDING_REPLACE, _E.REPLACE_REJECT, _S.NEW, "the change is refused: it works on as it was", _F.NONE),
+    _move(_S.PENDING_REPLACE, _E.REPLACE_REJECT, _S.PARTIALLY_FILLED, "the change is refused: the rest works on as it was", _F.PARTIAL),
+    _move(_S.PENDING_REPLACE, _E.REPLACE_REJECT, _S.FILLED, "too late to change: it has traded", _F.FULL),
+    _move(_S.PENDING_REPLACE, _E.PENDING_CANCEL, _S.PENDING_CANCEL, "a cancel is asked for before the change is answered"),
+    _move(_S.PENDING_REPLACE, _E.CANCELED, _S.CANCELED, "the broker cancels unasked before it has changed", _F.NONE),
+    _move(_S.PENDING_REPLACE, _E.CANCELED, _S.CANCELED, "the broker cancels the rest unasked before it has changed", _F.PARTIAL),
+    _move(_S.PENDING_REPLACE, _E.CANCELED, _S.FILLED, "nothing was left to change or cancel", _F.FULL),
+    _move(_S.PENDING_REPLACE, _E.EXPIRED, _S.EXPIRED, "the session closes before the change is answered", _F.NONE),
+    _move(_S.PENDING_REPLACE, _E.EXPIRED, _S.EXPIRED, "the session closes on the rest before the change is answered", _F.PARTIAL),
+    _move(_S.PENDING_REPLACE, _E.EXPIRED, _S.FILLED, "nothing was left to expire", _F.FULL),
     # Real markets report fills after the end. The shares are ours, so they are booked, and somebody is told.
     _late(_S.CANCELED, _S.CANCELED, _F.PARTIAL, "a fill crossed the cancel on the wire"),
     _late(_S.CANCELED, _S.FILLED, _F.FULL, "the fill of all of it crossed the cancel on the wire"),
@@ -135,6 +182,9 @@ TRANSITIONS: tuple[Transition, ...] = (
 )
 
 TERMINAL_STATUSES: frozenset[OrderStatus] = frozenset({_S.DENIED, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})
+
+#: Statuses in which a change may be asked for.
+CHANGEABLE_STATUSES: frozenset[OrderStatus] = frozenset({_S.NEW, _S.PARTIALLY_FILLED})
 
 #: Statuses of an order that the broker has never seen: no decision is needed to be in them.
 UNSENT_STATUSES: frozenset[OrderStatus] = frozenset({_S.PENDING_NEW, _S.DENIED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})

@@ -1,6 +1,6 @@
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models.accounts import BrokerageAccount
 from apps.execution.models.events import Fill, OrderDecision, OrderEvent
-from apps.execution.models.orders import Order
+from apps.execution.models.orders import Order, OrderReplacement
 
-__all__ = ["BrokerageAccount", "Fill", "Order", "OrderDecision", "OrderEvent", "OrderStatus"]
+__all__ = ["BrokerageAccount", "Fill", "Order", "OrderDecision", "OrderEvent", "OrderReplacement", "OrderStatus"]

@@ -8,7 +8,7 @@ class BrokerageAccount(models.Model):
     """Where a portfolio's orders go. Paper or live is a property of this row, checked where the adapter is built."""
 
     portfolio = models.OneToOneField("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
-    broker = models.CharField(max_length=20, choices=[("paper", "Paper")])
+    broker = models.CharField(max_length=20, choices=[("paper", "Paper"), ("ib", "Interactive Brokers"), ("alpaca", "Alpaca")])
     mode = models.CharField(max_length=5, choices=[(mode.value, mode.name.title()) for mode in TradingMode], default=TradingMode.PAPER)
     number = models.CharField(max_length=50, unique=True)
     slippage_bps = models.DecimalField(max_digits=8, decimal_places=4, default=5, help_text="Paper fills are this much worse than the market")

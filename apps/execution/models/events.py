@@ -22,7 +22,7 @@ class OrderDecision(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["order", "authority", "intent_digest"], name="decision_once"),
+            models.UniqueConstraint(fields=["order", "authority", "intent_digest", "decided_at"], name="decision_once"),
             models.CheckConstraint(condition=Q(authority__in=["risk", "compliance"]), name="decision_authority"),
         ]
 

@@ -31,15 +31,22 @@ class Order(models.Model):
     instrument = models.ForeignKey("marketdata.Instrument", on_delete=models.PROTECT, related_name="+")
     side = models.CharField(max_length=4, choices=[(x.value, x.name) for x in Side])
     quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)
-    order_type = models.CharField(max_length=10, choices=[(x.value, x.name) for x in OrderType])
+    order_type = models.CharField(max_length=15, choices=[(x.value, x.name) for x in OrderType])
     time_in_force = models.CharField(max_length=3, choices=[(x.value, x.name) for x in TimeInForce])
     limit_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, blank=True)
     stop_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, blank=True)
+    trail_offset = models.DecimalField(
+        max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, blank=True, help_text="How far the stop follows the best price"
+    )
+    expire_at = models.DateTimeField(null=True, blank=True, help_text="End of a good-till-date order, in market time")
     strategy = models.CharField(max_length=100, blank=True)
     note = models.CharField(max_length=200, blank=True)
     intent_digest = models.CharField(max_length=64)
     status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=OrderStatus.PENDING_NEW.value)
     stop_triggered = models.BooleanField(default=False)
+    working_stop = models.DecimalField(
+        max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, blank=True, help_text="Where a trailing stop stands now"
+    )
     cumulative_quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, default=0)
     average_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
     reference_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True, help_text="At the gate: the arrival price")
@@ -61,13 +68,24 @@ class Order(models.Model):
             models.CheckConstraint(condition=~Q(status=OrderStatus.FILLED.value) | Q(cumulative_quantity=F("quantity")), name="order_filled_is_full"),
             models.CheckConstraint(
                 condition=Q(order_type__in=["limit", "stop_limit"], limit_price__gt=0)
-                | Q(order_type__in=["market", "stop"], limit_price__isnull=True),
+                | Q(order_type__in=["market", "stop", "trailing_stop", "market_on_close"], limit_price__isnull=True),
                 name="order_limit_price",
             ),
             models.CheckConstraint(
-                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0) | Q(order_type__in=["market", "limit"], stop_price__isnull=True),
+                condition=Q(order_type__in=["stop", "stop_limit"], stop_price__gt=0)
+                | Q(order_type__in=["market", "limit", "trailing_stop", "market_on_close"], stop_price__isnull=True),
                 name="order_stop_price",
             ),
+            models.CheckConstraint(
+                condition=Q(order_type="trailing_stop", trail_offset__gt=0)
+                | (~Q(order_type="trailing_stop") & Q(trail_offset__isnull=True, working_stop__isnull=True)),
+                name="order_trail_offset",
+            ),
+            models.CheckConstraint(
+                condition=Q(time_in_force="gtd", expire_at__isnull=False) | (~Q(time_in_force="gtd") & Q(expire_at__isnull=True)),
+                name="order_expire_at",
+            ),
+            models.CheckConstraint(condition=~Q(order_type="market_on_close") | Q(time_in_force="day"), name="order_on_close_is_for_the_day"),
         ]
         indexes = [
             models.Index(fields=["portfolio", "-id"], name="order_portfolio"),
@@ -86,3 +104,31 @@ class Order(models.Model):
     def leaves_quantity(self) -> Decimal:
         """What may still fill: zero once the order is terminal."""
         return ZERO if self.status in TERMINAL_STATUSES else self.quantity - self.cumulative_quantity
+
+
+class OrderReplacement(models.Model):
+    """A change that somebody asked for, judged like a new order. Append-only: the order's events say what became of it.
+
+    `intent_digest` is that of the order's intent with these values; the database changes the order to nothing else.
+    """
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="replacements")
+    replacement_id = models.UUIDField(help_text="The client's own id of this change: asked twice, it is one change")
+    quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)
+    time_in_force = models.CharField(max_length=3, choices=[(x.value, x.name) for x in TimeInForce])
+    limit_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
+    stop_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
+    trail_offset = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
+    expire_at = models.DateTimeField(null=True)
+    intent_digest = models.CharField(max_length=64)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "replacement_id"], name="replacement_once"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="replacement_quantity_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"change of order {self.order_id} to {self.quantity}"

@@ -37,15 +37,16 @@ class Gate:
         return self.snapshot.reference.price if self.snapshot.reference else None
 
 
-def gate_check(*, intent: OrderIntent, user_id: int, at: datetime) -> Gate:
+def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, replacing: int | None = None) -> Gate:
     """Ask both authorities, whatever the first one says, so that every breach is known. Writes nothing.
 
+    `replacing` names a working order whose rest this intent would take the place of: it is not counted beside it.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
     rates = order_rates(portfolio_id=intent.portfolio_id, instrument_id=intent.instrument_id, since=at - timedelta(minutes=1))
     snapshot = PreTradeSnapshot(
         intent=intent,
-        working_orders=working_orders(intent.portfolio_id),
+        working_orders=tuple(order for order in working_orders(intent.portfolio_id) if order.order_id != replacing),
         reference=reference_prices([intent.symbol]).get(intent.symbol),
         orders_last_minute=rates.portfolio,
         symbol_orders_last_minute=rates.instrument,

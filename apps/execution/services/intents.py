@@ -1,6 +1,7 @@
 """From what a person or a program asks for to an intent that the gate can judge."""
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -35,6 +36,8 @@ def intent_build(
     time_in_force: str = TimeInForce.DAY,
     limit_price: Number | None = None,
     stop_price: Number | None = None,
+    trail_offset: Number | None = None,
+    expire_at: datetime | None = None,
     client_order_id: UUID | str | None = None,
     book: str = "main",
     strategy: str = "",
@@ -47,6 +50,8 @@ def intent_build(
     portfolio_check(user=user, portfolio_id=portfolio_id)
     instrument = instrument_get(symbol)
     kind = _choice(OrderType, order_type, "order_type")
+    tif = _choice(TimeInForce, time_in_force, "time_in_force")
+    _check_times(kind, tif, expire_at)
     if not STRATEGY_NAME.fullmatch(strategy):
         raise InvalidInput("a strategy's name has letters, digits and _ . : - only, at most 100", field="strategy")
     return OrderIntent(
@@ -58,9 +63,11 @@ def intent_build(
         side=_choice(Side, side, "side"),
         quantity=_quantity(quantity, instrument),
         order_type=kind,
-        time_in_force=_choice(TimeInForce, time_in_force, "time_in_force"),
+        time_in_force=tif,
         limit_price=_price(limit_price, instrument, field="limit_price", wanted=kind.has_limit, kind=kind),
         stop_price=_price(stop_price, instrument, field="stop_price", wanted=kind.has_stop, kind=kind),
+        trail_offset=_price(trail_offset, instrument, field="trail_offset", wanted=kind.has_trail, kind=kind),
+        expire_at=expire_at,
         strategy=strategy,
     )
 
@@ -77,6 +84,18 @@ def _choice(kind: type[_Choice], value: str, field: str) -> _Choice:
         return kind(value)
     except ValueError as error:
         raise InvalidInput(f"{value!r} is not one of {', '.join(kind)}", field=field) from error
+
+
+def _check_times(kind: OrderType, tif: TimeInForce, expire_at: datetime | None) -> None:
+    """Which times in force go with which type. Whether a good-till-date order has already ended is the market's time to say."""
+    if (expire_at is not None) is not (tif is TimeInForce.GTD):
+        raise InvalidInput(f"a {tif} order {'needs' if tif is TimeInForce.GTD else 'has no'} expire at", field="expire_at")
+    if expire_at is not None and expire_at.tzinfo is None:
+        raise InvalidInput("the time has no time zone", field="expire_at")
+    if kind is OrderType.MARKET_ON_CLOSE and tif is not TimeInForce.DAY:
+        raise InvalidInput("a market-on-close order is for the day", field="time_in_force")
+    if kind.has_trail and tif.is_immediate:
+        raise InvalidInput("a trailing stop cannot be immediate", field="time_in_force")
 
 
 def _client_order_id(value: UUID | str | None) -> UUID:

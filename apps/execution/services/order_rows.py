@@ -13,12 +13,24 @@ from django.db import connection
 
 from apps.core.documents import plain
 from apps.core.trading import Verdict, check_as_dict
+from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.models import Fill, Order, OrderEvent
 
 _ATTRIBUTES = {str(field.column): field.attname for field in Order._meta.concrete_fields if field.column}
 _COLUMNS = list(_ATTRIBUTES)
 _MADE = [column for column in _COLUMNS if column != "id"]
 _HISTORY = ", ".join(_COLUMNS)
+#: What may change after an order was made: where it stands, and what an allowed replacement changes.
+_CHANGING = (
+    "status",
+    "stop_triggered",
+    "working_stop",
+    "cumulative_quantity",
+    "average_price",
+    "reason",
+    "updated_at",
+    *REPLACEABLE_COLUMNS,
+)
 
 _EVENTS = """
     insert into execution_orderevent (order_id, kind, from_status, to_status, source, data, occurred_at, recorded_at)
@@ -49,8 +61,7 @@ with filled as (
         quote jsonb, market_time timestamptz, executed_at timestamptz, recorded_at timestamptz) order by f.n
 ), stepped as ({_EVENTS.format(order="%(id)s", rows="")}
 ), moved as (
-    update execution_order set status = %(status)s, stop_triggered = %(stop_triggered)s, cumulative_quantity = %(cumulative_quantity)s,
-        average_price = %(average_price)s, reason = %(reason)s, updated_at = %(updated_at)s
+    update execution_order set {", ".join(f"{column} = %({column})s" for column in _CHANGING)}
     where id = %(id)s returning *
 )
 insert into execution_historicalorder ({_HISTORY}, history_date, history_type) select {_HISTORY}, updated_at, '~' from moved
@@ -73,8 +84,7 @@ def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Seque
 
 def order_row_update(order: Order, *, events: Sequence[OrderEvent], fills: Sequence[Fill]) -> None:
     """Store where a locked order stands now, what brought it there, and its history."""
-    names = ("status", "stop_triggered", "cumulative_quantity", "average_price", "reason", "updated_at")
-    values: dict[str, Any] = {name: getattr(order, name) for name in names}
+    values: dict[str, Any] = {name: getattr(order, name) for name in _CHANGING}
     with connection.cursor() as cursor:
         cursor.execute(_UPDATE, {**values, "id": order.pk, "events": _event_rows(events), "fills": _fill_rows(fills)})
 

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from apps.core.errors import Conflict, DeskError, NotFound
 from apps.core.trading import OrderIntent
-from apps.execution.brokers.protocol import ExecutionReport
+from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.states import FillLevel, OrderEventKind, OrderStatus, transition_for
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.rows import RELATED
@@ -57,7 +57,14 @@ def order_route(order: Order, *, at: datetime, made: OrderIntent | None = None) 
 
     `made` is the intent of an order which the caller has just made: that spares reading it again.
     """
-    reports = broker_build(order.account).submit(broker_order(order, symbol=made.symbol if made else None))
+    try:
+        reports = broker_build(order.account).submit(broker_order(order, symbol=made.symbol if made else None))
+    except BrokerTimeout as error:
+        # It may be there. From here on it is looked up, never sent again.
+        reports = (ExecutionReport(kind=OrderEventKind.TIMED_OUT, reason=error.detail),)
+    except BrokerUnreachable as error:
+        logger.warning("order %s waits to be sent again: %s", order.pk, error)
+        reports = ()
     with transaction.atomic():
         locked = made_order_lock(order) if made else order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status != OrderStatus.SENT:
@@ -129,6 +136,8 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         time_in_force=intent.time_in_force.value,
         limit_price=intent.limit_price,
         stop_price=intent.stop_price,
+        trail_offset=intent.trail_offset,
+        expire_at=intent.expire_at,
         strategy=intent.strategy,
         note=note,
         intent_digest=intent.digest,

@@ -12,7 +12,7 @@ from operator import attrgetter
 from django.db import transaction
 from django.db.models import QuerySet
 
-from apps.core.trading import TimeInForce
+from apps.core.trading import OrderType, TimeInForce
 from apps.execution.brokers.paper import PAPER
 from apps.execution.brokers.protocol import ExecutionReport, MarketPrice
 from apps.execution.domain.sessions import day_order_end
@@ -42,13 +42,27 @@ def prices_match(*, prices: Mapping[str, MarketPrice], at: datetime) -> int:
 
 
 def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
-    """End the resting paper day orders whose session has closed by `market_time`; returns how many."""
+    """End the resting paper orders whose time is over by `market_time`; returns how many.
+
+    Day orders end with their session, good-till-date orders at their date, market-on-close orders trade at the session's last price.
+    """
+    on_close = _resting().filter(order_type=OrderType.MARKET_ON_CLOSE.value).values_list("instrument__symbol", flat=True)
+    closing = {symbol: market_price(quote) for symbol, quote in latest_quotes(on_close).items()}
 
     def reports(order: Order) -> tuple[ExecutionReport, ...]:
-        end = day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
-        return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason="its session has closed"),) if end <= market_time else ()
+        if _order_end(order) > market_time:
+            return ()
+        price = closing.get(order.instrument.symbol)
+        if order.order_type == OrderType.MARKET_ON_CLOSE and price is not None:
+            return paper_broker(order.account).close(broker_order(order), price)
+        reason = "its date has come" if order.expire_at else "its session has closed"
+        return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason=reason),)
 
-    return _drive(_resting().filter(time_in_force=TimeInForce.DAY.value), reports, at)
+    return _drive(_resting().filter(time_in_force__in=[TimeInForce.DAY.value, TimeInForce.GTD.value]), reports, at)
+
+
+def _order_end(order: Order) -> datetime:
+    return order.expire_at or day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
 
 
 def resting_symbols() -> tuple[str, ...]:

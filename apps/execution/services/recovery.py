@@ -1,8 +1,9 @@
 """What a crash may have left behind is finished at start, and again now and then: start-up is recovery.
 
-An order is stored as SENT, with its decisions, before the broker is called. So a crash leaves one of three kinds:
+An order is stored as SENT, with its decisions, before the broker is called. So a crash leaves one of four kinds:
 - SENT, nobody knows whether the broker has it. The paper broker keeps nothing, so the order is submitted again; its execution
   ids follow from the order, so that nothing trades twice.
+- UNKNOWN_SENT, or PENDING_REPLACE without an answer: the broker is asked what it knows of the order, by the desk's own id.
 - PENDING_CANCEL without an answer: the cancel is asked for again.
 - PENDING_NEW, judged but not handed over. While both decisions hold it is sent; later the market is another, so it expires.
 """
@@ -14,7 +15,7 @@ from django.db import transaction
 
 from apps.core.errors import DeskError
 from apps.execution.brokers.paper import PAPER
-from apps.execution.brokers.protocol import ExecutionReport
+from apps.execution.brokers.protocol import BrokerTimeout, ExecutionReport
 from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.rows import RELATED
@@ -26,7 +27,15 @@ logger = logging.getLogger(__name__)
 
 #: How long the request that made an order has for its own work before somebody else finishes it.
 PATIENCE = timedelta(seconds=5)
-STUCK = (OrderStatus.PENDING_NEW.value, OrderStatus.SENT.value, OrderStatus.PENDING_CANCEL.value)
+STUCK = tuple(
+    status.value
+    for status in (OrderStatus.PENDING_NEW, OrderStatus.SENT, OrderStatus.UNKNOWN_SENT, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
+)
+#: What ends a wait for a change: its confirmation or refusal, or the end of the order.
+ANSWERS_TO_CHANGE = frozenset(
+    {OrderEventKind.REPLACED, OrderEventKind.REPLACE_REJECT, OrderEventKind.CANCELED, OrderEventKind.EXPIRED, OrderEventKind.REJECTED}
+)
+LOOKED_UP = (OrderStatus.UNKNOWN_SENT, OrderStatus.PENDING_REPLACE)
 
 
 def orders_recover(*, at: datetime) -> int:
@@ -48,6 +57,8 @@ def _recover(order: Order, at: datetime) -> None:
         order = _send_or_expire(order, at)
     if order.status == OrderStatus.SENT:
         order_route(order, at=at)
+    if order.status in LOOKED_UP:
+        _look_up(order, at)
     if order.status == OrderStatus.PENDING_CANCEL:
         _cancel_again(order, at)
 
@@ -71,3 +82,21 @@ def _cancel_again(order: Order, at: datetime) -> None:
         locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status == OrderStatus.PENDING_CANCEL:
             reports_book(order=locked, reports=answers, source=locked.account.broker, at=at)
+
+
+def _look_up(order: Order, at: datetime) -> None:
+    """Book what the broker knows of the order, which is never sent a second time. A change that it never had is refused."""
+    broker = broker_build(order.account)
+    try:
+        reports = broker.lookup(broker_order(order))
+    except BrokerTimeout as error:
+        if order.status == OrderStatus.PENDING_REPLACE:
+            return  # it works as it was; it is asked again
+        reports = (ExecutionReport(kind=OrderEventKind.TIMED_OUT, reason=error.detail),)
+    with transaction.atomic():
+        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+        if locked.status not in LOOKED_UP:
+            return
+        if locked.status == OrderStatus.PENDING_REPLACE and not any(report.kind in ANSWERS_TO_CHANGE for report in reports):
+            reports = (*reports, ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="the broker never had the change"))
+        reports_book(order=locked, reports=reports, source=locked.account.broker, at=at)

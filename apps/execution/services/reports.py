@@ -16,7 +16,8 @@ from apps.core.streams import publish
 from apps.core.trading import Side
 from apps.execution.brokers.protocol import Execution, ExecutionReport
 from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.states import OrderEventKind, OrderStatus, Transition, fill_level, transition_for
+from apps.execution.domain.guards import REPLACEABLE_COLUMNS
+from apps.execution.domain.states import IllegalTransition, OrderEventKind, OrderStatus, Transition, fill_level, transition_for
 from apps.execution.models import Fill, Order, OrderEvent
 from apps.execution.selectors.rows import RELATED, order_row
 from apps.execution.services.order_rows import order_row_update
@@ -112,21 +113,44 @@ def order_announce(order: Order) -> None:
 
 
 def _new(order: Order, reports: Sequence[ExecutionReport]) -> Sequence[ExecutionReport]:
-    """Without the executions that are booked already. An order that has not traded has none."""
+    """Without the executions that are booked already, or that the broker tells twice. An order that has not traded has none booked."""
     ids = [report.execution.execution_id for report in reports if report.execution]
-    if not ids or order.cumulative_quantity == ZERO:
+    if not ids:
         return reports
-    known = set(Fill.objects.filter(broker=order.account.broker, execution_id__in=ids).values_list("execution_id", flat=True))
-    return [report for report in reports if report.execution is None or report.execution.execution_id not in known]
+    booked = Fill.objects.filter(broker=order.account.broker, execution_id__in=ids)
+    known = set(booked.values_list("execution_id", flat=True)) if order.cumulative_quantity else set()
+    fresh = []
+    for report in reports:
+        if report.execution is not None:
+            if report.execution.execution_id in known:
+                continue
+            known.add(report.execution.execution_id)
+        fresh.append(report)
+    return fresh
 
 
 def _step(booking: _Booking, report: ExecutionReport) -> None:
     order = booking.order
+    if report.kind is OrderEventKind.REPLACED:
+        _replace(order)
     _move(booking, report.kind, report.reason)
     if report.kind is OrderEventKind.TRIGGERED:
         order.stop_triggered = True
+    elif report.kind is OrderEventKind.RESTATED:
+        order.working_stop = report.working_stop
+        booking.events[-1].data |= {"working_stop": trimmed(report.working_stop)}
     elif report.reason:
         order.reason = report.reason[:500]
+
+
+def _replace(order: Order) -> None:
+    """Give the order the values of the change that was asked for last. What has traded meanwhile cannot be changed away."""
+    asked = order.replacements.order_by("-id").first()
+    if asked is None:
+        raise IllegalTransition(f"order {order.pk} was changed by its broker without having been asked to")
+    for name in REPLACEABLE_COLUMNS:
+        setattr(order, name, getattr(asked, name))
+    order.quantity = max(asked.quantity, order.cumulative_quantity)
 
 
 def _trade(booking: _Booking, execution: Execution) -> None:

@@ -44,6 +44,9 @@ def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
         time_in_force=TimeInForce(order.time_in_force),
         limit_price=order.limit_price,
         stop_price=order.stop_price,
+        trail_offset=order.trail_offset,
+        working_stop=order.working_stop,
+        expire_at=order.expire_at,
         stop_triggered=order.stop_triggered,
     )
 

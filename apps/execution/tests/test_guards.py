@@ -1,6 +1,6 @@
 """What the database refuses, tried through every way in. Each refusal has the success beside it that differs in one thing."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -26,6 +26,8 @@ def make_order(desk, *, status="pending_new", digest=None, pk=None, **fields):
         time_in_force=intent.time_in_force.value,
         limit_price=intent.limit_price,
         stop_price=intent.stop_price,
+        trail_offset=intent.trail_offset,
+        expire_at=intent.expire_at,
         account=account_of(desk.portfolio.pk),
         intent_digest=digest or intent.digest,
         status=status,
@@ -153,6 +155,8 @@ def test_a_temporary_table_does_not_stand_in_for_the_decisions(desk):
         {"order_type": "limit", "limit_price": "100.10", "time_in_force": "ioc"},
         {"order_type": "stop_limit", "limit_price": "0.50", "stop_price": "100", "side": "sell", "strategy": "sma_cross-2.1:a"},
         {"quantity": "1000000"},
+        {"order_type": "trailing_stop", "trail_offset": "2.50", "time_in_force": "gtd", "expire_at": datetime(2026, 3, 1, 21, 0, 0, 5, tzinfo=UTC)},
+        {"order_type": "market_on_close"},
     ],
 )
 def test_the_database_computes_the_same_digest_as_the_intent(desk, fields):
@@ -169,9 +173,12 @@ def test_what_was_intended_cannot_be_changed(desk, column):
     value = getattr(order, field.attname)
     others = {"UUIDField": UUID(int=1), "DateTimeField": order.created_at + timedelta(days=1), "ForeignKey": 10**9, "CharField": "x"}
     other = (value or Decimal(1)) * 2 if isinstance(value, Decimal) or value is None else others[field.get_internal_type()]
-    if column == "market_time":
+    if column in ("market_time", "expire_at"):
         other = order.created_at
-    refused(lambda: Order.objects.filter(pk=order.pk).update(**{field.attname: other}), match="what was intended cannot be changed")
+    refused(
+        lambda: Order.objects.filter(pk=order.pk).update(**{field.attname: other}),
+        match="what was intended (cannot be changed|is changed by an allowed replacement only)",
+    )
 
 
 def test_the_database_knows_the_moves_of_the_table_and_no_others(desk):

@@ -56,11 +56,13 @@ class PointRows:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def classify_columns(given: Mapping[str, NDArray], stored: Mapping[str, NDArray], names: Sequence[str]) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
+def classify_columns(
+    given: Mapping[str, NDArray], stored: Mapping[str, NDArray], names: Sequence[str], tolerance: float = 0.0
+) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
     """For each given row what it changes (`Change`) [T], and the revision under which it would be stored [T].
 
-    Rows are told apart by `owner` and `ts`, and equal when all columns of `names` are, NaN with NaN. `stored` holds the latest revision of
-    each row, sorted by owner and ts, with its `revision`.
+    Rows are told apart by `owner` and `ts`, and equal when all columns of `names` are within `tolerance`, NaN with NaN. `stored` holds
+    the latest revision of each row, sorted by owner and ts, with its `revision`.
     """
     change = np.full(len(given["ts"]), Change.INSERTED, np.int8)
     revision = np.zeros(len(given["ts"]), np.int16)
@@ -70,7 +72,7 @@ def classify_columns(given: Mapping[str, NDArray], stored: Mapping[str, NDArray]
     same = known.copy()
     for name in names:
         there = stored[name][at]
-        same &= (given[name] == there) | ((given[name] != given[name]) & (there != there))  # NaN is the one number that differs from itself
+        same &= (np.abs(given[name] - there) <= tolerance) | (np.isnan(given[name]) & np.isnan(there))
     change[known] = Change.REVISED
     change[same] = Change.UNCHANGED
     revision[known] = stored["revision"][at[known]] + 1

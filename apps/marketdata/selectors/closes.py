@@ -1,6 +1,10 @@
-"""Closes of many instruments in one adjustment, whichever way the desk has them, and where each column came from."""
+"""Closes of many instruments in one adjustment, whichever way the desk has them, and where each column came from.
 
-from collections.abc import Iterable, Sequence
+A column comes from one place as a whole, since two places' levels do not fit together: from bars where they are known with dividends (for
+closes as traded: where there are any), else from a series of closes, else from bars as they are.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,10 +13,18 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.points import CloseKind
-from apps.marketdata.selectors.bars import Moment, bounds
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.selectors.bars import Moment, bar_panel, bounds
 from apps.marketdata.selectors.instruments import instrument_get, instruments_get
 from apps.marketdata.selectors.points import CLOSES, points_read
+
+BARS_WITH_DIVIDENDS = "bars, splits and dividends"
+BARS = "bars"
+BARS_AND_SPLITS = "bars and splits; no dividends are known"
+
+Column = tuple[NDArray[np.datetime64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,16 +65,35 @@ def closes_panel(
     """
     if len(set(symbols)) != len(symbols):
         raise InvalidInput("a symbol is given twice", field="symbols")
-    ids = {item.pk: symbol for symbol, item in instruments_get(symbols).items()}
-    found = points_read(CLOSES, list(ids), *bounds(start, end), fixed={"adjustment": int(adjustment)}, as_of=as_of)
-    ts = np.unique(found["ts"])
+    ids = {symbol: item.pk for symbol, item in instruments_get(symbols).items()}
+    sources = _sources(list(ids.values()), adjustment)
+    from_bars = [symbol for symbol, pk in ids.items() if sources[pk].startswith(BARS)]
+    columns = _from_closes([pk for symbol, pk in ids.items() if symbol not in from_bars], adjustment, start, end, as_of)
+    columns |= {ids[symbol]: column for symbol, column in _from_bars(from_bars, adjustment, start, end, as_of).items()}
+    ts = np.unique(np.concatenate([days for days, _ in columns.values()])) if columns else np.empty(0, "datetime64[us]")
     close = np.full((len(ts), len(ids)), np.nan)
-    columns = {pk: column for column, pk in enumerate(ids)}
-    place = np.array([columns[pk] for pk in np.unique(found["owner"]).tolist()], np.intp)
-    if len(found["ts"]):
-        close[np.searchsorted(ts, found["ts"]), place[np.searchsorted(np.unique(found["owner"]), found["owner"])]] = found["value"]
-    named = close_sources(ids, adjustment)
-    return ClosePanel(symbols=tuple(ids.values()), ts=ts, close=close, sources=tuple(named.get(pk, "") for pk in ids))
+    for column, pk in enumerate(ids.values()):
+        if pk in columns:
+            days, values = columns[pk]
+            close[np.searchsorted(ts, days), column] = values
+    return ClosePanel(symbols=tuple(ids), ts=ts, close=close, sources=tuple(sources[pk] for pk in ids.values()))
+
+
+def _from_closes(ids: list[int], adjustment: CloseKind, start: Moment, end: Moment, as_of: datetime | None) -> dict[int, Column]:
+    if not ids:
+        return {}
+    found = points_read(CLOSES, ids, *bounds(start, end), fixed={"adjustment": int(adjustment)}, as_of=as_of)
+    owners, first = np.unique(found["owner"], return_index=True)
+    last = np.searchsorted(found["owner"], owners, side="right")
+    return {pk: (found["ts"][a:b], found["value"][a:b]) for pk, a, b in zip(owners.tolist(), first.tolist(), last.tolist(), strict=True)}
+
+
+def _from_bars(symbols: list[str], adjustment: CloseKind, start: Moment, end: Moment, as_of: datetime | None) -> dict[str, Column]:
+    if not symbols:
+        return {}
+    panel = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment(adjustment.code), as_of=as_of)
+    there = ~np.isnan(panel.close)
+    return {symbol: (panel.ts[there[:, n]], panel.close[there[:, n], n]) for n, symbol in enumerate(panel.symbols)}
 
 
 def closes_series(*, symbol: str, adjustment: CloseKind, start: Moment = None, end: Moment = None, as_of: datetime | None = None) -> CloseSeries:
@@ -71,13 +102,27 @@ def closes_series(*, symbol: str, adjustment: CloseKind, start: Moment = None, e
     return CloseSeries(symbol=symbol, ts=panel.ts, close=panel.close[:, 0], source=panel.sources[0])
 
 
-def close_sources(instrument_ids: Iterable[int], adjustment: CloseKind) -> dict[int, str]:
-    """Names of the sources of each instrument's closes; instruments without closes are left out."""
+#: Of each instrument the source of its closes, whether it has daily bars, and whether dividends of it are known.
+HAVE = """
+select i.id,
+    (select name from marketdata_barsource s join marketdata_closeprice c on c.source_id = s.id
+        where c.instrument_id = i.id and c.adjustment = %(adjustment)s order by c.ts desc, c.revision desc limit 1),
+    exists (select 1 from marketdata_bar b where b.instrument_id = i.id and b.timeframe = %(timeframe)s),
+    exists (select 1 from marketdata_corporateaction a where a.instrument_id = i.id and a.kind = 'dividend' and a.status = 'applied')
+from unnest(%(ids)s::bigint[]) as i(id)
+"""
+
+
+def _sources(ids: list[int], adjustment: CloseKind) -> dict[int, str]:
+    """Where each instrument's closes come from, whatever the range that is asked for; "" where there are none."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "select i.id, (select name from marketdata_barsource s join marketdata_closeprice c on c.source_id = s.id"
-            " where c.instrument_id = i.id and c.adjustment = %(adjustment)s order by c.ts desc, c.revision desc limit 1)"
-            " from unnest(%(ids)s::bigint[]) as i(id)",
-            {"ids": list(instrument_ids), "adjustment": int(adjustment)},
-        )
-        return {pk: f"closes of {name}" for pk, name in cursor.fetchall() if name is not None}
+        cursor.execute(HAVE, {"ids": ids, "adjustment": int(adjustment), "timeframe": int(Timeframe.DAY)})
+        return {pk: _source(adjustment, name, bars, dividends) for pk, name, bars, dividends in cursor.fetchall()}
+
+
+def _source(adjustment: CloseKind, closes: str | None, bars: bool, dividends: bool) -> str:
+    if adjustment is CloseKind.NONE:
+        return BARS if bars else f"closes of {closes}" if closes else ""
+    if bars and dividends:
+        return BARS_WITH_DIVIDENDS
+    return f"closes of {closes}" if closes else BARS_AND_SPLITS if bars else ""

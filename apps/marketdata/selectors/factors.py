@@ -20,6 +20,7 @@ SCORES = PointTable(
     owner="instrument_id",
     fixed=("universe",),
     values=(*((name, "float8") for name in (*FACTORS, "composite")), ("rank", "int2"), ("proxies", "int2"), ("missing", "int2")),
+    tolerance=1e-9,
 )
 ASSET_CLASS = {Universe.ETF: AssetClass.ETF, Universe.STOCK: AssetClass.STOCK}
 

@@ -15,12 +15,16 @@ from apps.marketdata.selectors.bars import copy_out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointTable:
-    """A table of revised rows: whose they are (`owner`), the smallints that every query fixes, and the values of a row with their types."""
+    """A table of revised rows: whose they are (`owner`), the smallints that every query fixes, and the values of a row with their types.
+
+    Numbers that are not further apart than `tolerance` are the same number: computed ones carry rounding, given ones none.
+    """
 
     name: str
     owner: str
     fixed: tuple[str, ...] = ()
     values: tuple[tuple[str, str], ...] = (("value", "float8"),)
+    tolerance: float = 0.0
 
     @property
     def layout(self) -> Layout:

@@ -18,10 +18,12 @@ from apps.core.locks import lock_transaction
 from apps.marketdata.domain import calendars, cross_section, factors, windows
 from apps.marketdata.domain.factors import DEFAULTS, FactorSettings, Scores, scores_panel
 from apps.marketdata.domain.points import CloseKind, values_fingerprint
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import FactorRun, Universe
-from apps.marketdata.selectors.closes import ClosePanel, closes_panel
+from apps.marketdata.selectors.closes import BARS, ClosePanel, closes_panel
 from apps.marketdata.selectors.factors import SCORES, latest_factor_date, universe_members
 from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.selectors.quarantine import quarantined_between
 from apps.marketdata.services.points import points_merge
 from apps.marketdata.services.storing import LOCK_TIMEOUT_MS, changes
 
@@ -110,8 +112,24 @@ def _load(universe: Universe, symbols: list[str], start: date | None, end: date 
     closes = np.full((len(sessions), len(symbols)), np.nan)
     on_session = np.isin(panel.ts, sessions)
     closes[np.searchsorted(sessions, panel.ts[on_session])] = panel.close[on_session]
+    _blank_quarantined(panel, sessions, closes)
     row = 0 if begin is None else int(np.searchsorted(sessions, np.datetime64(datetime.combine(begin, time()), "us")))
     return _Data(panel=panel, sessions=sessions, closes=closes, first=row)
+
+
+def _blank_quarantined(panel: ClosePanel, sessions: Times, closes: NDArray[np.float64]) -> None:
+    """Take out the closes of bars that must not be used: a hole is a reason, a wrong price would be a score."""
+    held = quarantined_between(
+        [symbol for symbol, source in zip(panel.symbols, panel.sources, strict=True) if source.startswith(BARS)],
+        Timeframe.DAY,
+        _day(sessions[0]),
+        _day(sessions[-1]),
+    )
+    for symbol, periods in held.items():
+        for period in periods:
+            first = 0 if period.from_date is None else np.searchsorted(sessions, np.datetime64(period.from_date, "us"))
+            last = len(sessions) if period.to_date is None else np.searchsorted(sessions, np.datetime64(period.to_date, "us"), side="right")
+            closes[first:last, panel.symbols.index(symbol)] = np.nan
 
 
 def _store(

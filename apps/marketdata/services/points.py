@@ -32,7 +32,7 @@ def points_merge(
     fixed, beside = dict(fixed or {}), dict(beside or {})
     if not len(rows["ts"]):
         return np.zeros(0, np.int8)
-    change, revision = classify_columns(rows, _stored(table, rows, fixed), table.value_names)
+    change, revision = classify_columns(rows, _stored(table, rows, fixed), table.value_names, table.tolerance)
     write = np.flatnonzero(change != Change.UNCHANGED)
     if len(write) and not dry_run:
         write = write[np.lexsort((rows["ts"][write], rows["owner"][write]))]

@@ -1,5 +1,6 @@
 """What every broker adapter keeps: one class of tests, one subclass for each adapter."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -81,6 +82,23 @@ class BrokerContract:
 
     def test_a_cancel_comes_too_late_when_nothing_is_left(self):
         assert kinds(self.broker("100").cancel(make_broker_order(cumulative=Decimal(100)))) == ["cancel_reject"]
+
+    def test_a_change_is_confirmed_while_something_is_left(self):
+        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(90), cumulative=Decimal(99))
+        assert kinds(self.broker("100").replace(order, replace(order, limit_price=Decimal(91)))) == ["replaced"]
+
+    def test_a_change_comes_too_late_when_nothing_is_left(self):
+        order = make_broker_order(cumulative=Decimal(100))
+        assert kinds(self.broker("100").replace(order, replace(order, quantity=Decimal(200)))) == ["replace_reject"]
+
+    def test_looking_an_order_up_executes_nothing_new(self):
+        broker = self.broker("100")
+        first, again = (
+            {r.execution.execution_id for r in reports if r.execution}
+            for reports in (broker.submit(make_broker_order()), broker.lookup(make_broker_order()))
+        )
+        assert first
+        assert again <= first
 
 
 class TestPaperBroker(BrokerContract):

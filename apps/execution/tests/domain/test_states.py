@@ -109,18 +109,18 @@ class OrderLife(RuleBasedStateMachine):
         if self.status is OrderStatus.FILLED:
             assert sum(self.fills) == self.QUANTITY
         if sum(self.fills) == self.QUANTITY:
-            assert self.status in (OrderStatus.FILLED, OrderStatus.PENDING_CANCEL)
+            assert self.status in (OrderStatus.FILLED, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE)
 
     @invariant()
     def status_agrees_with_what_traded(self):
-        if self.status in (OrderStatus.NEW, OrderStatus.SENT, OrderStatus.PENDING_NEW, OrderStatus.DENIED):
+        if self.status in (OrderStatus.NEW, OrderStatus.SENT, OrderStatus.UNKNOWN_SENT, OrderStatus.PENDING_NEW, OrderStatus.DENIED):
             assert not self.fills
         if self.status is OrderStatus.PARTIALLY_FILLED:
             assert 0 < sum(self.fills) < self.QUANTITY
 
     @invariant()
     def working_orders_have_something_left(self):
-        if not self.status.is_terminal and self.status is not OrderStatus.PENDING_CANCEL:
+        if not self.status.is_terminal and self.status not in (OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE):
             assert sum(self.fills) < self.QUANTITY
 
     @precondition(lambda self: self.status is OrderStatus.DENIED)

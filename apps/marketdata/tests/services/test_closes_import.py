@@ -1,6 +1,7 @@
 """Files of closes into the desk, and out again as a panel."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from apps.core.errors import InvalidInput, NotFound
 from apps.marketdata.domain.points import CloseKind
+from apps.marketdata.domain.vendor import ActionKind, ActionRecord
 from apps.marketdata.models import Bar, ClosePrice
-from apps.marketdata.selectors.closes import closes_panel, closes_series
+from apps.marketdata.selectors.closes import BARS_AND_SPLITS, BARS_WITH_DIVIDENDS, closes_panel, closes_series
 from apps.marketdata.services.closes import closes_import
-from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, store_closes
+from apps.marketdata.services.corporate_actions import actions_store
+from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_closes, store_series
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +102,26 @@ def test_the_database_refuses_what_cannot_be() -> None:
             ClosePrice.objects.create(
                 **{"instrument_id": 9, "adjustment": 0, "ts": "2012-01-03T00:00Z", "value": 1.0, "source_id": 1, "recorded_at": RECORDED_AT, **bad}
             )
+
+
+class TestWhereAColumnComesFrom:
+    """Bars with dividends before closes, closes before bars without."""
+
+    def panel(self):
+        return closes_panel(symbols=["AAA"], adjustment=CloseKind.TOTAL_RETURN)
+
+    def test_bars_without_dividends_stand_back_behind_closes(self) -> None:
+        store_series(make_series("AAA", [100.0, 50.0]))
+        assert self.panel().sources == (BARS_AND_SPLITS,)
+        store_closes({"AAA": [10.0, 10.0]})
+        assert self.panel().sources == ("closes of test closes",)
+        assert self.panel().close[:, 0].tolist() == [10.0, 10.0]
+        assert closes_panel(symbols=["AAA"], adjustment=CloseKind.NONE).close[:, 0].tolist() == [100.0, 50.0]
+
+    def test_bars_with_dividends_stand_before_closes(self) -> None:
+        store_series(make_series("AAA", [100.0, 99.0]))
+        store_closes({"AAA": [10.0, 10.0]})
+        dividend = ActionRecord(symbol="AAA", kind=ActionKind.DIVIDEND, ex_date=date(2012, 1, 4), value=Decimal(1))
+        actions_store(records=[dividend], source="test", recorded_at=RECORDED_AT)
+        assert self.panel().sources == (BARS_WITH_DIVIDENDS,)
+        assert self.panel().close[:, 0] == pytest.approx([99.0, 99.0])

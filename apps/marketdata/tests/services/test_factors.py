@@ -1,6 +1,7 @@
 """Factor scores from closes in the database to rows in the database."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from apps.core.errors import InvalidInput, NotFound
 from apps.marketdata.domain.factors import FactorSettings
-from apps.marketdata.models import FactorRun, FactorScore, Universe
+from apps.marketdata.domain.vendor import ActionKind, ActionRecord
+from apps.marketdata.models import FactorRun, FactorScore, Quarantine, Universe
+from apps.marketdata.selectors.closes import BARS_WITH_DIVIDENDS
 from apps.marketdata.selectors.factors import (
     factor_date_before,
     factor_history,
@@ -18,8 +21,9 @@ from apps.marketdata.selectors.factors import (
     score_panel,
     universe_parse,
 )
+from apps.marketdata.services.corporate_actions import actions_store
 from apps.marketdata.services.factors import FactorReport, factors_compute
-from apps.marketdata.tests.factories import InstrumentFactory, store_closes
+from apps.marketdata.tests.factories import InstrumentFactory, make_series, store_closes, store_series
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +99,30 @@ class TestCompute:
         assert (report.first, report.inserted) == (None, 0)
         with pytest.raises(InvalidInput, match="after"):
             compute(start=date(2012, 2, 1), end=date(2012, 1, 1))
+
+
+class TestBars:
+    """A universe whose closes come from bars and corporate actions."""
+
+    @pytest.fixture(autouse=True)
+    def bars(self) -> None:
+        for symbol, values in walks().items():
+            InstrumentFactory(symbol=symbol, asset_class="etf")
+            store_series(make_series(symbol, values))
+
+    def test_a_later_dividend_moves_all_prices_and_no_earlier_score(self) -> None:
+        first = compute(end=date(2012, 2, 20))
+        dividend = ActionRecord(symbol="AAA", kind=ActionKind.DIVIDEND, ex_date=date(2012, 2, 23), value=Decimal(1))
+        actions_store(records=[dividend], source="test", recorded_at=AT)
+        later = compute(start=first.first)
+        assert (later.revised, later.unchanged) == (0, first.inserted)
+        assert FactorRun.objects.get(pk=later.run).sources["AAA"] == BARS_WITH_DIVIDENDS
+
+    def test_quarantined_bars_are_not_scored(self) -> None:
+        Quarantine.objects.create(instrument_id=InstrumentFactory(symbol="AAA").pk, reason="wrong", from_date=date(2012, 2, 1), opened_at=AT)
+        report = compute()
+        assert report.scored == 3
+        assert {row.ticker for row in factor_scores(Universe.ETF, report.last)} == {"BBB", "CCC", "DDD"}
 
 
 class TestReading:

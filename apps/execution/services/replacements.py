@@ -1,0 +1,151 @@
+"""Changing an order that works: judged like a new one, stored, then asked of the broker. Until the answer comes it works as it was."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.core.errors import Conflict, InvalidInput, RuleRefused
+from apps.core.trading import OrderIntent, check_as_dict
+from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
+from apps.execution.domain.guards import REPLACEABLE_COLUMNS
+from apps.execution.domain.states import CHANGEABLE_STATUSES, OrderEventKind, OrderStatus
+from apps.execution.models import Order, OrderDecision, OrderReplacement
+from apps.execution.selectors.orders import order_get
+from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
+from apps.execution.services.intents import intent_build
+from apps.execution.services.reports import order_lock, reports_book
+from apps.execution.services.routing import broker_build, broker_order
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+DESK = "desk"
+GATE = "gate"
+#: What somebody may ask to change; the rest of `REPLACEABLE_COLUMNS` follows from it.
+FIELDS = tuple(name for name in REPLACEABLE_COLUMNS if name != "intent_digest")
+
+
+class ReplacementDenied(RuleRefused):
+    """Risk or compliance refuses the change; the order works on as it was. `checks` says why."""
+
+    code = "REPLACEMENT_DENIED"
+
+
+def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes: Mapping[str, Any], at: datetime) -> Order:
+    """Change quantity, prices or time in force of a working order; `changes` holds the new values of what changes.
+
+    The same `replacement_id` again returns the order and changes nothing. What trades before the broker has changed it trades as it
+    was. Raises NotFound and NotPermitted as for a cancel, InvalidInput (naming the field: a value that no new order could have,
+    nothing that changes, a quantity that has traded already), Conflict (it does not work, or another change is on its way, or the
+    id belongs to another change) and ReplacementDenied.
+    """
+    order = order_get(user=user, order_id=order_id)
+    intent = _intent(order, user, changes)
+    with transaction.atomic():
+        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order_id)
+        earlier = locked.replacements.filter(replacement_id=replacement_id).first()
+        if earlier is not None:
+            return _earlier(locked, earlier, intent)
+        _check(locked, intent)
+        rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
+        gate = gate_check(intent=rest, user_id=user.pk, at=at, replacing=order_id)
+        denied = _denied(locked, gate, at) if not gate.allowed else None
+        if denied is None:
+            _store(locked, intent, gate, replacement_id, user, at)
+    if denied is not None:
+        raise denied
+    return _ask(locked, at)
+
+
+def _intent(order: Order, user: "User", changes: Mapping[str, Any]) -> OrderIntent:
+    """The order's intent with the changed values, checked like a new one."""
+    unknown = sorted(set(changes) - set(FIELDS))
+    if unknown:
+        raise InvalidInput(f"{unknown[0]} cannot be changed: {', '.join(FIELDS)} can", field=unknown[0])
+    values = {name: getattr(order, name) for name in FIELDS} | dict(changes)
+    return intent_build(
+        user=user,
+        portfolio_id=order.portfolio_id,
+        symbol=order.instrument.symbol,
+        side=order.side,
+        order_type=order.order_type,
+        client_order_id=order.client_order_id,
+        book=order.book.name,
+        strategy=order.strategy,
+        **values,
+    )
+
+
+def _earlier(order: Order, earlier: OrderReplacement, intent: OrderIntent) -> Order:
+    if earlier.intent_digest != intent.digest:
+        raise Conflict(f"{earlier.replacement_id} belongs to another change of order {order.pk}", field="replacement_id")
+    return order
+
+
+def _check(order: Order, intent: OrderIntent) -> None:
+    if order.status not in CHANGEABLE_STATUSES:
+        raise Conflict(f"order {order.pk} is {order.status}: only a working order is changed", field="order_id", status=str(order.status))
+    if intent.digest == order.intent_digest:
+        raise InvalidInput("nothing changes", field="quantity")
+    if intent.quantity <= order.cumulative_quantity:
+        text = f"{order.cumulative_quantity.normalize():f} have traded already: cancel the rest instead"
+        raise InvalidInput(text, field="quantity")
+    if intent.time_in_force.is_immediate:
+        raise InvalidInput("an order that works cannot become an immediate one", field="time_in_force")
+
+
+def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:
+    """Keep every breach with the order, which works on."""
+    codes = ", ".join(gate.codes)
+    reports_book(order=order, reports=[ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason=codes)], source=GATE, at=at)
+    checks = [check_as_dict(check) for verdict in gate.verdicts for check in verdict.breaches]
+    return ReplacementDenied(f"the change is refused: {codes}", field="order_id", checks=checks)
+
+
+def _store(order: Order, intent: OrderIntent, gate: Gate, replacement_id: UUID, user: "User", at: datetime) -> None:
+    OrderReplacement.objects.create(
+        order=order,
+        replacement_id=replacement_id,
+        intent_digest=intent.digest,
+        requested_by=user,
+        requested_at=at,
+        **{name: getattr(intent, name) for name in FIELDS},
+    )
+    OrderDecision.objects.bulk_create(
+        OrderDecision(
+            order=order,
+            authority=verdict.authority,
+            intent_digest=intent.digest,
+            allowed=verdict.allowed,
+            checks=[check_as_dict(check) for check in verdict.checks],
+            decided_at=at,
+            expires_at=at + DECISION_VALIDITY,
+        )
+        for verdict in gate.verdicts
+    )
+    said = ", ".join(f"{name} {_text(getattr(intent, name))}" for name in FIELDS if getattr(intent, name) != getattr(order, name))
+    reports_book(order=order, reports=[ExecutionReport(kind=OrderEventKind.PENDING_REPLACE, reason=said)], source=DESK, at=at)
+
+
+def _text(value: Any) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else "none" if value is None else str(value)
+
+
+def _ask(order: Order, at: datetime) -> Order:
+    """Ask the broker, outside the transaction that stored the wish, and book the answer. No answer is one that recovery looks for."""
+    wanted = order.replacements.order_by("-id").first()
+    changed = replace(broker_order(order), **{name: getattr(wanted, name) for name in FIELDS if name != "time_in_force"})
+    try:
+        answers = broker_build(order.account).replace(broker_order(order), changed)
+    except (BrokerTimeout, BrokerUnreachable):
+        return order
+    with transaction.atomic():
+        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+        if locked.status != OrderStatus.PENDING_REPLACE:
+            return locked
+        return reports_book(order=locked, reports=answers, source=locked.account.broker, at=at)

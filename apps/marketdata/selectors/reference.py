@@ -1,0 +1,44 @@
+"""Reference series as arrays: interest rates, factor returns, figures of the economy."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.core.errors import NotFound
+from apps.marketdata.models import ReferenceSeries
+from apps.marketdata.selectors.bars import Moment, bounds
+from apps.marketdata.selectors.points import REFERENCES, points_read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferenceData:
+    """One series in time order: `ts` datetime64[us] [T], the last day of each period; `value` float64 [T] in `unit`."""
+
+    name: str
+    title: str
+    unit: str
+    frequency: str
+    source: str
+    licence: str
+    ts: NDArray[np.datetime64]
+    value: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+
+def reference_series(name: str, start: Moment = None, end: Moment = None, as_of: datetime | None = None) -> ReferenceData:
+    """A series over a range, as the desk knew it at `as_of` (None: now). Raises NotFound for a name that the desk does not have."""
+    row = ReferenceSeries.objects.filter(name=name).first()
+    if row is None:
+        raise NotFound(f"there is no reference series {name!r}", field="name")
+    points = points_read(REFERENCES, [row.pk], *bounds(start, end), as_of=as_of)
+    said = {field: getattr(row, field) for field in ("name", "title", "unit", "frequency", "source", "licence")}
+    return ReferenceData(**said, ts=points["ts"], value=points["value"])
+
+
+def reference_names() -> tuple[str, ...]:
+    """Names of all series."""
+    return tuple(ReferenceSeries.objects.order_by("name").values_list("name", flat=True))
