@@ -43,3 +43,9 @@ class MarketdataConfig(AppConfig):
             crontab="45 22 * * 1-5",  # New York has closed, in winter and in summer
             description="Score the sessions that have closed since the last factor scores",
         )
+        register_periodic(
+            "marketdata.subscriptions",
+            queue="data",
+            every=timedelta(minutes=1),
+            description="Fetch what subscriptions ask for, when the exchange's calendar says that it is time",
+        )

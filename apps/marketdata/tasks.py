@@ -50,3 +50,25 @@ def compute_factors(*, at: datetime, progress: Progress) -> dict[str, Any]:
     """Score what has come in since the last scored session, of all universes that have instruments. Without new closes nothing changes."""
     universes = [universe for universe in Universe if universe_members(universe)]
     return {universe.name.lower(): factors_compute(universe=universe, recorded_at=at, progress=progress).as_dict() for universe in universes}
+
+
+@scheduled_task("marketdata.subscriptions")
+def subscriptions(*, progress: Progress, **_: object) -> dict[str, Any]:
+    """Run the subscriptions that are due. Not for the moment when beat fired: what a fetch learns, the desk knows when it comes."""
+    from apps.marketdata.services.subscriptions import subscriptions_run
+
+    runs = subscriptions_run(clock=now, progress=progress)
+    return {"runs": [{"subscription": run.subscription.name, "slot": run.slot, "outcome": run.outcome, "inserted": run.inserted} for run in runs]}
+
+
+@shared_task(name="marketdata.update")
+def update(*, job_run_id: int, **_: Any) -> None:
+    """Bring the data up to date as somebody asked; a second delivery of the same job, or one that was cancelled, does nothing."""
+    from apps.marketdata.services.updates import UpdateRequest, data_update
+
+    run = JobRun.objects.get(pk=job_run_id)
+    if run.state != JobState.QUEUED:
+        return
+    with job_run(run) as running:
+        report = data_update(request=UpdateRequest.parse(run.parameters), clock=now, progress=running.progress)
+        running.result, running.partial, running.interrupted = report.as_dict(), bool(report.bars.failed), report.bars.stopped

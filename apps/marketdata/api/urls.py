@@ -2,6 +2,7 @@ from django.urls import path
 
 from apps.marketdata.api.bars import BarList
 from apps.marketdata.api.corporate_actions import InstrumentActions
+from apps.marketdata.api.data import DataState, DataUpdate
 from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommendations, VixHistory
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.vendors import VendorList
@@ -11,6 +12,8 @@ urlpatterns = [
     path("instruments/<str:symbol>/", InstrumentDetail.as_view(), name="api-instrument"),
     path("instruments/<str:symbol>/actions/", InstrumentActions.as_view(), name="api-instrument-actions"),
     path("bars/", BarList.as_view(), name="api-bars"),
+    path("data/status/", DataState.as_view(), name="api-data-status"),
+    path("data/update/", DataUpdate.as_view(), name="api-data-update"),
     path("data/vendors/", VendorList.as_view(), name="api-data-vendors"),
     path("factors/latest/", LatestFactors.as_view(), name="api-factors-latest"),
     path("factors/recommendations/", Recommendations.as_view(), name="api-factors-recommendations"),

@@ -10,6 +10,7 @@ from apps.marketdata.models.quality import QualityFinding, QualityRun, SeriesQua
 from apps.marketdata.models.quarantine import Quarantine
 from apps.marketdata.models.screens import Screen
 from apps.marketdata.models.series import ClosePrice, ReferencePoint, ReferenceSeries
+from apps.marketdata.models.subscriptions import RunOutcome, Subscription, SubscriptionRun
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
 from apps.marketdata.models.vendors import Forced, IncidentKind, Vendor, VendorIncident
 from apps.marketdata.models.watchlists import Watchlist, WatchlistItem
@@ -42,8 +43,11 @@ __all__ = [
     "Quote",
     "ReferencePoint",
     "ReferenceSeries",
+    "RunOutcome",
     "Screen",
     "SeriesQuality",
+    "Subscription",
+    "SubscriptionRun",
     "Tick",
     "Trade",
     "Universe",

@@ -31,6 +31,7 @@ from apps.marketdata.selectors.vendors import vendor_get, vendors_in_order
 from apps.marketdata.services.bars import StoreResult, bars_store
 from apps.marketdata.services.corporate_actions import actions_store
 from apps.marketdata.services.vendors import VendorGuard, vendor_guard
+from apps.marketdata.services.vendors.making import Make, provider_of
 
 #: The name that stands for all enabled vendors in their order.
 AUTO = "auto"
@@ -38,8 +39,6 @@ AUTO = "auto"
 #: Errors that hold for the vendor as a whole: in this run it is asked for no other symbol.
 OF_VENDOR = (MissingKey, NotOffered, VendorRefused, VendorUnavailable, RateLimited)
 OF_SYMBOL = (UnknownVendorSymbol, VendorNonsense)
-
-Make = Callable[[Vendor, VendorGuard], Provider]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +110,14 @@ class FetchReport:
 
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    """What the caller asked for, and which vendors have dropped out so far."""
+    """What the caller asked for, when (`at`), and which vendors have dropped out so far."""
 
     timeframe: Timeframe
     start: datetime
     end: datetime
     refresh: bool
     at: datetime
+    clock: Callable[[], datetime]
     progress: Progress
     vendors: Sequence[Vendor]
     make: Make
@@ -140,21 +140,22 @@ def bars_fetch(
     start: date | datetime,
     end: date | datetime | None = None,
     refresh: bool = False,
-    at: datetime,
+    clock: Callable[[], datetime],
     progress: Progress | None = None,
-    make: Make,
+    make: Make | None = None,
 ) -> FetchReport:
-    """Fetch the bars of the symbols that start in the range and are over at `at`, as far as the desk does not have them yet.
+    """Fetch the bars of the symbols that start in the range and are over now, as far as the desk does not have them yet.
 
     `provider` is a vendor's name, or "auto" for the enabled vendors in their order: for each symbol the first that delivers counts.
     With `refresh` everything is asked for again, and different values become revisions. Each page is stored together with the note of
-    what it covers, so that a fetch that was killed goes on where it stopped.
+    what it covers, so that a fetch that was killed goes on where it stopped. `clock` says when each page came.
 
     Raises, before anything is asked, NotFound (symbol or vendor), InvalidInput (no symbols, empty range), RuleRefused (vendor not
     enabled); and Unavailable at any time when Redis is away. What vendors do is in the report.
     """
     progress = progress or NullProgress()
     lower, upper = bounds(start, end)
+    at = clock()
     if not symbols:
         raise InvalidInput("name at least one symbol", field="symbols")
     if lower >= min(upper, at):
@@ -166,9 +167,10 @@ def bars_fetch(
         end=upper,
         refresh=refresh,
         at=at,
+        clock=clock,
         progress=progress,
         vendors=_vendors(provider),
-        make=make,
+        make=make or provider_of,
     )
     progress.start(len(instruments), f"bars of {len(instruments)} instruments from {provider}")
     done: list[SymbolFetch] = []
@@ -260,7 +262,7 @@ def _fetch_actions(run: _Run, instrument: Instrument, vendor: Vendor, provider: 
         return
     records = provider.corporate_actions(instrument.symbol, span[0].date(), (span[1] - timedelta(microseconds=1)).date())
     try:
-        stored = actions_store(records=records, source=vendor.name, recorded_at=run.at)
+        stored = actions_store(records=records, source=vendor.name, recorded_at=run.clock())
     except (InvalidInput, NotFound) as error:
         raise VendorNonsense(f"{vendor.name} answered with a split or dividend that cannot be: {error.detail}") from error
     result.actions += stored.inserted + stored.revised
@@ -294,9 +296,10 @@ def _check(page: BarsPage, vendor: Vendor, instrument: Instrument, timeframe: Ti
 
 def _store_page(run: _Run, instrument: Instrument, vendor: Vendor, page: BarsPage, covered: Span) -> StoreResult:
     """The page and what it covers, in one transaction. Raises VendorNonsense for bars that cannot be."""
+    recorded_at = run.clock()
     try:
         with transaction.atomic():
-            stored = bars_store(series=[page.series], timeframe=run.timeframe, source=vendor.name, recorded_at=run.at)
+            stored = bars_store(series=[page.series], timeframe=run.timeframe, source=vendor.name, recorded_at=recorded_at)
             if covered[0] < covered[1]:
                 BarCoverage.objects.create(
                     instrument=instrument,
@@ -304,7 +307,7 @@ def _store_page(run: _Run, instrument: Instrument, vendor: Vendor, page: BarsPag
                     vendor=vendor.name,
                     starts_at=covered[0],
                     ends_at=covered[1],
-                    fetched_at=run.at,
+                    fetched_at=recorded_at,
                 )
             return stored
     except InvalidInput as error:

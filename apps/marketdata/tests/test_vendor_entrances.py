@@ -1,6 +1,7 @@
 """Vendors as people meet them: manage.py vendors, REST, the admin."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
@@ -9,9 +10,10 @@ from rest_framework.test import APIClient
 
 from apps.core.roles import Role
 from apps.core.tests.factories import UserFactory
-from apps.marketdata.models import Vendor, VendorIncident
+from apps.marketdata.models import Subscription, SubscriptionRun, Vendor, VendorIncident
 from apps.marketdata.selectors.vendors import breaker_state
 from apps.marketdata.services.vendors import vendors_synchronise
+from apps.marketdata.tests.factories import InstrumentFactory
 from apps.marketdata.tests.test_commands import run
 
 pytestmark = pytest.mark.django_db
@@ -97,3 +99,44 @@ class TestAdmin:
         answer = self.client(Role.OPERATOR).post(reverse("admin:marketdata_vendor_change", args=[vendor.pk]), values)
         assert answer.status_code == 302
         assert (vendor.history.first().rate, vendor.history.first().history_change_reason) == (0.25, "they asked us to")
+
+
+class TestSubscriptionsInTheAdmin:
+    VALUES = {
+        "name": "daily", "provider": "auto", "symbols": "AAA, BBB", "timeframe": "1440", "lookback_days": "30",
+        "schedule": "after_close", "minutes": "45", "calendar": "XNYS", "enabled": "on", "reason": "closes for the desk",
+    }  # fmt: skip
+
+    @pytest.fixture
+    def client(self) -> Client:
+        InstrumentFactory(symbol="AAA")
+        InstrumentFactory(symbol="BBB")
+        client = Client()
+        client.force_login(UserFactory(role=Role.OPERATOR, is_staff=True))
+        return client
+
+    def add(self, client: Client, **changes: str):
+        return client.post(reverse("admin:marketdata_subscription_add"), {**self.VALUES, **changes})
+
+    def test_an_operator_makes_one_and_sees_how_it_goes(self, client) -> None:
+        assert self.add(client).status_code == 302
+        item = Subscription.objects.get()
+        assert (item.symbols, item.history.get().history_change_reason) == (["AAA", "BBB"], "closes for the desk")
+        page = client.get(reverse("admin:marketdata_subscription_changelist")).content.decode()
+        assert "never" in page
+        moment = datetime(2026, 2, 6, 21, 45, tzinfo=UTC)
+        SubscriptionRun.objects.create(
+            subscription=item, slot=moment, started_at=moment, finished_at=moment, outcome="partial", inserted=7, revised=1, failed=["BBB"]
+        )
+        page = client.get(reverse("admin:marketdata_subscription_changelist")).content.decode()
+        assert "partial for 2026-02-06 21:45: 7 new, 1 revised" in page
+        assert client.get(reverse("admin:marketdata_subscriptionrun_changelist")).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("field", "value"), [("provider", "acme"), ("symbols", "AAA,ZZZ"), ("calendar", "NOPE"), ("minutes", "0"), ("reason", "")]
+    )
+    def test_what_the_desk_does_not_know_is_refused_at_once(self, client, field: str, value: str) -> None:
+        answer = self.add(client, **{field: value})
+        assert answer.status_code == 200
+        assert answer.context["adminform"].form.errors
+        assert not Subscription.objects.exists()

@@ -54,7 +54,12 @@ def fetch(desk: SimpleNamespace, *symbols: str, provider: str = "first", start=S
         return LoopbackProvider(vendor.name, getattr(desk, vendor.name), guard, before_page=lambda: desk.before_page())
 
     return bars_fetch(
-        provider=provider, symbols=symbols or ("AAA",), timeframe=Timeframe.DAY, start=start, end=end, at=now, **{"make": make, **options}
+        provider=provider,
+        symbols=symbols or ("AAA",),
+        start=start,
+        end=end,
+        clock=lambda: now,
+        **{"make": make, "timeframe": Timeframe.DAY, **options},
     )
 
 
@@ -216,7 +221,12 @@ class TestFallback:
 
     def test_a_time_frame_that_is_not_offered_goes_to_the_next(self, desk) -> None:
         report = bars_fetch(
-            provider="auto", symbols=["AAA"], timeframe=Timeframe.HOUR, start=START, at=NOW, make=lambda v, g: LoopbackProvider(v.name, desk.first, g)
+            provider="auto",
+            symbols=["AAA"],
+            timeframe=Timeframe.HOUR,
+            start=START,
+            clock=lambda: NOW,
+            make=lambda v, g: LoopbackProvider(v.name, desk.first, g),
         )
         assert notes(report) == [("AAA", "first", "NOT_OFFERED"), ("AAA", "second", "NOT_OFFERED")]
         assert not report.symbols[0].complete
