@@ -72,14 +72,14 @@ def test_vendors_are_what_is_set_and_nothing_else(monkeypatch: pytest.MonkeyPatc
     for name in (*VENDOR_KEYS, *VENDOR_DATA_URLS, *VENDOR_STREAM_URLS, "ALPACA_FEED", "VENDOR_TIMEOUT_SECONDS"):
         monkeypatch.delenv(name, raising=False)
     assert read_environment().vendors == VendorSettings(values={"ALPACA_FEED": "iex"}, timeout_seconds=20.0)
-    monkeypatch.setenv("FINNHUB_API_KEY", "secret")
+    monkeypatch.setenv("FINNHUB_API_KEY", "c0ffee")
     monkeypatch.setenv("YAHOO_DATA_URL", "https://proxy.example.org/yahoo")
     monkeypatch.setenv("VENDOR_TIMEOUT_SECONDS", "5")
     found = read_environment().vendors
-    assert found.key("FINNHUB_API_KEY") == "secret"
+    assert found.key("FINNHUB_API_KEY") == "c0ffee"
     assert found.get("YAHOO_DATA_URL", "") == "https://proxy.example.org/yahoo"
     assert found.timeout_seconds == 5.0
-    assert "secret" not in repr(read_environment())
+    assert "c0ffee" not in repr(read_environment())
 
 
 def test_malformed_vendor_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ trade has none. Prices are as traded. The stream's channel `ticker` carries best
 Symbols are the same: BTC-USD.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import Offer, Tick
 from apps.marketdata.providers.adapter import Adapter
 from apps.marketdata.providers.failures import reading
-from apps.marketdata.providers.lines import JsonLine, broken, connected, messages
+from apps.marketdata.providers.lines import JsonLine, connected, messages, say
 from apps.marketdata.providers.protocol import VendorRefused
 from apps.marketdata.providers.shaping import FETCHED, Row, Window
 from apps.marketdata.providers.ticks import from_seconds, quote, trade
@@ -56,10 +55,7 @@ class Coinbase(Adapter):
         wanted = [self.plain(symbol) for symbol in symbols]
         address = self.settings.get("COINBASE_STREAM_URL", STREAM_URL)
         connection = await self.opened(lambda: connected(self.name, address, timeout_seconds=self.settings.timeout_seconds))
-        try:
-            await connection.send(json.dumps({"type": "subscribe", "product_ids": wanted, "channels": ["ticker", "matches"]}))
-        except Exception as error:
-            raise broken(self.name, error) from error
+        await say(connection, {"type": "subscribe", "product_ids": wanted, "channels": ["ticker", "matches"]})
         known = frozenset(wanted)
         async with aclosing(messages(self.name, connection, lambda message: _ticks(message, known), self.bad_frames)) as ticks:
             async for tick in ticks:

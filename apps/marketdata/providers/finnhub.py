@@ -6,7 +6,6 @@ paid (`amount`). Figures carry the moment at which the SEC accepted the filing. 
 Symbols are the same for stocks; a pair of coins is asked for with its exchange (BINANCE:BTCUSDT).
 """
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import ActionKind, ActionRecord, FundamentalRecord, Offer, Tick
 from apps.marketdata.providers.adapter import Adapter
 from apps.marketdata.providers.failures import reading
-from apps.marketdata.providers.lines import JsonLine, broken, connected, messages
+from apps.marketdata.providers.lines import JsonLine, connected, messages, say
 from apps.marketdata.providers.protocol import UnknownVendorSymbol, VendorNonsense, VendorRefused
 from apps.marketdata.providers.raw import Splits
 from apps.marketdata.providers.shaping import FETCHED, Row, Window
@@ -110,11 +109,7 @@ class Finnhub(Adapter):
         wanted = [self.plain(symbol) for symbol in symbols]
         address = f"{self.settings.get('FINNHUB_STREAM_URL', STREAM_URL)}?token={self.settings.key(KEY)}"
         connection = await self.opened(lambda: connected(self.name, address, timeout_seconds=self.settings.timeout_seconds))
-        try:
-            for symbol in wanted:
-                await connection.send(json.dumps({"type": "subscribe", "symbol": symbol}))
-        except Exception as error:
-            raise broken(self.name, error) from error
+        await say(connection, *({"type": "subscribe", "symbol": symbol} for symbol in wanted))
         known = frozenset(wanted)
         async with aclosing(messages(self.name, connection, lambda message: _ticks(message, known), self.bad_frames)) as ticks:
             async for tick in ticks:

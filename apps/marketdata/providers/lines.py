@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from apps.core.errors import DeskError
@@ -58,6 +59,15 @@ async def connected(vendor: str, address: str, *, timeout_seconds: float) -> "Cl
         return await connect(address, open_timeout=timeout_seconds, max_size=LARGEST_MESSAGE)
     except Exception as error:
         raise broken(vendor, error) from error
+
+
+async def say(connection: "ClientConnection", *messages: Any) -> None:
+    """Send JSON. When the vendor has closed the line already, what it said before closing is still to be read, and tells why."""
+    from websockets.exceptions import ConnectionClosed
+
+    with suppress(ConnectionClosed, OSError):
+        for message in messages:
+            await connection.send(json.dumps(message))
 
 
 def broken(vendor: str, error: BaseException) -> DeskError:
