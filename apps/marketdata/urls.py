@@ -1,5 +1,15 @@
 """Addresses of market data's pages."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.marketdata.pages import quality
+
+urlpatterns = [
+    path("data", quality.quality, name="data-quality"),
+    path("data/check", quality.check_now, name="data-check"),
+    path("data/quarantine", quality.hold, name="data-hold"),
+    path("data/quarantine/<int:quarantine_id>/release", quality.release, name="data-release"),
+    path("data/of/<path:symbol>", quality.quality_of, name="data-quality-of"),
+    path("charts/data/completeness", quality.completeness_chart, name="chart-data-completeness"),
+    path("charts/data/findings", quality.findings_chart, name="chart-data-findings"),
+]

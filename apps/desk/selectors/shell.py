@@ -30,6 +30,7 @@ PAGES = (
     ("Blotter", "blotter", "blotter", ""),
     ("Strategy lab", "lab", "lab", "strategies.view_backtestrun"),
     ("Risk", "risk", "risk", ""),
+    ("Data", "data-quality", "data", "marketdata.view_qualityfinding"),
     ("Alerts", "alerts", "alerts", ""),
 )
 LAST_PAGES = (

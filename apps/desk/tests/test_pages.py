@@ -29,6 +29,8 @@ PAGES = (
     "/settings",
     "/lab",
     "/lab/{run}",
+    "/data",
+    "/data/of/AAPL",
 )
 #: Most queries of each page, the frame, the session and the permissions included.
 BUDGETS = {
@@ -45,6 +47,8 @@ BUDGETS = {
     "/settings": 10,
     "/lab": 13,
     "/lab/{run}": 11,
+    "/data": 14,
+    "/data/of/AAPL": 16,
 }
 
 

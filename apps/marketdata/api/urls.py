@@ -5,6 +5,7 @@ from apps.marketdata.api.corporate_actions import InstrumentActions
 from apps.marketdata.api.data import DataState, DataUpdate
 from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommendations, VixHistory
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
+from apps.marketdata.api.quality import QualityList, QuarantineList, QuarantineRelease
 from apps.marketdata.api.vendors import VendorList
 
 urlpatterns = [
@@ -19,4 +20,7 @@ urlpatterns = [
     path("factors/recommendations/", Recommendations.as_view(), name="api-factors-recommendations"),
     path("factors/<str:ticker>/", FactorHistory.as_view(), name="api-factors-history"),
     path("vix/history/", VixHistory.as_view(), name="api-vix-history"),
+    path("data/quality/", QualityList.as_view(), name="api-data-quality"),
+    path("data/quarantines/", QuarantineList.as_view(), name="api-data-quarantines"),
+    path("data/quarantines/<int:quarantine_id>/release/", QuarantineRelease.as_view(), name="api-data-quarantine-release"),
 ]
