@@ -32,6 +32,12 @@ class MarketdataConfig(AppConfig):
             description="Tell operators about bars that are missing and a feed that stands still",
         )
         register_periodic(
+            "marketdata.archive_data",
+            queue="data",
+            crontab="15 4 * * *",
+            description="Move rows that are older than the retention policies allow into verified files",
+        )
+        register_periodic(
             "marketdata.check_data",
             queue="data",
             crontab="30 22 * * *",

@@ -72,3 +72,13 @@ def update(*, job_run_id: int, **_: Any) -> None:
     with job_run(run) as running:
         report = data_update(request=UpdateRequest.parse(run.parameters), clock=now, progress=running.progress)
         running.result, running.partial, running.interrupted = report.as_dict(), bool(report.bars.failed), report.bars.stopped
+
+
+@scheduled_task("marketdata.archive_data")
+def archive_data(*, at: datetime, progress: Progress) -> dict[str, Any]:
+    """Archive and drop what is older than the retention policies allow."""
+    from django.conf import settings
+
+    from apps.marketdata.services.archives import retention_run
+
+    return retention_run(folder=settings.ARCHIVE, at=at, progress=progress)

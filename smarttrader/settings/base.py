@@ -20,6 +20,8 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 
 #: Data checks whose errors put the data of their days into quarantine by themselves.
 QUARANTINE_CHECKS = ENVIRONMENT.quarantine_checks
+#: Where rows of time series go that are too old for the database.
+ARCHIVE = ENVIRONMENT.archive
 
 INSTALLED_APPS = [
     "daphne",

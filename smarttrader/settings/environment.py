@@ -37,6 +37,7 @@ class Environment:
     secure_cookies: bool
     quarantine_checks: tuple[str, ...]
     vendors: VendorSettings
+    archive: Path
 
 
 def _scheme(*allowed: str) -> Callable[[str], None]:
@@ -64,6 +65,7 @@ def read_environment(*, production: bool = False) -> Environment:
         "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
         "email_url": env.str("EMAIL_URL", "consolemail:"),
         "secure_cookies": env.bool("SECURE_COOKIES", production),
+        "archive": ROOT / env.str("DESK_ARCHIVE", f"{os.environ.get('DESK_VAR', 'var')}/archive"),
         "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),
         "vendors": _vendors(env),
     }

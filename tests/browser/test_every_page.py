@@ -12,20 +12,8 @@ pytestmark = pytest.mark.browser
 
 SignIn = Callable[..., Page]
 PAGES = {
-    "trader": [
-        "/",
-        "/portfolios",
-        "/portfolios/1",
-        "/trade",
-        "/trades",
-        "/trades?tab=all",
-        "/lab",
-        "/lab/1",
-        "/risk",
-        "/data",
-        "/alerts",
-        "/settings",
-    ],
+    "trader": ["/", "/portfolios", "/portfolios/1", "/trade", "/trades", "/trades?tab=all", "/lab", "/lab/1", "/risk", "/alerts", "/settings"],
+    "operator": ["/data", "/data/of/AAPL"],
     "compliance": ["/admin/", "/admin/compliance/restriction/", "/admin/compliance/restriction/add/", "/admin/core/journalentry/", "/api/docs/"],
 }
 GRAVE = ("serious", "critical")

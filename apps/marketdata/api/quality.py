@@ -98,8 +98,9 @@ class QualityList(ListAPIView):
         refuse_unknown_parameters(request, set())
         given = NewCheckSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.validated_data.items()}
-        job = check_queue(request=CheckRequest(**values), user=desk_user(request), at=now())
+        values = given.validated_data
+        wanted = CheckRequest(symbols=tuple(values["symbols"]), timeframes=tuple(values["timeframes"]), start=values["start"], end=values["end"])
+        job = check_queue(request=wanted, user=desk_user(request), at=now())
         return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED, headers={"Location": f"/api/v1/jobs/{job.pk}/"})
 
 

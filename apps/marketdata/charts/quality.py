@@ -43,7 +43,7 @@ def completeness_figure(palette: Palette, *, months: NDArray[np.datetime64], sha
     plot.ygrid.grid_line_color = None
     tips = [("", "@x @y"), ("Complete", "@share{0.00 %}"), ("Expected bars", "@expected{0,0}")]
     plot.add_tools(HoverTool(renderers=[cells], tooltips=tips))
-    return plot  # type: ignore[no-any-return]
+    return plot
 
 
 def findings_figure(
@@ -81,4 +81,4 @@ def findings_figure(
     tips = [("", "@x0{%F %H:%M}"), ("@severity", "@text")]
     plot.add_tools(HoverTool(renderers=[marks], tooltips=tips, formatters={"@x0": "datetime"}))
     plot.yaxis.axis_label = None
-    return plot  # type: ignore[no-any-return]
+    return plot

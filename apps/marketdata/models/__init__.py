@@ -1,3 +1,4 @@
+from apps.marketdata.models.archive import Archive, ArchiveDrop, RetentionPolicy
 from apps.marketdata.models.bars import Bar, BarSource
 from apps.marketdata.models.corporate_actions import ActionStatus, CorporateAction
 from apps.marketdata.models.coverage import BarCoverage
@@ -17,6 +18,8 @@ from apps.marketdata.models.watchlists import Watchlist, WatchlistItem
 
 __all__ = [
     "ActionStatus",
+    "Archive",
+    "ArchiveDrop",
     "AssetClass",
     "Bar",
     "BarCoverage",
@@ -43,6 +46,7 @@ __all__ = [
     "Quote",
     "ReferencePoint",
     "ReferenceSeries",
+    "RetentionPolicy",
     "RunOutcome",
     "Screen",
     "SeriesQuality",

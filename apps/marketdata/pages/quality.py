@@ -169,11 +169,11 @@ def completeness_chart(request: RequestOfUser) -> HttpResponse:
 
         return completeness_figure(palette, months=months, share=share, expected=expected)
 
-    low = int((share <= REQUIRED_COMPLETENESS).sum())
-    worst = int(np.argmin(share))
+    low, worst = int((share <= REQUIRED_COMPLETENESS).sum()), int(np.argmin(share))
+    worst_text = f", the worst is {months[worst]} with {share[worst]:.1%}" if low else ""
     summary = (
-        f"{found.completeness:.2%} of {found.expected:,} expected bars of {frame.code} are there; {low} of {len(months)} months are not complete"
-        + (f", the worst is {months[worst]} with {share[worst]:.1%}" if low else "")
+        f"{found.completeness:.2%} of {found.expected:,} expected bars of {frame.code} are there; "
+        f"{low} of {len(months)} months are not complete{worst_text}"
     )
     rows = [
         (str(month), int(want), int(have), float(part)) for month, want, have, part in zip(months, expected, present, share.tolist(), strict=True)
