@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.migrations.operations.base import Operation
 
-from apps.core.postgres.timescaledb import HypertablePlan, edition
+from apps.core.postgres.timescaledb import AggregatePlan, HypertablePlan, edition
 
 
 class _TableOperation(Operation):
@@ -121,3 +121,26 @@ class Hypertable(_TableOperation):
 
     def describe(self) -> str:
         return f"Make {self.model_name} a hypertable by {self.time_column} where TimescaleDB is available"
+
+
+class ContinuousAggregate(_TableOperation):
+    """Let TimescaleDB keep longer bars of the table where its community edition is; do nothing where it is not."""
+
+    def __init__(self, model_name: str, view: str, *, time_column: str, key: str, bucket: str, where: str) -> None:
+        super().__init__(model_name)
+        self.view = view
+        self.options = {"time_column": time_column, "key": key, "bucket": bucket, "where": where}
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        plan = AggregatePlan(view=self.view, table=self._table(app_label, to_state), **self.options)
+        for statement in plan.statements(edition(schema_editor.connection)):
+            schema_editor.execute(statement, params=None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute(f'drop materialized view if exists "{self.view}"')
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return self.__class__.__qualname__, [self.model_name, self.view], dict(self.options)
+
+    def describe(self) -> str:
+        return f"Keep {self.view} as a continuous aggregate of {self.model_name} where TimescaleDB's community edition is available"

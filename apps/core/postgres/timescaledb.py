@@ -99,3 +99,38 @@ class HypertablePlan:
         if not found.usable:
             return []
         return [self.create(), *(self.policies() if found.community else [])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregatePlan:
+    """A continuous aggregate of bars: `view` holds, per `bucket` ("1 week", "1 month") and `key`, what the rows that pass `where` make of it.
+
+    The database keeps it up to date in the background and adds what came since. It sees every revision of a bar: who reads it looks
+    first whether there are any.
+    """
+
+    view: str
+    table: str
+    time_column: str
+    key: str
+    bucket: str
+    where: str
+
+    def create(self) -> str:
+        ts = self.time_column
+        group = f"{self.key}, time_bucket(interval '{self.bucket}', {ts}, 'UTC')"
+        fields = f"first(open, {ts}) as open, max(high) as high, min(low) as low, last(close, {ts}) as close, sum(volume) as volume"
+        return (
+            f'create materialized view "{self.view}" with (timescaledb.continuous, timescaledb.materialized_only = false) as '
+            + f'select {group} as ts, {fields} from "{self.table}" where {self.where} group by {group} with no data'
+        )
+
+    def policy(self) -> str:
+        return (
+            f"select add_continuous_aggregate_policy('\"{self.view}\"', start_offset => null, end_offset => interval '{self.bucket}', "
+            "schedule_interval => interval '1 day')"
+        )
+
+    def statements(self, found: Edition) -> list[str]:
+        """Nothing where the edition has no continuous aggregates: then the same numbers are made when they are asked for."""
+        return [self.create(), self.policy()] if found.community else []

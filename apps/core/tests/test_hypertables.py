@@ -13,7 +13,7 @@ from django.db import connection, migrations, models
 from django.db.migrations.state import ProjectState
 
 from apps.core.operations import Hypertable
-from apps.core.postgres.timescaledb import Edition, HypertablePlan, edition
+from apps.core.postgres.timescaledb import AggregatePlan, Edition, HypertablePlan, edition
 from apps.core.selectors.storage import storage_status
 from apps.core.servers import EmbeddedServers
 
@@ -44,6 +44,27 @@ class TestPlan:
         assert "add_compression_policy('\"ticks\"', interval '30 days'" in compression_policy
         assert "add_retention_policy('\"ticks\"', interval '365 days'" in retention_policy
         assert COMMUNITY.why_not_community == ""
+
+
+class TestAggregatePlan:
+    plan = AggregatePlan(view="weeks", table="bars", time_column="ts", key="instrument_id", bucket="1 week", where="timeframe = 1440")
+
+    @pytest.mark.parametrize("found", [PLAIN, APACHE])
+    def test_without_the_community_edition_there_is_no_statement(self, found: Edition) -> None:
+        assert self.plan.statements(found) == []
+
+    def test_community_edition_keeps_the_longer_bars(self) -> None:
+        create, policy = self.plan.statements(COMMUNITY)
+        assert create == (
+            'create materialized view "weeks" with (timescaledb.continuous, timescaledb.materialized_only = false) as '
+            "select instrument_id, time_bucket(interval '1 week', ts, 'UTC') as ts, first(open, ts) as open, max(high) as high, "
+            'min(low) as low, last(close, ts) as close, sum(volume) as volume from "bars" where timeframe = 1440 '
+            "group by instrument_id, time_bucket(interval '1 week', ts, 'UTC') with no data"
+        )
+        assert policy == (
+            "select add_continuous_aggregate_policy('\"weeks\"', start_offset => null, end_offset => interval '1 week', "
+            "schedule_interval => interval '1 day')"
+        )
 
 
 @pytest.fixture

@@ -11,14 +11,18 @@ from apps.core.documents import plain
 from apps.marketdata.api.serializers import BarPage, BarQuery
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import FIELDS, BarSeries
-from apps.marketdata.selectors.bars import bar_series, visible_until
+from apps.marketdata.selectors.bars import visible_until
+from apps.marketdata.selectors.resampled import bars_at
 
 
 class BarList(APIView):
     @extend_schema(
         operation_id="bars_list",
         summary="Bars of one symbol",
-        description="Never later than the market's time: during a replay the bars that lie in its future are not shown.",
+        description=(
+            "As stored, else made of the finest stored ones. Never later than the market's time: during a replay the bars that lie in its "
+            "future are not shown."
+        ),
         parameters=[BarQuery],
         responses=BarPage,
         tags=["market data"],
@@ -29,7 +33,7 @@ class BarList(APIView):
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         end = visible_until(now(), timeframe=asked["timeframe"], end=asked["end"])
-        found = bar_series(
+        found = bars_at(
             symbol=asked["symbol"],
             timeframe=asked["timeframe"],
             start=asked["start"],

@@ -24,13 +24,14 @@ LAST_DAY = "2040-12-31"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calendar:
-    """One exchange's sessions in order: `days` datetime64[D] [S], `opens` and `closes` datetime64[us] in UTC [S]."""
+    """One exchange's sessions in order: `days` datetime64[D] [S], `opens` and `closes` datetime64[us] in UTC [S], `half` bool [S]."""
 
     name: str
     time_zone: str
     days: NDArray[np.datetime64]
     opens: NDArray[np.datetime64]
     closes: NDArray[np.datetime64]
+    half: NDArray[np.bool_]
 
     def index_of(self, day: date) -> int:
         """Position of a session. Raises InvalidInput when the day has none."""
@@ -58,10 +59,12 @@ def calendar_of(name: str) -> Calendar:
             source = _load(name)
         except InvalidCalendarName as error:
             raise InvalidInput(f"{name!r} is no exchange calendar", field="calendar") from error
+    days = source.sessions.values.astype("datetime64[D]")
     return Calendar(
         name=name,
         time_zone=str(source.tz),
-        days=source.sessions.values.astype("datetime64[D]"),
+        days=days,
+        half=np.isin(days, source.early_closes.values.astype("datetime64[D]")),
         opens=source.schedule["open"].dt.tz_localize(None).to_numpy("datetime64[us]"),
         closes=source.schedule["close"].dt.tz_localize(None).to_numpy("datetime64[us]"),
     )
@@ -94,6 +97,12 @@ def session_hours(calendar: str, day: date) -> tuple[datetime, datetime]:
     found = calendar_of(calendar)
     at = found.index_of(day)
     return _utc(found.opens[at]), _utc(found.closes[at])
+
+
+def is_half_day(calendar: str, day: date) -> bool:
+    """True for a session that closes early. Raises InvalidInput when the day has no session."""
+    found = calendar_of(calendar)
+    return bool(found.half[found.index_of(day)])
 
 
 def previous_session(calendar: str, day: date) -> date:
