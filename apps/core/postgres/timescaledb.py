@@ -120,10 +120,9 @@ class AggregatePlan:
         ts = self.time_column
         group = f"{self.key}, time_bucket(interval '{self.bucket}', {ts}, 'UTC')"
         fields = f"first(open, {ts}) as open, max(high) as high, min(low) as low, last(close, {ts}) as close, sum(volume) as volume"
-        return (
-            f'create materialized view "{self.view}" with (timescaledb.continuous, timescaledb.materialized_only = false) as '
-            + f'select {group} as ts, {fields} from "{self.table}" where {self.where} group by {group} with no data'
-        )
+        rows = f'from "{self.table}" where {self.where} group by {group}'
+        options = "timescaledb.continuous, timescaledb.materialized_only = false"
+        return f'create materialized view "{self.view}" with ({options}) as select {group} as ts, {fields} {rows} with no data'
 
     def policy(self) -> str:
         return (

@@ -30,7 +30,7 @@ def delivered(symbol: str, closes: dict[int, int]) -> BarSeries:
     return BarSeries(symbol=symbol, ts=TEMPLATE.ts[at], open=price, high=price, low=price, close=price, volume=price * 100)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(sequence=deliveries, upto=st.integers(-1, 8))
 def test_as_of_is_what_a_model_remembers(sequence: list[tuple[str, dict[int, int]]], upto: int) -> None:
     known: dict[str, dict[int, int]] = {symbol: {} for symbol in SYMBOLS}

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,15 +61,13 @@ def by_sql(source: Timeframe, to: Timeframe, **options: object) -> BarSeries:
 
 
 class TestSqlAndNumPy:
-    @settings(max_examples=15)
+    @settings(max_examples=15, deadline=None)
     @given(
         at=st.lists(st.integers(-60, 500) | st.integers(4320, 4800) | st.integers(5760, 6100), min_size=1, max_size=60, unique=True).map(sorted),
         to=st.sampled_from([DAY, WEEK, MONTH]),
         seed=st.integers(0, 99),
     )
     def test_of_minutes_over_a_half_day(self, at: list[int], to: Timeframe, seed: int) -> None:
-        from django.db import transaction
-
         with transaction.atomic():
             series = store(minutes(at, seed), MINUTE)
             found = by_sql(MINUTE, to)
@@ -107,7 +105,8 @@ class TestContinuousAggregate:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"create view {AGGREGATES[WEEK]} as select instrument_id, date_trunc('week', ts, 'UTC') as ts,"
-                " (array_agg(open order by ts))[1] as open, max(high) + 1000 as high, min(low) as low, (array_agg(close order by ts desc))[1] as close, sum(volume) as volume"
+                " (array_agg(open order by ts))[1] as open,"
+                " max(high) + 1000 as high, min(low) as low, (array_agg(close order by ts desc))[1] as close, sum(volume) as volume"
                 " from marketdata_bar where timeframe = 1440 group by 1, 2"
             )
 
@@ -136,7 +135,7 @@ class TestBarsAt:
         store(minutes(list(range(390))), MINUTE)
         pk = instrument_get("AAA").pk
         assert finest_source(pk, HOUR, EARLIEST, LATEST) is MINUTE
-        store_series(make_series("AAA", [10.0, 11.0], start=date(2019, 12, 19)))
+        store_series(make_series("AAA", [10.0, 11.0], start=date(2019, 12, 20)))
         assert finest_source(pk, WEEK, EARLIEST, LATEST) is MINUTE
         store_series(make_series("AAA", [10.0, 11.0], start=date(2019, 11, 1)))
         assert finest_source(pk, WEEK, EARLIEST, LATEST) is DAY
