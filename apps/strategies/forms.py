@@ -7,6 +7,7 @@ from django import forms
 
 from apps.core.errors import DeskError
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.models import BacktestRun
 from apps.strategies.selectors.strategies import strategy_names
@@ -31,6 +32,16 @@ class BacktestForm(forms.Form):
         choices=[("close", "close of the same bar"), ("open", "open of the next bar"), ("vwap", "average of the next bar")],
         initial="close",
         label="Orders fill at the",
+    )
+    adjustment = forms.ChoiceField(
+        choices=[
+            (Adjustment.SPLIT.value, "adjusted for splits"),
+            (Adjustment.TOTAL_RETURN.value, "adjusted for splits and dividends"),
+            (Adjustment.TOTAL_RETURN_AT_CLOSE.value, "the same, reinvested at the ex-date's close"),
+            (Adjustment.NONE.value, "as traded"),
+        ],
+        initial="split",
+        label="Prices",
     )
     max_volume_pct = forms.FloatField(min_value=0.000001, max_value=1, initial=0.1, label="Largest part of a bar's volume")
     allow_quarantined = forms.BooleanField(required=False, label="Use data in quarantine", help_text="The run keeps which data it was")

@@ -19,11 +19,11 @@ from apps.core.models import JobRun
 from apps.core.models.jobs import JobState
 from apps.core.pages import RequestOfUser, page
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.selectors.bars import bar_series
+from apps.marketdata.selectors.resampled import panel_at
 from apps.strategies.forms import BacktestForm
 from apps.strategies.models import BacktestRun
 from apps.strategies.selectors.strategies import strategy_describe, strategy_names
-from apps.strategies.services.backtests import TASK, BacktestRequest, backtest_request
+from apps.strategies.services.backtests import TASK, BacktestRequest, adjustment_of, backtest_request, prices_text
 
 PAGE = 50
 JOBS = 20
@@ -81,6 +81,7 @@ def report(request: RequestOfUser, run_id: int) -> HttpResponse:
     context = {
         "run": run,
         "symbol": symbol,
+        "prices": prices_text(run.configuration),
         "price_url": f"{reverse('chart-lab-price', args=[run_id])}?{urlencode({'symbol': symbol})}",
         "trips": Paginator(run.trades, PAGE).get_page(request.GET.get("page")),
     }
@@ -138,7 +139,10 @@ def price_chart(request: RequestOfUser, run_id: int) -> HttpResponse:
     symbol = request.GET.get("symbol") or run.symbols[0]
     if symbol not in run.symbols:
         raise NotFound(f"the run has no {symbol}", field="symbol")
-    series = bar_series(symbol=symbol, timeframe=Timeframe.parse(run.timeframe), start=run.start, end=run.end)
+    panel = panel_at(
+        symbols=run.symbols, timeframe=Timeframe.parse(run.timeframe), start=run.start, end=run.end, adjustment=adjustment_of(run.configuration)
+    )
+    series = panel.series(symbol)
     name = f"backtest-{run_id}-{symbol}"
     if not len(series.ts):
         return chart_answer(request, Chart(name=name, draw=None, summary=f"No bars of {symbol} are stored any more for these dates."))

@@ -76,10 +76,13 @@ class DemoBacktest:
     parameters: dict[str, int | float]
 
 
+#: Splits of the instruments, beside their bars in `fixtures/`.
+SPLITS = "corporate_actions_splits_implied_5stocks.csv"
+
 BACKTEST_CASH = Decimal(100_000)
 BACKTEST_COMMISSION = Decimal(1)
 BACKTEST_SLIPPAGE_BPS = Decimal(5)
-YEARS = {"start": date(2005, 3, 1), "end": date(2007, 12, 31)}  # after Apple's split of 2005-02-28: bars are raw
+YEARS = {"start": date(2004, 9, 1), "end": date(2007, 12, 31)}  # from Google's first full month on, over Apple's split of 2005-02-28
 BACKTESTS = (
     DemoBacktest(strategy="sma_cross", symbols=("AAPL", "IBM"), parameters={"fast": 20, "slow": 50}, **YEARS),
     DemoBacktest(strategy="macd", symbols=("GOOG", "MSFT"), parameters={}, **YEARS),

@@ -30,6 +30,7 @@ from apps.marketdata.domain.replay import Step
 from apps.marketdata.selectors.history import feed_state
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.services.action_imports import actions_import
 from apps.marketdata.services.feeds.replay import ReplayPlan, replay_run
 from apps.marketdata.services.imports import bars_import
 from apps.marketdata.services.instruments import instrument_create
@@ -111,6 +112,9 @@ def _market_load(now: Clock) -> int:
     report = bars_import(files=files, source="fixtures", recorded_at=now())
     if report.errors:
         raise RuleRefused(f"the fixtures cannot be imported: {'; '.join(report.errors)}")
+    splits = actions_import(file=Path(settings.BASE_DIR) / "fixtures" / demo.SPLITS, source="fixtures", recorded_at=now())
+    if splits.rejected or splits.actions.quarantined:
+        raise RuleRefused(f"the fixtures' splits do not fit their bars: {splits.as_dict()}")
     return report.inserted
 
 

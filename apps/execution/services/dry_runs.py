@@ -12,6 +12,7 @@ from apps.core.jobs import Progress
 from apps.execution.domain.dry_run import DryRun, DryRunCosts, equity_of
 from apps.execution.services.accounts import account_of
 from apps.execution.services.live import LiveConfig
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import BarPanel, fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel, visible_end
@@ -36,12 +37,13 @@ class DryRunResult:
 def dry_run(*, config: LiveConfig, cash: float, replay_days: int | None, at: datetime, progress: Progress) -> dict[str, Any]:
     """Replay the last `replay_days` sessions (None: all) that the market has completed, and say what came of it.
 
-    The strategy sees the bars before them, as a live engine would. Answers with the keys of a backtest.
+    The strategy sees the bars before them, as a live engine would. Prices are adjusted for splits, as in a backtest up to the same day.
+    Answers with the keys of a backtest.
     Raises InvalidInput (symbols without enough bars, replay_days), NotFound (symbols) and Conflict (portfolio without account).
     """
     strategy = strategy_build(config.strategy, config.parameters)
     account = account_of(config.portfolio_id)
-    panel = bar_panel(symbols=list(config.symbols), timeframe=Timeframe.DAY, end=visible_end(at))
+    panel = bar_panel(symbols=list(config.symbols), timeframe=Timeframe.DAY, end=visible_end(at), adjustment=Adjustment.SPLIT)
     first = _first_row(panel, replay_days, strategy.warmup)
     costs = DryRunCosts(
         cash=cash,
@@ -77,6 +79,7 @@ def _document(config: LiveConfig, run: DryRun, result: DryRunResult, first: int)
         "strategy": config.strategy,
         "symbols": list(config.symbols),
         "engine": "dry-run",
+        "adjustment": Adjustment.SPLIT,
         **figures,
         "dataset_fingerprint": fingerprint(run.panel),
         "equity_curve": [list(point) for point in zip(times, result.equity.tolist(), strict=True)],

@@ -24,6 +24,7 @@ from apps.execution.services.accounts import account_of
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_submit, order_withdraw
 from apps.execution.services.routing import broker_build
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel, visible_end
 from apps.marketdata.selectors.instruments import instruments_get
@@ -118,11 +119,15 @@ class LiveEngine:
         return Step(bar=snapshot.timestamp, signals=news, orders=tuple(orders))
 
     def _snapshot(self, at: datetime) -> MarketSnapshot | None:
-        """History up to the last session that the market has completed: never a bar that still runs, never one that is old."""
+        """History up to the last session that the market has completed: never a bar that still runs, never one that is old.
+
+        It is told in today's shares: a split in it is no signal.
+        """
         calendar = next(iter(self.instruments.values())).calendar
         end = visible_end(at, calendar=calendar)
         days = max(FEWEST_DAYS, int(self.strategy.history_needed * DAYS_PER_BAR) + FEWEST_DAYS)
-        panel = bar_panel(symbols=list(self.config.symbols), timeframe=Timeframe.DAY, start=end - timedelta(days=days), end=end)
+        start = end - timedelta(days=days)
+        panel = bar_panel(symbols=list(self.config.symbols), timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment.SPLIT)
         snapshot = snapshot_at(panel, len(panel) - 1) if len(panel) else None
         return snapshot if snapshot is not None and snapshot.timestamp.date() == end else None
 

@@ -27,17 +27,17 @@ def adjusted_series(
 ) -> list[BarSeries]:
     """Each series adjusted for what the desk knew at `as_of`, in the shares of `adjusted_to` (default: the last day on which any has a bar).
 
-    Raises InvalidInput for weeks and months: one which holds an ex-date is of two kinds of shares.
+    Raises InvalidInput for weeks and months with an ex-date among them: such a bar is of two kinds of shares.
     """
     filled = [item for item in series if len(item)]
     if adjustment is Adjustment.NONE or not filled:
         return series
-    if timeframe > Timeframe.DAY:
-        raise InvalidInput(f"adjusted bars of {timeframe.code} are made of adjusted days", field="adjustment")
     days = {item.symbol: session_days(item.ts, timeframe, owner.calendar) for item, owner in zip(series, instruments, strict=True)}
     first = min(days[item.symbol][0] for item in filled)
     last = max(days[item.symbol][-1] for item in filled) if adjusted_to is None else np.datetime64(adjusted_to, "D")
     events = events_by_id(ids=[item.pk for item in instruments], first=first, last=last, as_of=as_of)
+    if events and timeframe > Timeframe.DAY:
+        raise InvalidInput(f"adjusted bars of {timeframe.code} are made of adjusted days", field="adjustment")
     whole = not timeframe.is_intraday and adjusted_to is None  # then every ex-date lies between two bars of the answer
     return [
         adjusted(item, days[item.symbol], mine, adjustment, _closes(item, days[item.symbol], None if whole else owner.pk, mine, as_of))

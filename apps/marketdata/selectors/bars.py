@@ -49,8 +49,8 @@ def bar_series(
 ) -> BarSeries:
     """One symbol's bars in time order, empty when there are none; with `last` at most so many, the latest of the range.
 
-    Raises NotFound for an unknown symbol, and InvalidInput for a time without zone or an adjustment of weeks or months, which are made
-    of adjusted days (`selectors.resampled`).
+    Raises NotFound for an unknown symbol, and InvalidInput for a time without zone or weeks or months which an ex-date cuts: those
+    are made of adjusted days (`selectors.resampled`).
     """
     instrument = instrument_get(symbol)
     found = _series(symbol, instrument.pk, timeframe, *bounds(start, end), last=last, as_of=_known_at(as_of))

@@ -12,12 +12,12 @@ from django.db import connection
 
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.adjustment import Adjustment
-from apps.marketdata.domain.bars import FIELDS, BarSeries
+from apps.marketdata.domain.bars import FIELDS, BarPanel, BarSeries, panel_of
 from apps.marketdata.domain.resampling import period_starts, resample
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Instrument
-from apps.marketdata.selectors.bars import EARLIEST, SERIES, Moment, bar_series, bars_present, bars_revised, bounds, copy_out
-from apps.marketdata.selectors.instruments import instrument_get
+from apps.marketdata.selectors.bars import EARLIEST, SERIES, Moment, bar_panel, bar_series, bars_present, bars_revised, bounds, copy_out
+from apps.marketdata.selectors.instruments import instrument_get, instruments_get
 
 PAD = timedelta(days=1)
 UNITS = {Timeframe.DAY: "day", Timeframe.WEEK: "week", Timeframe.MONTH: "month"}
@@ -83,6 +83,33 @@ def bars_at(
         shorter = bar_series(symbol=symbol, timeframe=source, start=lower, end=upper, **adjusted)  # type: ignore[arg-type]
         made = resample(shorter, source, timeframe, instrument.calendar)
     return _within(made, timeframe, start, end, last)
+
+
+def panel_at(
+    *,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    start: Moment = None,
+    end: Moment = None,
+    adjustment: Adjustment = Adjustment.NONE,
+    as_of: datetime | None = None,
+) -> BarPanel:
+    """Bars of several symbols as `bar_panel` gives them; weeks and months are made of days where none are stored, or when they are adjusted.
+
+    Raises as `bar_panel` does.
+    """
+    adjusted = {"adjustment": adjustment, "as_of": as_of}
+    if timeframe <= Timeframe.DAY or adjustment is Adjustment.NONE:
+        found = bar_panel(symbols=symbols, timeframe=timeframe, start=start, end=end, **adjusted)  # type: ignore[arg-type]
+        if len(found) or timeframe <= Timeframe.DAY:
+            return found
+    lower, upper = _source_bounds(timeframe, Timeframe.DAY, start, end)
+    days = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=lower, end=upper, **adjusted)  # type: ignore[arg-type]
+    if not len(days):
+        return bar_panel(symbols=symbols, timeframe=timeframe, start=start, end=end, **adjusted)  # type: ignore[arg-type]
+    calendar_of = {symbol: item.calendar for symbol, item in instruments_get(symbols).items()}
+    made = [resample(days.series(symbol), Timeframe.DAY, timeframe, calendar_of[symbol]) for symbol in days.symbols]
+    return panel_of([_within(item, timeframe, start, end, None) for item in made])
 
 
 def finest_source(pk: int, timeframe: Timeframe, lower: datetime, upper: datetime) -> Timeframe | None:

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from apps.core.api.fields import DecimalString
 from apps.core.api.serializers import StrictSerializer
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.models import BacktestRun
 from apps.strategies.selectors.strategies import strategy_names
@@ -26,6 +27,7 @@ class NewBacktestSerializer(StrictSerializer):
     max_volume_pct = serializers.FloatField(default=0.1)
     size_fraction = serializers.FloatField(default=None, allow_null=True)
     engine = serializers.ChoiceField(choices=["event", "backtrader"], default="event")
+    adjustment = serializers.ChoiceField(choices=list(Adjustment), default="split", help_text="What is taken out of raw prices")
     allow_quarantined = serializers.BooleanField(default=False, help_text="Use data in quarantine, which refuses the run otherwise")
 
 

@@ -21,11 +21,12 @@ from apps.core.models import JobRun
 from apps.core.models.jobs import JobState
 from apps.core.money import MONEY_PLACES, exact, money
 from apps.core.tasks import enqueue_on_commit
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import BarPanel, fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.selectors.bars import bar_panel
 from apps.marketdata.selectors.instruments import instruments_get
 from apps.marketdata.selectors.quarantine import quarantined_between
+from apps.marketdata.selectors.resampled import panel_at
 from apps.strategies.domain import performance
 from apps.strategies.domain.matching import FillAt
 from apps.strategies.models import BacktestRun
@@ -47,7 +48,8 @@ EVERY_DAY = frozenset({"crypto"})
 class BacktestRequest:
     """What somebody wants to know. Amounts are Decimal or text with at most four places; `max_volume_pct` and `size_fraction` fractions.
 
-    Data in quarantine refuses the run unless `allow_quarantined`; the run then keeps which data it was.
+    Prices are told in shares of the run's last bar (`adjustment`), so that a run sees nothing of what came after it; with `as_of` they are
+    those that the desk had at that time. Data in quarantine refuses the run unless `allow_quarantined`; the run then keeps which data it was.
     """
 
     strategy: str
@@ -64,6 +66,8 @@ class BacktestRequest:
     size_fraction: float | None = None
     engine: str = "event"
     allow_quarantined: bool = False
+    adjustment: Adjustment | str = Adjustment.SPLIT
+    as_of: datetime | str | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidInput, naming the field, for whatever cannot be run."""
@@ -77,7 +81,7 @@ class BacktestRequest:
             raise InvalidInput(f"{self.fill_at!r} is not one of close, open, vwap", field="fill_at")
         if exact(self.cash, places=MONEY_PLACES, field="cash") > MOST_CASH:
             raise InvalidInput(f"more than {MOST_CASH:,f} is no backtest", field="cash")
-        _ = self.costs, self.prepared, self.instruments
+        _ = self.costs, self.prepared, self.instruments, self.prices, self.known_at
 
     @cached_property
     def instruments(self) -> "dict[str, Instrument]":
@@ -85,6 +89,19 @@ class BacktestRequest:
             return instruments_get(self.symbols)
         except NotFound as error:
             raise InvalidInput(error.detail, field="symbols") from error
+
+    @cached_property
+    def prices(self) -> Adjustment:
+        return Adjustment.parse(self.adjustment)
+
+    @cached_property
+    def known_at(self) -> datetime | None:
+        if self.as_of is None or isinstance(self.as_of, datetime):
+            return self.as_of
+        try:
+            return datetime.fromisoformat(self.as_of)
+        except ValueError as error:
+            raise InvalidInput(f"{self.as_of!r} is no time like 2026-01-31T00:00:00Z", field="as_of") from error
 
     @cached_property
     def prepared(self) -> "Prepared":
@@ -109,11 +126,14 @@ class BacktestRequest:
     def configuration(self) -> dict[str, Any]:
         """Costs and fills, Decimals as strings."""
         amounts = {name: str(getattr(self, name)) for name in ("cash", "commission", "slippage_bps")}
-        return {**amounts, "fill_at": self.fill_at, "max_volume_pct": self.max_volume_pct, "size_fraction": self.size_fraction, **self._quarantine()}
+        return {**amounts, "fill_at": self.fill_at, "max_volume_pct": self.max_volume_pct, "size_fraction": self.size_fraction, **self._data()}
 
-    def _quarantine(self) -> dict[str, Any]:
-        """Said only where somebody asked for it, so that ordinary runs read as before."""
-        return {"allow_quarantined": True} if self.allow_quarantined else {}
+    def _data(self) -> dict[str, Any]:
+        """Which prices; quarantine and time only where somebody asked for them."""
+        asked: dict[str, Any] = {"allow_quarantined": True} if self.allow_quarantined else {}
+        if self.known_at is not None:
+            asked["as_of"] = self.known_at.isoformat()
+        return {"adjustment": self.prices.value, **asked}
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form, from which `request_build` makes the request again."""
@@ -182,7 +202,14 @@ def _quarantines(request: BacktestRequest) -> list[str]:
 
 
 def _panel(request: BacktestRequest) -> BarPanel:
-    panel = bar_panel(symbols=list(request.symbols), timeframe=request.timeframe, start=request.start, end=request.end)
+    panel = panel_at(
+        symbols=list(request.symbols),
+        timeframe=request.timeframe,
+        start=request.start,
+        end=request.end,
+        adjustment=request.prices,
+        as_of=request.known_at,
+    )
     needed = request.prepared.bars_needed
     for n, symbol in enumerate(panel.symbols):
         have = int((~np.isnan(panel.close[:, n])).sum())
@@ -265,6 +292,19 @@ def summary(result: "EngineResult", cash: float, *, periods_per_year: float = pe
 
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
+
+
+def prices_text(configuration: Mapping[str, Any]) -> str:
+    """Which prices a run saw, in words. Runs from before there were adjusted prices saw them as traded."""
+    said = {"split": "split-adjusted", "total_return": "adjusted for splits and dividends"}
+    said["total_return_at_close"] = f"{said['total_return']}, reinvested at the close of the ex-date"
+    text = said.get(configuration.get("adjustment", ""), "as traded, splits and dividends are not adjusted")
+    return f"{text}, as known at {configuration['as_of']}" if "as_of" in configuration else text
+
+
+def adjustment_of(configuration: Mapping[str, Any]) -> Adjustment:
+    """The adjustment of a stored run."""
+    return Adjustment(configuration.get("adjustment", Adjustment.NONE))
 
 
 def backtest_get(backtest_id: int) -> BacktestRun:

@@ -14,7 +14,7 @@ from apps.core.commands import CommandResult, DeskCommand
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.models import BacktestRun
-from apps.strategies.services.backtests import BacktestRequest, backtest_run
+from apps.strategies.services.backtests import BacktestRequest, backtest_run, prices_text
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -50,10 +50,13 @@ class Command(DeskCommand):
         parser.add_argument("--max-volume-pct", type=float, default=0.1, help="most that one fill takes of a bar's volume, a fraction")
         parser.add_argument("--size-fraction", type=float, help="share of equity for one position (1 / number of symbols)")
         parser.add_argument("--engine", default="event", help="event or backtrader")
+        parser.add_argument("--adjustment", default="split", help="none, split (default), total_return or total_return_at_close")
+        parser.add_argument("--as-of", metavar="TIME", help="use what the desk knew then, a time with its zone")
         parser.add_argument("--allow-quarantined", action="store_true", help="use data in quarantine, which refuses the run otherwise")
 
     def run(self, **options: Any) -> CommandResult:
-        same = ("strategy", "cash", "fill_at", "slippage_bps", "commission", "max_volume_pct", "size_fraction", "engine", "allow_quarantined")
+        costs = ("cash", "fill_at", "slippage_bps", "commission", "max_volume_pct", "size_fraction")
+        same = ("strategy", *costs, "engine", "allow_quarantined", "adjustment", "as_of")
         request = BacktestRequest(
             symbols=[symbol.strip() for symbol in options["symbols"].split(",") if symbol.strip()],
             timeframe=Timeframe.parse(options["timeframe"]),
@@ -79,6 +82,7 @@ def _text(run: BacktestRun) -> str:
         f"run {run.pk}: {run.strategy} on {', '.join(run.symbols)}, {run.start} to {run.end}, {run.engine} engine, {run.seconds:.3f} s",
         f"bars {r['bar_count']}   trades {r['total_trades']}   from {r['initial_capital']:,.2f} to {r['final_value']:,.2f}",
         f"return {r['total_return_pct']:+.2f} %   Sharpe {sharpe}   largest drawdown {r['max_drawdown']:.2%}",
+        f"prices {prices_text(run.configuration)}",
         f"data {run.dataset_fingerprint[:16]}   code {run.code_version[:16]}",
     ]
     return "\n".join(lines)

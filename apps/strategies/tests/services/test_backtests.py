@@ -1,6 +1,7 @@
 """Backtests from stored bars to a stored run: what is kept, what is refused, and that it can be repeated."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -13,13 +14,15 @@ from apps.core.models import JobRun
 from apps.core.models.jobs import JobState
 from apps.core.roles import Role
 from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.domain.vendor import ActionKind, ActionRecord
 from apps.marketdata.models import Instrument
+from apps.marketdata.services.corporate_actions import actions_store
 from apps.marketdata.services.quarantine import quarantine_open, quarantine_release
-from apps.marketdata.tests.factories import make_series, store_series
+from apps.marketdata.tests.factories import RECORDED_AT, make_series, store_series
 from apps.strategies.domain import performance
 from apps.strategies.engines import event
 from apps.strategies.models import BacktestRun
-from apps.strategies.services.backtests import backtest_request, backtest_run, code_version, request_build
+from apps.strategies.services.backtests import backtest_request, backtest_run, code_version, prices_text, request_build
 from apps.strategies.tasks import backtest_job
 from apps.strategies.tests.factories import AT, END, START, closes, make_request, make_run, person, store_bars
 
@@ -45,6 +48,7 @@ class TestStoredRun:
             "fill_at": "close",
             "max_volume_pct": 0.1,
             "size_fraction": None,
+            "adjustment": "split",
         }
         assert (run.requested_by, run.created_at, run.initial_capital) == (user, AT, Decimal(100_000))
         assert len(run.dataset_fingerprint) == len(run.code_version) == 64
@@ -248,3 +252,63 @@ def test_the_clock_is_never_asked(bars, monkeypatch):
 )
 def test_bars_of_a_year(timeframe, every_day, expected):
     assert performance.periods_per_year(timeframe, every_day=every_day) == expected
+
+
+class TestAdjustedPrices:
+    """AAPL splits two for one on the 200th session: raw closes halve there and nobody loses anything."""
+
+    SPLIT_ROW = 200
+
+    @pytest.fixture(autouse=True)
+    def split(self, db) -> date:
+        whole = make_series("AAPL", np.resize([50.0, 51.0, 52.0, 51.0], 400), start=START)
+        ratio = np.where(np.arange(400) < self.SPLIT_ROW, 2.0, 1.0)
+        prices = {name: getattr(whole, name) * ratio for name in ("open", "high", "low", "close")}
+        store_series(replace(whole, **prices, volume=whole.volume / ratio))
+        return whole.ts[self.SPLIT_ROW].item().date()
+
+    def record(self, day: date, recorded_at: datetime = RECORDED_AT) -> None:
+        record = ActionRecord(symbol="AAPL", kind=ActionKind.SPLIT, ex_date=day, value=Decimal(2))
+        assert not actions_store(records=[record], source="test", recorded_at=recorded_at).quarantined
+
+    def run(self, **changes: object) -> BacktestRun:
+        return make_run(symbols=["AAPL"], commission="0", slippage_bps="0", **changes)
+
+    def test_a_split_is_no_loss(self, split) -> None:
+        self.record(split)
+        adjusted, raw = self.run(), self.run(adjustment="none")
+        assert (adjusted.configuration["adjustment"], raw.configuration["adjustment"]) == ("split", "none")
+        assert adjusted.dataset_fingerprint != raw.dataset_fingerprint
+        assert adjusted.results["max_drawdown"] > -0.1
+        assert self.run().dataset_fingerprint == adjusted.dataset_fingerprint
+
+    def test_a_run_that_ends_before_sees_nothing_of_it(self, split) -> None:
+        before = self.run(end=split - timedelta(days=1))
+        self.record(split)
+        assert self.run(end=split - timedelta(days=1)).dataset_fingerprint == before.dataset_fingerprint
+
+    def test_a_run_as_of_then_sees_what_was_known_then(self, split) -> None:
+        before = self.run()
+        self.record(split, RECORDED_AT + timedelta(days=1))
+        again = self.run(as_of=RECORDED_AT.isoformat())
+        assert again.dataset_fingerprint == before.dataset_fingerprint != self.run().dataset_fingerprint
+        assert again.configuration["as_of"] == RECORDED_AT.isoformat()
+        assert request_build(make_request(as_of=RECORDED_AT).as_dict()).known_at == RECORDED_AT
+
+    def test_weeks_are_made_of_adjusted_days(self, split) -> None:
+        self.record(split)
+        weekly = self.run(timeframe=Timeframe.WEEK)
+        assert (weekly.timeframe, weekly.results["max_drawdown"] > -0.1) == ("1w", True)
+
+    @pytest.mark.parametrize(
+        ("changes", "field"), [({"adjustment": "full"}, "adjustment"), ({"as_of": "then"}, "as_of"), ({"as_of": "2026-01-01"}, "as_of")]
+    )
+    def test_bad_input_is_named(self, changes, field) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            self.run(**changes)
+        assert caught.value.field == field
+
+
+def test_runs_of_before_say_that_prices_were_as_traded() -> None:
+    assert prices_text({}) == "as traded, splits and dividends are not adjusted"
+    assert prices_text({"adjustment": "split"}) == "split-adjusted"

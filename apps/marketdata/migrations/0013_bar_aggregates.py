@@ -6,7 +6,7 @@ from apps.core.operations import ContinuousAggregate
 class Migration(migrations.Migration):
     """Weeks and months of daily bars are kept by the database where TimescaleDB's community edition is."""
 
-    dependencies = [("marketdata", "0011_subscriptions")]
+    dependencies = [("marketdata", "0012_archives")]
 
     operations = [
         ContinuousAggregate("Bar", view, time_column="ts", key="instrument_id", bucket=bucket, where="timeframe = 1440")
