@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from apps.core.errors import DeskError
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import ActionKind, ActionRecord, BarTick, CalendarDay, Offer, Tick
 from apps.marketdata.providers.adapter import Adapter
@@ -143,6 +144,8 @@ class Alpaca(Adapter):
                     await self._hear(stream, message, heard)
                     for item in heard:
                         yield item
+        except DeskError:
+            raise
         except Exception as error:
             raise broken(self.name, error) from error
         finally:

@@ -29,7 +29,7 @@ from apps.marketdata.providers.protocol import (
 )
 from apps.marketdata.providers.registry import provider_make, provider_names
 from apps.marketdata.providers.shaping import Row
-from apps.marketdata.tests.vendors import CUT, FOLDERS, SERVERS, SILENT, TRUNCATED, failing, too_many, vendor_server
+from apps.marketdata.tests.vendors import CUT, FINE, FOLDERS, SERVERS, SILENT, TRUNCATED, failing, too_many, vendor_server
 
 Answered = TypeVar("Answered")
 
@@ -276,6 +276,31 @@ def test_linked_pages_in_the_wrong_order_are_put_in_order(name: str) -> None:
         server.distort = lambda rows: rows[::-1]
         assert_bars(fetch(server), server.market.rows(server.symbol, Timeframe.DAY))
         assert sum(server.is_data(request.path) for request in server.requests) == 5
+
+
+@pytest.mark.parametrize("name", ["alpaca", "polygon"])
+def test_a_linked_page_that_fails_takes_its_window_with_it(name: str) -> None:
+    with vendor_server(name) as server:
+        server.page_size = 7
+        server.script(FINE, FINE, failing(500))
+        given = make(server).fetch_bars(server.symbol, Timeframe.DAY, START, END)
+        with pytest.raises(VendorUnavailable):
+            next(given)
+        assert sum(server.is_data(request.path) for request in server.requests) == 3
+
+
+def test_what_was_given_before_a_failure_is_complete_to_where_the_rest_begins() -> None:
+    with vendor_server("coinbase") as server:
+        rows = server.market.rows(server.symbol, Timeframe.MINUTE)
+        start, end = rows[10].ts - timedelta(minutes=300), rows[10].ts + timedelta(minutes=300)
+        server.script(FINE, TRUNCATED)
+        given = make(server).fetch_bars(server.symbol, Timeframe.MINUTE, start, end)
+        first = next(given)
+        with pytest.raises(VendorNonsense):
+            next(given)
+        rest = fetch(server, Timeframe.MINUTE, first.complete_to, end)
+        assert_bars([first, *rest], rows)
+        assert len(first.series) == 10
 
 
 def test_links_that_lead_round_in_a_circle_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,25 @@ async def test_a_product_that_the_exchange_has_not_is_refused() -> None:
         await take(make(server).stream_quotes(["ZZZ-USD"]), 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "frame", "error"),
+    [
+        ("alpaca", msgpack.packb([{"T": "error", "code": 405, "msg": "symbol limit exceeded"}]), VendorRefused),
+        ("alpaca", msgpack.packb([{"T": "error", "code": 407, "msg": "slow client"}]), VendorUnavailable),
+        ("polygon", '[{"ev": "status", "status": "error", "message": "not authorized"}]', VendorRefused),
+        ("polygon", '[{"ev": "status", "status": "max_connections", "message": "Maximum number of connections exceeded."}]', VendorUnavailable),
+        ("finnhub", '{"type": "error", "msg": "Subscribing to too many symbols"}', VendorRefused),
+        ("coinbase", '{"type": "error", "message": "Failed to subscribe"}', VendorRefused),
+    ],
+)
+async def test_an_error_that_the_vendor_tells_ends_the_stream(name: str, frame: str | bytes, error: type[Exception]) -> None:
+    with vendor_server(name) as server:
+        provider = make(server)
+        with pytest.raises(error):
+            await saying(server, lambda: server.push_raw(frame), provider.stream_quotes([server.symbol]), 1)
+        assert provider.bad_frames.count == 0
+
+
 def other(server: Any) -> str:
     """A symbol that nobody asked for."""
     return "ETH-USD" if server.name == "coinbase" else "MSFT"

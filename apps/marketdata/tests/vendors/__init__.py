@@ -16,13 +16,26 @@ from apps.marketdata.tests.vendors.finnhub import FinnhubServer
 from apps.marketdata.tests.vendors.folder import FilesVendor, TradingViewVendor
 from apps.marketdata.tests.vendors.market import Market, sample_market
 from apps.marketdata.tests.vendors.polygon import PolygonServer
-from apps.marketdata.tests.vendors.server import CUT, SILENT, TRUNCATED, VendorServer, failing, too_many
+from apps.marketdata.tests.vendors.server import CUT, FINE, SILENT, TRUNCATED, VendorServer, failing, too_many
 from apps.marketdata.tests.vendors.yahoo import YahooServer
 
 SERVERS = {kind.name: kind for kind in (AlpacaServer, CoinbaseServer, FinnhubServer, PolygonServer, YahooServer)}
 FOLDERS = {kind.name: kind for kind in (FilesVendor, TradingViewVendor)}
 
-__all__ = ["CUT", "FOLDERS", "SERVERS", "SILENT", "TRUNCATED", "Market", "VendorServer", "failing", "sample_market", "too_many", "vendor_server"]
+__all__ = [
+    "CUT",
+    "FINE",
+    "FOLDERS",
+    "SERVERS",
+    "SILENT",
+    "TRUNCATED",
+    "Market",
+    "VendorServer",
+    "failing",
+    "sample_market",
+    "too_many",
+    "vendor_server",
+]
 
 
 @contextmanager

@@ -64,6 +64,8 @@ def failing(status: int = 500) -> Fault:
     return Fault(status=status)
 
 
+#: No fault: the request is answered, and the next fault is for the one after it.
+FINE = Fault(kind="fine")
 #: The first half of the answer, whole by its length: JSON that ends in the middle.
 TRUNCATED = Fault(kind="truncated")
 #: No answer for as long as the client waits.
@@ -245,7 +247,7 @@ def _handler(server: VendorServer) -> type[BaseHTTPRequestHandler]:
             request = _request(self.path, dict(self.headers.items()))
             server.note(request)
             fault = server.next_fault(request.path)
-            if fault is None:
+            if fault is None or fault is FINE:
                 self._send(server.respond(request))
             elif fault.kind == "status":
                 self._send(Answer(status=fault.status, body={"message": "scripted"}, headers=fault.headers))
