@@ -39,14 +39,15 @@ def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Re
     """Everything that runs, in the order in which it is started.
 
     Without a replay there is neither feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so
-    that they never slow down trading.
+    that they never slow down trading. Orders' jobs have a worker of their own: fetching bars at a vendor's pace may take an hour, and
+    with two at a time the journal is sealed meanwhile.
     """
 
     def command(name: str, *words: str) -> DeskProcess:
         return DeskProcess(name=name, argv=(python, manage, *words))
 
-    def worker(name: str, queues: str, niceness: int = 0) -> DeskProcess:
-        words = ("celery", "--app", "smarttrader", "worker", "--queues", queues, "--concurrency", "1", "--hostname", f"{name}@%h")
+    def worker(name: str, queue: str, *, at_once: int = 1, niceness: int = 0) -> DeskProcess:
+        words = ("celery", "--app", "smarttrader", "worker", "--queues", queue, "--concurrency", str(at_once), "--hostname", f"{name}@%h")
         light = ("--without-gossip", "--without-mingle", "--without-heartbeat")
         return DeskProcess(name=name, argv=(python, "-m", *words, *light), niceness=niceness)
 
@@ -56,7 +57,8 @@ def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Re
         *((_feed(command, replay), _trader(command, replay)) if replay else ()),
         command("monitor", "run_risk_monitor"),
         command("broker", "run_broker"),
-        worker("worker", "trade,data"),
+        worker("worker", "trade"),
+        worker("data", "data", at_once=2),
         command("beat", "run_beat"),
         worker("compute", "compute", niceness=10),
     )

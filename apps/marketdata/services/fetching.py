@@ -37,8 +37,9 @@ from apps.marketdata.services.vendors.making import Make, provider_of
 AUTO = "auto"
 
 #: Errors that hold for the vendor as a whole: in this run it is asked for no other symbol.
-OF_VENDOR = (MissingKey, NotOffered, VendorRefused, VendorUnavailable, RateLimited)
-OF_SYMBOL = (UnknownVendorSymbol, VendorNonsense)
+OF_VENDOR = (MissingKey, VendorRefused, VendorUnavailable, RateLimited)
+#: Errors that hold for a symbol or for a stretch of its history (minutes of last year are often not offered).
+OF_SYMBOL = (UnknownVendorSymbol, VendorNonsense, NotOffered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,7 @@ def test_failures_open_the_breaker_for_everybody_and_the_operators_are_told(oper
         other.ask()
     assert other.asked == 0
     assert kinds() == ["opened"]
-    assert [(alert.code, alert.data) for alert in open_alerts(operator)] == [("VENDOR_BREAKER_OPEN", {"vendor": "acme", "symbol": "AAA"})]
+    assert [(alert.code, alert.data) for alert in open_alerts(operator)] == [("VENDOR_BREAKER_OPEN", {"vendor": "acme"})]
 
 
 def test_a_probe_closes_it_again(operator: User) -> None:
@@ -163,6 +163,16 @@ def test_a_probe_closes_it_again(operator: User) -> None:
     line.now += 30
     assert [line.ask(), line.ask()] == ["bars", "more"]
     assert kinds() == ["opened", "probed", "closed"]
+
+
+def test_a_vendor_that_stays_away_is_one_alert_until_somebody_has_seen_it(operator: User) -> None:
+    line = Line(*AWAY, failures=3)
+    for _ in range(4):
+        with pytest.raises(BreakerOpen):
+            line.ask()
+        line.now += 30
+    assert kinds() == ["opened", "probed", "opened", "probed", "opened", "probed", "opened"]
+    assert len(open_alerts(operator)) == 1
 
 
 def test_nonsense_that_shows_later_counts_once(operator: User) -> None:
