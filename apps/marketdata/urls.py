@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.marketdata.pages import quality
+from apps.marketdata.pages import instruments, quality, watchlists
 
 urlpatterns = [
     path("data", quality.quality, name="data-quality"),
@@ -12,4 +12,9 @@ urlpatterns = [
     path("data/of/<path:symbol>", quality.quality_of, name="data-quality-of"),
     path("charts/data/completeness", quality.completeness_chart, name="chart-data-completeness"),
     path("charts/data/findings", quality.findings_chart, name="chart-data-findings"),
+    path("instruments", instruments.instrument_list, name="instruments"),
+    path("instruments/<path:symbol>", instruments.instrument_detail, name="instrument"),
+    path("charts/instrument/<path:symbol>", instruments.instrument_chart, name="chart-instrument"),
+    path("watchlists", watchlists.watchlists, name="watchlists"),
+    path("watchlists/item", watchlists.watchlist_item, name="watchlist-item"),
 ]

@@ -1,4 +1,5 @@
 // Patches numbers in place. `data-live="channel"` names the source, `data-field` the path in its message, `data-format` the format.
+// With `data-by-key="quotes"` its rows are those of the page, each patched from the message's object under its `data-key`.
 // A table body with `data-rows="positions"` and `data-row-key="symbol"` is kept in step row by row; new rows come from its <template>.
 import { direction, exact, format, tagOf } from "./format.js";
 import { live } from "./live.js";
@@ -77,6 +78,27 @@ function patchRows(body, rows, whole) {
   for (const row of body.querySelectorAll(":scope > tr[data-key]")) if (!seen.has(row.dataset.key)) row.remove();
 }
 
+/** `data-by-key="quotes"`: the message has an object of rows by key; each element with `data-key` shows its own. */
+function patchByKey(element, rows) {
+  for (const holder of element.dataset.key ? [element] : element.querySelectorAll("[data-key]")) {
+    const item = rows[holder.dataset.key];
+    if (item) turn(holder, item);
+    if (item) for (const cell of holder.querySelectorAll("[data-field]")) patch(cell, pick(item, cell.dataset.field));
+  }
+}
+
+/** When a new session begins, changes are told against the last price of the session before. */
+function turn(holder, item) {
+  const day = String(item.market_time ?? "").slice(0, 10);
+  const { day: before, last } = holder.dataset;
+  if (before && last && day > before) {
+    for (const cell of holder.querySelectorAll("[data-base]")) cell.dataset.base = last;
+    for (const cell of holder.querySelectorAll("[data-previous]")) cell.textContent = format(last, "price");
+  }
+  holder.dataset.day = day;
+  holder.dataset.last = item.price;
+}
+
 function addRow(body, id, item) {
   const template = body.parentElement.querySelector("template[data-row]");
   if (!template) return null;
@@ -99,7 +121,9 @@ function rowsOf(data) {
 }
 
 function apply(element, envelope) {
-  if (element.dataset.rows !== undefined) {
+  if (element.dataset.byKey) {
+    patchByKey(element, pick(envelope.d, element.dataset.byKey) || {});
+  } else if (element.dataset.rows !== undefined) {
     const found = element.dataset.rows ? pick(envelope.d, element.dataset.rows) : rowsOf(envelope.d);
     if (found) patchRows(element, found, envelope.type === "snapshot" || element.hasAttribute("data-complete"));
   } else if (element.dataset.field) {

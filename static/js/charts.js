@@ -79,7 +79,8 @@ class Chart {
 
   /** Appends the channel's newest point to the figure's source named "live". */
   follow() {
-    const { chartLive: channel, chartX: x, chartY: y } = this.figure.dataset;
+    const { chartLive: channel, chartX: x, chartY: y, tail } = this.figure.dataset;
+    if (tail) import("./candles.js").then(({ Candles }) => (this.candles = new Candles(this)));
     if (!channel) return;
     live.on(channel, ({ d }) => {
       const [at, value] = [pick(d, x), pick(d, y)];
@@ -123,5 +124,5 @@ export function bindCharts(root = document) {
     chart.follow();
   }
   document.addEventListener("desk:theme", () => charts.forEach((chart) => chart.draw()));
-  document.addEventListener("visibilitychange", () => document.hidden || charts.forEach((chart) => chart.append()));
+  document.addEventListener("visibilitychange", () => document.hidden || charts.forEach((chart) => (chart.candles ? chart.candles.paint() : chart.append())));
 }

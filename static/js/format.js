@@ -42,6 +42,8 @@ export function format(value, kind) {
   if (kind === "status") return String(value ?? UNKNOWN).replaceAll("_", " ");
   if (kind === "text" || !kind) return value === null || value === undefined || value === "" ? UNKNOWN : String(value);
   if (kind === "time") return value ? `${String(value).slice(0, 10)} ${String(value).slice(11, 19)}Z` : UNKNOWN;
+  if (kind === "clock") return value ? String(value).slice(11, 19) : UNKNOWN;
+  if (kind === "date") return value ? String(value).slice(0, 10) : UNKNOWN;
   return known(value) ? FORMATS[kind](Number(value)) : UNKNOWN;
 }
 

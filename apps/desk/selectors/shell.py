@@ -28,6 +28,8 @@ PAGES = (
     ("Portfolios", "portfolios", "portfolio", ""),
     ("Trade", "ticket", "trade", "execution.add_order"),
     ("Blotter", "blotter", "blotter", ""),
+    ("Instruments", "instruments", "instruments", ""),
+    ("Watchlists", "watchlists", "watchlists", ""),
     ("Strategy lab", "lab", "lab", "strategies.view_backtestrun"),
     ("Risk", "risk", "risk", ""),
     ("Data", "data-quality", "data", "marketdata.view_qualityfinding"),

@@ -7,6 +7,7 @@ from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommenda
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.quality import QualityList, QuarantineList, QuarantineRelease
 from apps.marketdata.api.vendors import VendorList
+from apps.marketdata.api.watchlists import WatchlistDetail, WatchlistList
 
 urlpatterns = [
     path("instruments/", InstrumentList.as_view(), name="api-instruments"),
@@ -23,4 +24,6 @@ urlpatterns = [
     path("data/quality/", QualityList.as_view(), name="api-data-quality"),
     path("data/quarantines/", QuarantineList.as_view(), name="api-data-quarantines"),
     path("data/quarantines/<int:quarantine_id>/release/", QuarantineRelease.as_view(), name="api-data-quarantine-release"),
+    path("watchlists/", WatchlistList.as_view(), name="api-watchlists"),
+    path("watchlists/<int:watchlist_id>/", WatchlistDetail.as_view(), name="api-watchlist"),
 ]
