@@ -15,7 +15,7 @@ from apps.marketdata.domain.calendars import session_hours
 from apps.marketdata.models import FeedState, Watchlist
 from apps.marketdata.selectors.quotes import Quote
 from apps.marketdata.services.corporate_actions import actions_store
-from apps.marketdata.services.feed import ticks_store
+from apps.marketdata.services.feeds.replay import ticks_store
 from apps.marketdata.services.quotes import quotes_publish
 from apps.marketdata.services.watchlists import watchlist_create
 from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
