@@ -1,10 +1,10 @@
 """What is wrong with rows of bars, found for all rows at once. One reason per row: the first in the order of the checks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,7 @@ class Findings:
     def __init__(self, count: int) -> None:
         self.bad = np.zeros(count, bool)
         self._found: list[tuple[NDArray[np.intp], str, str, Callable[[int], str]]] = []
+        self._doubted: list[tuple[NDArray[np.intp], str, str, Callable[[int], str]]] = []
 
     def reject(self, rows: NDArray[np.bool_], column: str, code: Problem, text: Callable[[int], str]) -> None:
         """Reject the rows of a mask which are still good. `text(row)` is asked only for rows that are reported."""
@@ -85,18 +86,43 @@ class Findings:
             self.bad[fresh] = True
             self._found.append((fresh, column, code, text))
 
+    def warn(self, rows: NDArray[np.bool_], column: str, code: Problem, text: Callable[[int], str]) -> None:
+        """Report rows of a mask which are still good, and leave them good."""
+        doubted = np.flatnonzero(rows & ~self.bad)
+        if len(doubted):
+            self._doubted.append((doubted, column, code, text))
+
     def rejections(self, *, file: str, lines: NDArray[np.int64]) -> list[Rejection]:
         """All rejections in the order of their lines."""
+        return self._reported(self._found, file, lines)
+
+    def warnings(self, *, file: str, lines: NDArray[np.int64]) -> list[Rejection]:
+        """Good rows with something to say about them, in the order of their lines; one that became bad later is left out."""
+        return self._reported([(rows[~self.bad[rows]], *rest) for rows, *rest in self._doubted], file, lines)
+
+    @staticmethod
+    def _reported(found: Iterable[tuple[Any, ...]], file: str, lines: NDArray[np.int64]) -> list[Rejection]:
         result = [
             Rejection(file=file, line=int(lines[row]), column=column, code=str(code), text=text(int(row)))
-            for rows, column, code, text in self._found
+            for rows, column, code, text in found
             for row in rows
         ]
         return sorted(result, key=lambda item: item.line)
 
 
-def check_values(rows: BarRows, findings: Findings) -> None:
-    """Prices must be finite and above zero, low and high must enclose open and close, volume must be finite and not negative."""
+def off_range(rows: BarRows, indices: Collection[int]) -> NDArray[np.bool_]:
+    """Rows [T] of index instruments whose open or close lies outside low to high."""
+    outside = (np.maximum(rows.open, rows.close) > rows.high) | (np.minimum(rows.open, rows.close) < rows.low)
+    return outside & np.isin(rows.instrument_id, list(indices))
+
+
+def check_values(rows: BarRows, findings: Findings, *, indices: Collection[int] = ()) -> None:
+    """Prices must be finite and above zero, low and high must enclose open and close, volume must be finite and not negative.
+
+    Of index instruments (`indices`: their ids) an open or close outside low to high is reported and kept: Cboe publishes the VIX so, and
+    nobody can trade it. A high below its low is nonsense of anything.
+    """
+    of_index = np.isin(rows.instrument_id, list(indices)) if indices else np.zeros(len(rows), bool)
     for name in PRICES:
         values = getattr(rows, name)
         findings.reject(
@@ -112,14 +138,16 @@ def check_values(rows: BarRows, findings: Findings) -> None:
     findings.reject(rows.high < rows.low, "high", Problem.OHLC_ORDER, lambda row: f"high {rows.high[row]:g} is below low {rows.low[row]:g}")
     for name in ("open", "close"):
         values = getattr(rows, name)
-        findings.reject(
-            (values > rows.high) | (values < rows.low),
-            name,
-            Problem.OHLC_ORDER,
-            lambda row, name=name, values=values: (  # type: ignore[misc]
-                f"{name} {values[row]:g} is outside low {rows.low[row]:g} to high {rows.high[row]:g}"
-            ),
-        )
+        outside = (values > rows.high) | (values < rows.low)
+        for report, mask in ((findings.reject, outside & ~of_index), (findings.warn, outside & of_index)):
+            report(
+                mask,
+                name,
+                Problem.OHLC_ORDER,
+                lambda row, name=name, values=values: (  # type: ignore[misc]
+                    f"{name} {values[row]:g} is outside low {rows.low[row]:g} to high {rows.high[row]:g}"
+                ),
+            )
 
 
 def check_times(rows: Rows, timeframe: Timeframe, calendar_by_id: Mapping[int, str], findings: Findings) -> None:

@@ -15,6 +15,8 @@ def import_result(report: ImportReport, stderr: OutputWrapper, *, gaps: bool = T
         stderr.write(f"{item.file}:{item.line}: {item.code} {item.column}: {item.text}")
     if (more := len(report.rejected) - MOST_SHOWN) > 0:
         stderr.write(f"... and {more} more; --json lists them all")
+    for item in report.warnings[:MOST_SHOWN]:
+        stderr.write(f"{item.file}:{item.line}: stored, but {item.code} {item.column}: {item.text}")
     for file in report.files:
         for note in (file.error, *file.notes):
             if note:
@@ -26,6 +28,7 @@ def import_result(report: ImportReport, stderr: OutputWrapper, *, gaps: bool = T
 
 def _summary(report: ImportReport, gaps: bool) -> str:
     counts = f"{report.inserted} inserted, {report.revised} revised, {report.unchanged} unchanged, {len(report.rejected)} rejected"
+    counts += f", {len(report.warnings)} stored with a warning" if report.warnings else ""
     return f"{counts}, {sum(gap.sessions for gap in report.gaps)} sessions missing" if gaps else counts
 
 

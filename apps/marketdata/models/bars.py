@@ -1,6 +1,8 @@
 from django.db import models
 from django.db.models import F, Q
 
+INFINITY = float("inf")
+
 
 class Bar(models.Model):
     """One bar as its source gave it (raw prices, float64). A later, different value is a new revision, never an overwrite.
@@ -22,6 +24,9 @@ class Bar(models.Model):
     volume = models.FloatField()
     source_id = models.SmallIntegerField(help_text="Row of marketdata_barsource")
     recorded_at = models.DateTimeField(help_text="When the desk learned it")
+    off_range = models.BooleanField(
+        default=False, db_default=False, help_text="An index's open or close outside low to high, stored as the vendor publishes it"
+    )
 
     class Meta:
         constraints = [
@@ -29,15 +34,17 @@ class Bar(models.Model):
                 name="bar_values",
                 condition=Q(
                     low__gt=0,
-                    open__gte=F("low"),
-                    close__gte=F("low"),
-                    high__gte=F("open"),
-                    high__lt=float("inf"),  # PostgreSQL sorts NaN above infinity, so this refuses both
-                    close__lte=F("high"),
+                    high__gte=F("low"),
+                    high__lt=INFINITY,  # PostgreSQL sorts NaN above infinity, so this refuses both
+                    open__gt=0,
+                    open__lt=INFINITY,
+                    close__gt=0,
+                    close__lt=INFINITY,
                     volume__gte=0,
-                    volume__lt=float("inf"),
+                    volume__lt=INFINITY,
                     revision__gte=0,
-                ),
+                )
+                & (Q(off_range=True) | Q(open__gte=F("low"), open__lte=F("high"), close__gte=F("low"), close__lte=F("high"))),
             ),
         ]
         indexes = [

@@ -6,7 +6,7 @@ from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
 from apps.core.errors import NotFound
 from apps.core.postgres.rows import rows_of
-from apps.marketdata.models import Instrument
+from apps.marketdata.models import AssetClass, Instrument
 
 
 def instrument_get(symbol: str) -> Instrument:
@@ -49,3 +49,13 @@ def instruments_matching(text: str) -> QuerySet[Instrument]:
 def tradable_instruments() -> list[Instrument]:
     """All instruments that may be traded, by symbol."""
     return list(Instrument.objects.filter(tradable=True).order_by("symbol"))
+
+
+def is_published_index(instrument: Instrument) -> bool:
+    """Whether bars of the instrument are a publisher's numbers that nobody can trade: an index that is not marked as tradable."""
+    return instrument.asset_class == AssetClass.INDEX and not instrument.tradable
+
+
+def index_ids(instruments: Iterable[Instrument]) -> frozenset[int]:
+    """Ids of those that are published indices, whose open and close may lie outside low to high."""
+    return frozenset(item.pk for item in instruments if is_published_index(item))

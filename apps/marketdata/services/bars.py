@@ -12,7 +12,7 @@ from apps.marketdata.domain.bars import FIELDS, BarSeries
 from apps.marketdata.domain.merging import BarRows
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.validation import Findings, check_duplicates, check_times, check_values
-from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.selectors.instruments import index_ids, instruments_get
 from apps.marketdata.services.corporate_actions import actions_recheck
 from apps.marketdata.services.imports import FileReport, ImportReport, SymbolReport, bars_import
 from apps.marketdata.services.storing import bar_source_id, bars_lock, bars_merge, changes
@@ -38,7 +38,8 @@ def bars_store(*, series: Sequence[BarSeries], timeframe: Timeframe, source: str
     ids = {symbol: item.pk for symbol, item in instruments.items()}
     rows = _rows(series, ids)
     findings = Findings(len(rows))
-    check_values(rows, findings)
+    indices = index_ids(instruments.values())
+    check_values(rows, findings, indices=indices)
     check_times(rows, timeframe, {item.pk: item.calendar for item in instruments.values()}, findings)
     check_duplicates(rows, findings)
     if findings.bad.any():
@@ -47,7 +48,7 @@ def bars_store(*, series: Sequence[BarSeries], timeframe: Timeframe, source: str
         raise InvalidInput(f"{symbol} {rows.ts[first.line]}: {first.text}", field=first.column, rejected=int(findings.bad.sum()))
     with transaction.atomic():
         bars_lock(ids.values(), timeframe)
-        change = bars_merge(rows, timeframe=timeframe, source_id=bar_source_id(source), recorded_at=recorded_at)
+        change = bars_merge(rows, timeframe=timeframe, source_id=bar_source_id(source), recorded_at=recorded_at, indices=indices)
         if timeframe is Timeframe.DAY:
             actions_recheck(instrument_ids=ids.values(), recorded_at=recorded_at)
     return StoreResult(**changes(change))

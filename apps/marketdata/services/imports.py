@@ -30,7 +30,7 @@ from apps.marketdata.domain.vendor_columns import ColumnMap, map_columns
 from apps.marketdata.models import Instrument
 from apps.marketdata.providers import cells
 from apps.marketdata.providers.files import FileTable, file_stem, read_file, read_titles
-from apps.marketdata.selectors.instruments import instrument_get, instruments_known
+from apps.marketdata.selectors.instruments import index_ids, instrument_get, instruments_known
 from apps.marketdata.services.corporate_actions import actions_recheck
 from apps.marketdata.services.storing import bar_source_id, bars_lock, bars_merge, changes
 
@@ -55,7 +55,8 @@ class SymbolReport:
 class FileReport:
     """What one file did. `stored` is false for a file that --strict refused as a whole and for one that broke off (`error`).
 
-    `rows` counts the rows of the file, malformed lines included. `notes` say what was ignored or filled in.
+    `rows` counts the rows of the file, malformed lines included. `warnings` are rows that are stored and that somebody should look at.
+    `notes` say what was ignored or filled in.
     """
 
     file: str
@@ -63,6 +64,7 @@ class FileReport:
     stored: bool
     symbols: tuple[SymbolReport, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    warnings: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
 
@@ -90,6 +92,10 @@ class ImportReport:
         return tuple(item for file in self.files for item in file.rejected)
 
     @property
+    def warnings(self) -> tuple[Rejection, ...]:
+        return tuple(item for file in self.files for item in file.warnings)
+
+    @property
     def gaps(self) -> tuple[Gap, ...]:
         return tuple(gap for file in self.files for symbol in file.symbols for gap in symbol.gaps)
 
@@ -100,7 +106,7 @@ class ImportReport:
     def as_dict(self) -> dict[str, Any]:
         """JSON form, with every rejected row."""
         totals = {"inserted": self.inserted, "revised": self.revised, "unchanged": self.unchanged, "rejected": len(self.rejected)}
-        return {**totals, "gaps": sum(gap.sessions for gap in self.gaps), "files": plain(self.files)}
+        return {**totals, "warnings": len(self.warnings), "gaps": sum(gap.sessions for gap in self.gaps), "files": plain(self.files)}
 
     def _sum(self, name: str) -> int:
         return sum(getattr(symbol, name) for file in self.files if file.stored for symbol in file.symbols)
@@ -168,10 +174,16 @@ def _file(path: Path, columns: ColumnMap, order: _Order) -> FileReport:
     rejected = _rejected(table, findings)
     stored = not (order.strict and rejected)
     good = rows.take(~findings.bad)
-    change = _store(good, [item.pk for item in instruments.values()], order, dry_run=order.dry_run or not stored)
-    symbols = _by_symbol(good, change, instruments, order.timeframe)
-    rows_read = len(table) + len(table.malformed)
-    return FileReport(file=str(path), rows=rows_read, stored=stored, symbols=symbols, rejected=rejected, notes=_notes(columns))
+    change = _store(good, list(instruments.values()), order, dry_run=order.dry_run or not stored)
+    return FileReport(
+        file=str(path),
+        rows=len(table) + len(table.malformed),
+        stored=stored,
+        symbols=_by_symbol(good, change, instruments, order.timeframe),
+        rejected=rejected,
+        warnings=tuple(findings.warnings(file=table.name, lines=table.lines)),
+        notes=_notes(columns),
+    )
 
 
 def _symbols(path: Path, table: FileTable, columns: ColumnMap, order: _Order, findings: Findings) -> tuple[list[str], NDArray[np.int64]]:
@@ -210,16 +222,17 @@ def _joined(dates: Any, hours: Any) -> Any:
 
 
 def _check(rows: BarRows, instruments: Mapping[str, Instrument], timeframe: Timeframe, findings: Findings) -> None:
-    check_values(rows, findings)
+    check_values(rows, findings, indices=index_ids(instruments.values()))
     check_times(rows, timeframe, {item.pk: item.calendar for item in instruments.values()}, findings)
     check_duplicates(rows, findings)
 
 
-def _store(rows: BarRows, instrument_ids: Sequence[int], order: _Order, *, dry_run: bool) -> NDArray[np.int8]:
+def _store(rows: BarRows, instruments: Sequence[Instrument], order: _Order, *, dry_run: bool) -> NDArray[np.int8]:
+    instrument_ids, indices = [item.pk for item in instruments], index_ids(instruments)
     with transaction.atomic():
         bars_lock(instrument_ids, order.timeframe)
         source_id = 0 if dry_run else bar_source_id(order.source)
-        change = bars_merge(rows, timeframe=order.timeframe, source_id=source_id, recorded_at=order.recorded_at, dry_run=dry_run)
+        change = bars_merge(rows, timeframe=order.timeframe, source_id=source_id, recorded_at=order.recorded_at, dry_run=dry_run, indices=indices)
         if order.timeframe is Timeframe.DAY and not dry_run:
             actions_recheck(instrument_ids=instrument_ids, recorded_at=order.recorded_at)
         return change

@@ -16,9 +16,9 @@ from apps.core.tasks import enqueue_on_commit
 from apps.marketdata.domain.quality.findings import Finding, Severity
 from apps.marketdata.domain.quality.series import SeriesFacts, SeriesReport, check_series
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.models import AssetClass, Instrument, QualityFinding, QualityRun, SeriesQuality
+from apps.marketdata.models import Instrument, QualityFinding, QualityRun, SeriesQuality
 from apps.marketdata.selectors.bars import bar_range, bounds, visible_until
-from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.selectors.instruments import instruments_get, is_published_index
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quality import actions_to_check, bars_to_check, closes_by_source, errors_known, source_names, timeframes_stored
 from apps.marketdata.services.quality_actions import errors_quarantine, errors_tell
@@ -187,7 +187,7 @@ def _judge(
                 upto,
                 SeriesFacts(
                     calendar=calendar,
-                    index=item.asset_class == AssetClass.INDEX,
+                    index=is_published_index(item),
                     listed=since.get(item.symbol),
                     splits=actions.splits(item.pk),
                     dividends=actions.dividends(item.pk),

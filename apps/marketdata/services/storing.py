@@ -1,6 +1,6 @@
 """Puts bars into the table: new rows by binary COPY, different values as a new revision, equal values not at all."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ from apps.marketdata.domain.bars import FIELDS
 from apps.marketdata.domain.copy_format import Layout
 from apps.marketdata.domain.merging import BarRows, Change, classify
 from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.domain.validation import off_range
 from apps.marketdata.models import BarSource
 from apps.marketdata.selectors.bars import REVISED, bars_by_id, bars_present
 
@@ -26,7 +27,8 @@ STORED = Layout(
         ("recorded_at", "timestamptz"),
     )
 )
-COPY_IN = f"copy marketdata_bar ({', '.join(STORED.names)}) from stdin (format binary)"
+#: The same with the mark of an index's bar whose open or close lies outside low to high; ordinary rows do without its six bytes.
+OFF_RANGE = Layout((*STORED.columns, ("off_range", "bool")))
 
 #: How long an import waits for another import of the same instruments.
 LOCK_TIMEOUT_MS = 60_000
@@ -43,21 +45,30 @@ def bars_lock(instrument_ids: Iterable[int], timeframe: Timeframe) -> None:
     lock_transaction(*(f"marketdata.bars:{pk}:{timeframe.code}" for pk in instrument_ids), timeout_ms=LOCK_TIMEOUT_MS)
 
 
-def bars_merge(rows: BarRows, *, timeframe: Timeframe, source_id: int, recorded_at: datetime, dry_run: bool = False) -> NDArray[np.int8]:
-    """Store valid rows without duplicates inside the caller's transaction, which holds `bars_lock`. Returns a `Change` per row."""
+def bars_merge(
+    rows: BarRows, *, timeframe: Timeframe, source_id: int, recorded_at: datetime, dry_run: bool = False, indices: Collection[int] = ()
+) -> NDArray[np.int8]:
+    """Store valid rows without duplicates inside the caller's transaction, which holds `bars_lock`. Returns a `Change` per row.
+
+    Only rows of `indices` (instrument ids) may have an open or close outside low to high; the database refuses any other.
+    """
     if not len(rows):
         return np.zeros(0, np.int8)
     change, revision = classify(rows, _stored(rows, timeframe))
     write = np.flatnonzero(change != Change.UNCHANGED)
     if len(write) and not dry_run:
         write = write[np.lexsort((rows.ts[write], rows.instrument_id[write]))]  # neighbours in the index are written together
-        columns = rows.take(write).columns() | {
+        known = {
             "timeframe": int(timeframe),
-            "revision": revision[write],
             "source_id": source_id,
             "recorded_at": np.datetime64(recorded_at.astimezone(UTC).replace(tzinfo=None), "us"),
         }
-        copy_in(COPY_IN, STORED.blocks(columns, len(write)))
+        off = off_range(rows, indices)[write] if indices else np.zeros(len(write), bool)
+        for layout, part in ((STORED, write[~off]), (OFF_RANGE, write[off])):
+            if len(part):
+                columns = rows.take(part).columns() | known | {"revision": revision[part], "off_range": True}
+                statement = f"copy marketdata_bar ({', '.join(layout.names)}) from stdin (format binary)"
+                copy_in(statement, layout.blocks(columns, len(part)))
     return change
 
 

@@ -20,7 +20,7 @@ from apps.marketdata.selectors.archives import rows_between, series_table
 from apps.marketdata.selectors.bars import bar_series
 from apps.marketdata.selectors.quotes import Quote
 from apps.marketdata.services.archives import archive_drop, archive_restore, archive_run, archive_write, retention_run
-from apps.marketdata.services.feed import ticks_store
+from apps.marketdata.services.feeds.replay import ticks_store
 from apps.marketdata.tests.factories import InstrumentFactory, make_series, store_series
 
 pytestmark = pytest.mark.django_db
