@@ -34,6 +34,8 @@ class Problem(StrEnum):
     DUPLICATE = "DUPLICATE"
     NOT_AN_ACTION = "NOT_AN_ACTION"
     NOT_A_CURRENCY = "NOT_A_CURRENCY"
+    NOT_A_CODE = "NOT_A_CODE"
+    IMPOSSIBLE_TICK = "IMPOSSIBLE_TICK"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
