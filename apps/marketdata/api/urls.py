@@ -6,6 +6,7 @@ from apps.marketdata.api.data import DataState, DataUpdate
 from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommendations, VixHistory
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.quality import QualityList, QuarantineList, QuarantineRelease
+from apps.marketdata.api.ticks import DepthList, InstrumentBook, QuoteList, TradeList
 from apps.marketdata.api.vendors import VendorList
 from apps.marketdata.api.watchlists import WatchlistDetail, WatchlistList
 
@@ -13,7 +14,11 @@ urlpatterns = [
     path("instruments/", InstrumentList.as_view(), name="api-instruments"),
     path("instruments/<str:symbol>/", InstrumentDetail.as_view(), name="api-instrument"),
     path("instruments/<str:symbol>/actions/", InstrumentActions.as_view(), name="api-instrument-actions"),
+    path("instruments/<str:symbol>/book/", InstrumentBook.as_view(), name="api-instrument-book"),
     path("bars/", BarList.as_view(), name="api-bars"),
+    path("quotes/", QuoteList.as_view(), name="api-quotes"),
+    path("market-trades/", TradeList.as_view(), name="api-market-trades"),
+    path("depth/", DepthList.as_view(), name="api-depth"),
     path("data/status/", DataState.as_view(), name="api-data-status"),
     path("data/update/", DataUpdate.as_view(), name="api-data-update"),
     path("data/vendors/", VendorList.as_view(), name="api-data-vendors"),

@@ -91,6 +91,28 @@ def order_events(*, symbol: str, start: datetime, end: datetime, source: str | N
     return _range(ORDER_EVENTS, symbol, start, end, source, limit)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickPage:
+    """Some rows of a range, and where the following ones begin: None at the end, else (time, rows of that very time to leave out)."""
+
+    rows: QuoteSeries | TradeSeries | DepthSeries
+    following: tuple[datetime, int] | None
+
+
+def tick_page(table: TickTable[S], *, symbol: str, start: datetime, end: datetime, limit: int, skip: int = 0, source: str | None = None) -> TickPage:
+    """The first `limit` rows of a range after `skip` of them. Raises NotFound for an unknown symbol or source."""
+    instrument_id = instrument_get(symbol).pk
+    found = ticks_by_id(table, instrument_id, start, end, source_id=source_get(source), most=limit + 1, skip=skip)
+    more = len(found["ts"]) > limit
+    rows: Any = table.series(symbol=symbol, **{name: values[:limit] for name, values in found.items()})
+    if not more:
+        return TickPage(rows=rows, following=None)
+    last = rows.ts[-1]
+    moment = datetime.fromisoformat(str(last)).replace(tzinfo=UTC)
+    same = int((rows.ts == last).sum())
+    return TickPage(rows=rows, following=(moment, same + skip if same == len(rows.ts) and moment == start else same))
+
+
 def nbbo_at(
     symbol: str, moments: NDArray[np.datetime64] | Sequence[datetime], *, source: str | None = None, max_age_seconds: int = 3600
 ) -> QuoteSeries:
@@ -149,15 +171,24 @@ def source_get(name: str | None) -> int | None:
 
 
 def ticks_by_id(
-    table: TickTable[Any], instrument_id: int, lower: datetime, upper: datetime, *, source_id: int | None = None, most: int | None = None
+    table: TickTable[Any],
+    instrument_id: int,
+    lower: datetime,
+    upper: datetime,
+    *,
+    source_id: int | None = None,
+    most: int | None = None,
+    skip: int = 0,
 ) -> dict[str, NDArray]:
-    """Columns of one instrument's rows in [lower, upper), in the order of the key, the first `most` of them."""
+    """Columns of one instrument's rows in [lower, upper), in the order of the key, the first `most` of them after `skip`."""
     query = (
         f"select {', '.join(table.layout.names)} from {table.name} where instrument_id = %(instrument)s and ts >= %(lower)s and ts < %(upper)s "  # noqa: S608
         f"{'' if source_id is None else 'and source_id = %(source)s'} order by ts, source_id, {', '.join(table.key)} "
-        f"{'' if most is None else 'limit %(most)s'}"
+        f"{'' if most is None else 'limit %(most)s'} {'offset %(skip)s' if skip else ''}"
     )
-    return copy_out(query, {"instrument": instrument_id, "lower": lower, "upper": upper, "source": source_id, "most": most}, table.layout)
+    return copy_out(
+        query, {"instrument": instrument_id, "lower": lower, "upper": upper, "source": source_id, "most": most, "skip": skip}, table.layout
+    )
 
 
 def ticks_present(table: TickTable[Any], instrument_id: int, lower: datetime, upper: datetime, source_id: int) -> bool:
