@@ -23,6 +23,7 @@ function bindMarket(body) {
     if (now.market_time) market = Date.parse(now.market_time);
     if (now.next_change) change = Date.parse(now.next_change);
     if (now.is_open !== undefined) open = now.is_open;
+    if (now.half_day !== undefined) clock.querySelector("[data-part=half]").hidden = !now.half_day;
     body.dataset.marketOpen = open ? "1" : "0";
     if (now.ended !== undefined) feed.dataset.ended = now.ended ? "1" : "0";
     if (type === "delta") seen = Date.now();

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from apps.core.trading import Check, OrderIntent, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentFacts:
-    """What the desk knows of the instrument that is named in the order."""
+    """What the desk knows of the instrument that is named in the order; `delisted_on` only when that day has come."""
 
     instrument_id: int
     tradable: bool
     currency: str
+    delisted_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ def _tradable(intent: OrderIntent, instrument: InstrumentFacts | None, currency:
         why = f"{intent.symbol} is not the instrument of this order"
     elif not instrument.tradable:
         why = f"{intent.symbol} is not open for trading on this desk"
+    elif instrument.delisted_on is not None:
+        why = f"{intent.symbol} does not trade since {instrument.delisted_on}: it was delisted"
     elif currency is not None and instrument.currency != currency:
         why = f"{intent.symbol} trades in {instrument.currency}, the portfolio holds {currency}"
     else:

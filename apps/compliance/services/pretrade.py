@@ -9,6 +9,7 @@ from apps.compliance.models import RestrictionLevel
 from apps.compliance.selectors.restrictions import restrictions_for
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
 from apps.marketdata.selectors.instruments import instruments_known
+from apps.marketdata.selectors.market import is_delisted
 from apps.portfolios.selectors.membership import tradable_currency
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
     instrument = instruments_known([intent.symbol]).get(intent.symbol)
     facts = None
     if instrument is not None:
-        facts = InstrumentFacts(instrument_id=instrument.pk, tradable=instrument.tradable, currency=instrument.currency)
+        delisted_on = instrument.delisted_on if is_delisted(instrument, snapshot.as_of) else None
+        facts = InstrumentFacts(instrument_id=instrument.pk, tradable=instrument.tradable, currency=instrument.currency, delisted_on=delisted_on)
     restrictions = restrictions_for(instrument_id=intent.instrument_id, portfolio_id=intent.portfolio_id, at=snapshot.as_of)
     return order_checks(
         intent=intent,

@@ -16,6 +16,10 @@ class InstrumentAdmin(SimpleHistoryAdmin):
     search_fields = ["symbol", "name"]
     ordering = ["symbol"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
+        """A symbol changes on a day, by `manage.py symbol_change`, so that what was known under the old one stays known."""
+        return ("symbol",) if obj else ()
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody: make it not tradable instead."""
         return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +169,11 @@ def local_dates(calendar: str, moments: NDArray[np.datetime64]) -> NDArray[np.da
 
     local = pd.DatetimeIndex(moments).tz_localize("UTC").tz_convert(calendar_of(calendar).time_zone)
     return np.asarray(local.tz_localize(None).values.astype("datetime64[D]"))
+
+
+def local_date(calendar: str, moment: datetime) -> date:
+    """The date on the exchange's own clock."""
+    return moment.astimezone(ZoneInfo(calendar_of(calendar).time_zone)).date()
 
 
 def is_session(calendar: str, days: NDArray[np.datetime64]) -> NDArray[np.bool_]:

@@ -6,13 +6,14 @@ from apps.marketdata.models.factors import FactorRun, FactorScore, Universe
 from apps.marketdata.models.features import FeatureSetDefinition
 from apps.marketdata.models.feed import FeedFault, FeedHealth, FeedSpool, FeedState, Tick
 from apps.marketdata.models.fundamentals import Fundamental, Period
-from apps.marketdata.models.instruments import AssetClass, Instrument
+from apps.marketdata.models.instruments import AssetClass, Instrument, InstrumentSymbol
 from apps.marketdata.models.quality import QualityFinding, QualityRun, SeriesQuality
 from apps.marketdata.models.quarantine import Quarantine
 from apps.marketdata.models.screens import Screen
 from apps.marketdata.models.series import ClosePrice, ReferencePoint, ReferenceSeries
 from apps.marketdata.models.subscriptions import RunOutcome, Subscription, SubscriptionRun
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
+from apps.marketdata.models.universes import NamedUniverse, UniverseMember
 from apps.marketdata.models.vendors import Forced, IncidentKind, Vendor, VendorIncident
 from apps.marketdata.models.watchlists import Watchlist, WatchlistItem
 
@@ -38,6 +39,8 @@ __all__ = [
     "Fundamental",
     "IncidentKind",
     "Instrument",
+    "InstrumentSymbol",
+    "NamedUniverse",
     "OrderEvent",
     "Period",
     "QualityFinding",
@@ -55,6 +58,7 @@ __all__ = [
     "Tick",
     "Trade",
     "Universe",
+    "UniverseMember",
     "Vendor",
     "VendorIncident",
     "Watchlist",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from apps.marketdata.domain import calendars
-from apps.marketdata.models import FeedState
+from apps.marketdata.domain.sessions import session_part
+from apps.marketdata.models import FeedState, Instrument
 from apps.marketdata.models.feed import FeedMode
 
 #: The desk's own exchange, which says whether "the market" is open.
@@ -16,7 +17,8 @@ class MarketClock:
     """`mode` is "replay", "live" or "none" (no feed has ever run: market_time is the wall time).
 
     `session` is the session that has opened last, `next_change` the next open or close in market time, `feed_age_seconds` the
-    time since the feed moved (None without a feed), `ended` whether a replay has come to its last bar.
+    time since the feed moved (None without a feed), `ended` whether a replay has come to its last bar, `half_day` whether the market
+    closes early today, `part` "pre", "regular", "post" or "closed".
     """
 
     mode: str
@@ -26,6 +28,8 @@ class MarketClock:
     next_change: datetime | None
     feed_age_seconds: float | None
     ended: bool
+    half_day: bool
+    part: str
 
 
 def market_clock(now: datetime) -> MarketClock:
@@ -47,4 +51,16 @@ def clock_at(market_time: datetime, *, mode: str, feed_age_seconds: float | None
         next_change=calendars.next_change(HOME_CALENDAR, market_time),
         feed_age_seconds=feed_age_seconds,
         ended=ended,
+        half_day=_is_half_day(market_time),
+        part=session_part(HOME_CALENDAR, market_time).name.lower(),
     )
+
+
+def is_delisted(instrument: Instrument, now: datetime) -> bool:
+    """Whether an instrument no longer trades at the market's time. Asks the database only about one with a day of delisting."""
+    return instrument.delisted_on is not None and calendars.local_date(instrument.calendar, market_clock(now).market_time) >= instrument.delisted_on
+
+
+def _is_half_day(market_time: datetime) -> bool:
+    today = calendars.local_date(HOME_CALENDAR, market_time)
+    return bool(calendars.sessions(HOME_CALENDAR, today, today)) and calendars.is_half_day(HOME_CALENDAR, today)

@@ -1,0 +1,52 @@
+"""Who was in a universe on a day, and what an instrument was called then."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from apps.core.errors import NotFound
+from apps.marketdata.models import AssetClass, Instrument, InstrumentSymbol, NamedUniverse, UniverseMember
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member on a day: `symbol` is the one of that day, `instrument_id` does not change."""
+
+    instrument_id: int
+    symbol: str
+
+
+def instrument_at(symbol: str, day: date) -> Instrument:
+    """The instrument that had a symbol on a day. Raises NotFound which names both."""
+    row = _in_force(InstrumentSymbol.objects.filter(symbol=symbol), "valid_from", "valid_to", day).select_related("instrument").first()
+    if row is None:
+        raise NotFound(f"no instrument was called {symbol!r} on {day}", field="symbol")
+    return row.instrument
+
+
+def universe_members(name: str, *, on: date) -> tuple[Member, ...]:
+    """Members of a universe on a day under the symbols of that day, in order of symbol.
+
+    A universe by name has the members that were imported; an asset class ("stock", "etf", ...) is a universe of all its instruments that
+    were listed and not yet delisted. Raises NotFound for any other name.
+    """
+    instruments = Instrument.objects.all()
+    universe = NamedUniverse.objects.filter(name=name).first()
+    if universe is not None:
+        members = _in_force(UniverseMember.objects.filter(universe=universe), "added_on", "removed_on", on)
+        instruments = instruments.filter(pk__in=members.values("instrument_id"))
+    elif name in AssetClass.values:
+        instruments = instruments.filter(asset_class=name)
+    else:
+        known = ", ".join([*NamedUniverse.objects.order_by("name").values_list("name", flat=True), *AssetClass.values])
+        raise NotFound(f"there is no universe {name!r}: use one of {known}", field="universe")
+    listed = _in_force(instruments, "listed_on", "delisted_on", on)
+    rows = _in_force(InstrumentSymbol.objects.filter(instrument__in=listed), "valid_from", "valid_to", on)
+    return tuple(Member(instrument_id=pk, symbol=symbol) for pk, symbol in rows.order_by("symbol").values_list("instrument_id", "symbol"))
+
+
+def _in_force(rows: "QuerySet[Any]", begins: str, ends: str, day: date) -> "QuerySet[Any]":
+    """Rows whose range holds a day; an empty end of a range is open."""
+    return rows.filter(Q(**{f"{begins}__isnull": True}) | Q(**{f"{begins}__lte": day}), Q(**{f"{ends}__isnull": True}) | Q(**{f"{ends}__gt": day}))
