@@ -20,8 +20,8 @@ LONGEST_QUOTE = 200
 
 
 def check_status(vendor: str, status: int, headers: Mapping[str, str], text: str) -> None:
-    """Raise what an HTTP status other than 2xx means. `text` is the body, of which the beginning is quoted."""
-    if 200 <= status < 300:
+    """Raise what an HTTP status other than 200 means. `text` is the body, of which the beginning is quoted."""
+    if status == 200:
         return
     said = f"{vendor} answered {status}: {' '.join(text.split())[:LONGEST_QUOTE]}"
     if status in (401, 403):

@@ -53,6 +53,8 @@ class Finnhub(Adapter):
     offer = Offer(timeframes=FETCHED, keys=(KEY,), streams_quotes=True, corporate_actions=True, fundamentals=True)
     longest = {item: timedelta(days=2000 if item is Timeframe.DAY else 28) for item in FETCHED}  # intraday: a month at most
 
+    grid_minutes = {Timeframe.HOUR: 30}  # New York's hours begin at half past
+
     @cached_property
     def _line(self) -> JsonLine:
         address = self.settings.get("FINNHUB_DATA_URL", DATA_URL)

@@ -48,8 +48,12 @@ class Splits:
 
 
 def shortest(value: float) -> float:
-    """The shortest decimal that, kept as a four-byte float, is this number: 310.350006103 -> 310.35."""
-    return float(str(np.float32(value)))
+    """Of a number that fits a four-byte float, the shortest decimal that is the same four-byte float: 310.3500061035156 -> 310.35.
+
+    Any other number had more digits from the beginning, and stays.
+    """
+    small = np.float32(value)
+    return float(str(small)) if float(small) == value else value
 
 
 def _rounded(value: float) -> float:

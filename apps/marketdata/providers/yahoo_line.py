@@ -101,6 +101,8 @@ class YahooLine:
         except (YFException, curl.exceptions.RequestException, VendorNonsense) as error:
             if self._session.refused:
                 raise VendorRefused(self._session.refused) from error
+            if isinstance(error, curl.exceptions.RequestException):
+                raise VendorUnavailable(f"{VENDOR} cannot be reached: {type(error).__name__}: {error}") from error
             if isinstance(error, VendorNonsense):
                 raise
             raise VendorNonsense(f"{VENDOR}: {error}") from error
