@@ -19,6 +19,7 @@ class MarketdataConfig(AppConfig):
         register_measures(
             "apps.marketdata.domain.book.measure",
             "apps.marketdata.domain.cross_section",
+            "apps.marketdata.domain.exposures",
             "apps.marketdata.domain.factors",
             "apps.marketdata.domain.indicators.measures",
             "apps.marketdata.domain.vix",

@@ -1,8 +1,8 @@
-"""Addresses of market data's pages."""
+"""Addresses of market data's pages and charts."""
 
 from django.urls import path
 
-from apps.marketdata.pages import instruments, quality, watchlists
+from apps.marketdata.pages import factor_charts, factors, instruments, quality, watchlists
 
 urlpatterns = [
     path("data", quality.quality, name="data-quality"),
@@ -17,4 +17,11 @@ urlpatterns = [
     path("charts/instrument/<path:symbol>", instruments.instrument_chart, name="chart-instrument"),
     path("watchlists", watchlists.watchlists, name="watchlists"),
     path("watchlists/item", watchlists.watchlist_item, name="watchlist-item"),
+    path("factors", factors.factors, name="factors"),
+    path("charts/factors/heatmap", factor_charts.heatmap_chart, name="chart-factor-heatmap"),
+    path("charts/factors/history", factor_charts.history_chart, name="chart-factor-history"),
+    path("charts/factors/correlation", factor_charts.correlation_chart, name="chart-factor-correlation"),
+    path("charts/factors/ic", factor_charts.ic_chart, name="chart-factor-ic"),
+    path("charts/factors/spread", factor_charts.spread_chart, name="chart-factor-spread"),
+    path("charts/vix", factor_charts.vix_chart, name="chart-vix"),
 ]

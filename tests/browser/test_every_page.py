@@ -14,6 +14,7 @@ SignIn = Callable[..., Page]
 PAGES = {
     "trader": ["/", "/portfolios", "/portfolios/1", "/trade", "/trades", "/trades?tab=all", "/lab", "/lab/1", "/risk", "/alerts", "/settings"],
     "operator": ["/data", "/data/of/AAPL"],
+    "quant": ["/factors", "/factors?universe=stock&optimizer=mvo"],
     "compliance": ["/admin/", "/admin/compliance/restriction/", "/admin/compliance/restriction/add/", "/admin/core/journalentry/", "/api/docs/"],
 }
 GRAVE = ("serious", "critical")

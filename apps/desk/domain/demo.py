@@ -45,6 +45,41 @@ INSTRUMENTS = (
 )
 BENCHMARK = "^GSPC"
 
+ETF_CLOSES = "etf_daily_adjclose_factor5_2014_2022.csv.gz"
+STOCK_CLOSES = "equities_daily_adjclose_20stocks_1990_2022.csv.gz"
+VIX_CLOSES = "vix_daily_close_2014_2019.csv"
+FAMA_FRENCH = "fama_french_3factor_monthly_1926_2018.csv"
+
+#: Instruments of which the fixtures have closes and no bars: they can be scored, not traded.
+SCORED = (
+    ("MTUM", "iShares MSCI USA Momentum Factor ETF", "etf"),
+    ("QUAL", "iShares MSCI USA Quality Factor ETF", "etf"),
+    ("SIZE", "iShares MSCI USA Size Factor ETF", "etf"),
+    ("USMV", "iShares MSCI USA Min Vol Factor ETF", "etf"),
+    ("VLUE", "iShares MSCI USA Value Factor ETF", "etf"),
+    ("AMD", "Advanced Micro Devices, Inc.", "stock"),
+    ("BAC", "Bank of America Corporation", "stock"),
+    ("BBY", "Best Buy Co., Inc.", "stock"),
+    ("CVX", "Chevron Corporation", "stock"),
+    ("GE", "General Electric Company", "stock"),
+    ("HD", "The Home Depot, Inc.", "stock"),
+    ("JNJ", "Johnson & Johnson", "stock"),
+    ("JPM", "JPMorgan Chase & Co.", "stock"),
+    ("KO", "The Coca-Cola Company", "stock"),
+    ("LLY", "Eli Lilly and Company", "stock"),
+    ("MRK", "Merck & Co., Inc.", "stock"),
+    ("PEP", "PepsiCo, Inc.", "stock"),
+    ("PFE", "Pfizer Inc.", "stock"),
+    ("PG", "The Procter & Gamble Company", "stock"),
+    ("RRC", "Range Resources Corporation", "stock"),
+    ("UNH", "UnitedHealth Group Incorporated", "stock"),
+    ("WMT", "Walmart Inc.", "stock"),
+    ("XOM", "Exxon Mobil Corporation", "stock"),
+    ("VIX", "Cboe Volatility Index", "index"),
+)
+#: Stocks are scored from here on: some years before the replay are enough to look back upon.
+SCORED_FROM = date(2003, 1, 2)
+
 #: Shares bought at the open of the fund's first session.
 OPENING_POSITIONS = {"AAPL": 900, "GOOG": 260, "IBM": 1_100, "MSFT": 4_500}
 

@@ -31,6 +31,7 @@ PAGES = (
     ("Instruments", "instruments", "instruments", ""),
     ("Watchlists", "watchlists", "watchlists", ""),
     ("Strategy lab", "lab", "lab", "strategies.view_backtestrun"),
+    ("Factors", "factors", "factors", ""),
     ("Risk", "risk", "risk", ""),
     ("Data", "data-quality", "data", "marketdata.view_qualityfinding"),
     ("Alerts", "alerts", "alerts", ""),

@@ -26,14 +26,19 @@ from apps.execution.services.accounts import paper_account_create
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_submit
 from apps.marketdata.domain.calendars import session_hours, sessions
+from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.domain.replay import Step
+from apps.marketdata.selectors.factors import universe_parse
 from apps.marketdata.selectors.history import feed_state
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.services.action_imports import actions_import
+from apps.marketdata.services.closes import closes_import
+from apps.marketdata.services.factors import factors_compute
 from apps.marketdata.services.feeds.replay import ReplayPlan, replay_run
 from apps.marketdata.services.imports import bars_import
 from apps.marketdata.services.instruments import instrument_create
+from apps.marketdata.services.reference import fama_french_plan, series_import
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.portfolios import portfolio_by_name
 from apps.portfolios.services.portfolios import membership_grant, portfolio_create
@@ -91,6 +96,7 @@ def demo_load(*, now: Clock, tell: Tell) -> dict[str, str]:
         users = users_ensure(_logins_file())
         tell(f"{len(users)} users")
         tell(f"{_market_load(now)} daily bars of {len(demo.INSTRUMENTS)} instruments")
+        tell(f"{_factors_load(now)} factor scores")
         portfolio_id = _fund_open(users, now)
         tell(f"{demo.FUND} with {demo.CAPITAL:,} USD")
         _summer_replay(users["trader"], portfolio_id, now)
@@ -116,6 +122,27 @@ def _market_load(now: Clock) -> int:
     if splits.rejected or splits.actions.quarantined:
         raise RuleRefused(f"the fixtures' splits do not fit their bars: {splits.as_dict()}")
     return report.inserted
+
+
+def _factors_load(now: Clock) -> int:
+    """Closes, Fama-French factors and the scores made of them; returns the number of scores that were not known."""
+    for symbol, name, asset_class in demo.SCORED:
+        instrument_create(symbol=symbol, name=name, asset_class=asset_class, tradable=False)
+    fixtures = Path(settings.BASE_DIR) / "fixtures"
+    reports = [
+        closes_import(files=[fixtures / file], adjustment=adjustment, source="fixtures", recorded_at=now())
+        for file, adjustment in (
+            (demo.ETF_CLOSES, CloseKind.TOTAL_RETURN),
+            (demo.STOCK_CLOSES, CloseKind.TOTAL_RETURN),
+            (demo.VIX_CLOSES, CloseKind.NONE),
+        )
+    ]
+    french = fixtures / demo.FAMA_FRENCH
+    reports.append(series_import(file=french, plan=fama_french_plan(french), recorded_at=now()))
+    if faults := [fault for report in reports for fault in (*report.errors, *(item.text for item in report.rejected))]:
+        raise RuleRefused(f"the fixtures cannot be imported: {'; '.join(faults[:5])}")
+    starts = {"etf": None, "stock": demo.SCORED_FROM}
+    return sum(factors_compute(universe=universe_parse(name), start=start, recorded_at=now()).inserted for name, start in starts.items())
 
 
 def _fund_open(users: Mapping[str, User], now: Clock) -> int:

@@ -24,6 +24,7 @@ PAGES = (
     "/trade",
     "/trades?tab=all",
     "/trades/{order}",
+    "/factors",
     "/risk",
     "/alerts",
     "/settings",

@@ -125,3 +125,23 @@ def quantile_spread(scores: ArrayLike, returns: ArrayLike, quantiles: int = 10) 
     ordered = second[both][np.argsort(-first[both], kind="stable")]
     size = max(1, len(ordered) // quantiles)
     return float(ordered[:size].mean() - ordered[-size:].mean())
+
+
+def trailing_mean(values: Numbers, count: int) -> Numbers:
+    """Mean of the last `count` values that are there, for each one [T]; NaN where none of them is."""
+    means = np.full(len(values), np.nan)
+    for at in range(len(values)):
+        known = values[max(0, at + 1 - count) : at + 1]
+        known = known[~np.isnan(known)]
+        if len(known):
+            means[at] = known.mean()
+    return means
+
+
+def mean_and_t(values: Numbers) -> tuple[float, float]:
+    """Mean of the values that are there, and its t-statistic (sample deviation, independent values); NaN where it cannot be told."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return nan, nan
+    deviation = float(known.std(ddof=1)) if len(known) > 1 else 0.0
+    return float(known.mean()), float(known.mean() / (deviation / np.sqrt(len(known)))) if deviation > 0 else nan

@@ -33,6 +33,17 @@ def numbers(column: "pa.Array", name: str, findings: Findings) -> NDArray[np.flo
     return np.asarray(pc.cast(readable, pa.float64()).to_numpy(zero_copy_only=False), float)
 
 
+def absent(column: "pa.Array") -> NDArray[np.bool_]:
+    """Cells that say that there is no value [T]: empty ones, and the full stop by which FRED marks a holiday."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
+        return np.asarray(column.is_null().to_numpy(zero_copy_only=False), bool)
+    found = pc.is_in(column, value_set=pa.array(["", "."], column.type))
+    return np.asarray(found.to_numpy(zero_copy_only=False), bool) | np.asarray(column.is_null().to_numpy(zero_copy_only=False), bool)
+
+
 def symbols(column: "pa.Array") -> tuple[list[str], NDArray[np.int64]]:
     """The different symbols of a column, and for each row the position of its symbol [T]."""
     import pyarrow as pa

@@ -1,5 +1,6 @@
 """Reference series as arrays: interest rates, factor returns, figures of the economy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,3 +43,22 @@ def reference_series(name: str, start: Moment = None, end: Moment = None, as_of:
 def reference_names() -> tuple[str, ...]:
     """Names of all series."""
     return tuple(ReferenceSeries.objects.order_by("name").values_list("name", flat=True))
+
+
+def reference_panel(
+    names: Sequence[str], start: Moment = None, end: Moment = None, as_of: datetime | None = None
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """Several series on the union of their days: ts datetime64[us] [T], values float64 [T, N], NaN where a series has none. Two queries.
+
+    Raises NotFound which names the series that the desk does not have.
+    """
+    ids = dict(ReferenceSeries.objects.filter(name__in=names).values_list("name", "pk"))
+    if missing := [name for name in names if name not in ids]:
+        raise NotFound(f"there is no reference series {', '.join(map(repr, missing))}", field="name")
+    points = points_read(REFERENCES, list(ids.values()), *bounds(start, end), as_of=as_of)
+    ts = np.unique(points["ts"])
+    values = np.full((len(ts), len(names)), np.nan)
+    for column, name in enumerate(names):
+        mine = points["owner"] == ids[name]
+        values[np.searchsorted(ts, points["ts"][mine]), column] = points["value"][mine]
+    return ts, values

@@ -77,6 +77,8 @@ def _file(path: Path, columns: CloseColumns, order: _Order) -> FileReport:
     except InvalidInput as error:  # its header was good: it broke off later
         return FileReport(file=str(path), rows=0, stored=False, error=error.detail)
     findings = Findings(len(table))
+    absent = cells.absent(table.columns[columns.close])
+    findings.bad |= absent
     names, codes = _symbols(path, table, columns, order, findings)
     instruments = instruments_known(names)
     ids = np.array([instruments[name].pk if name in instruments else UNKNOWN for name in names], np.int64)[codes]
@@ -91,9 +93,10 @@ def _file(path: Path, columns: CloseColumns, order: _Order) -> FileReport:
     stored = not (order.strict and rejected)
     good = rows.take(~findings.bad)
     change = _store(good, order, dry_run=order.dry_run or not stored)
-    return FileReport(
-        file=str(path), rows=len(table) + len(table.malformed), stored=stored, symbols=_by_symbol(good, change, instruments), rejected=rejected
-    )
+    notes = (f"{absent.sum()} rows have no close and were left out",) if absent.any() else ()
+    symbols = _by_symbol(good, change, instruments)
+    rows_read = len(table) + len(table.malformed)
+    return FileReport(file=str(path), rows=rows_read, stored=stored, symbols=symbols, rejected=rejected, notes=notes)
 
 
 def _symbols(path: Path, table: FileTable, columns: CloseColumns, order: _Order, findings: Findings) -> tuple[list[str], NDArray[np.int64]]:

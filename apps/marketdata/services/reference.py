@@ -89,7 +89,7 @@ def columns_plan(
 def series_import(
     *, file: Path, plan: SeriesPlan, strict: bool = False, dry_run: bool = False, recorded_at: datetime, progress: Progress | None = None
 ) -> ImportReport:
-    """Store the good values of a file in one transaction; a different value is a new revision, an empty cell is no value.
+    """Store the good values of a file in one transaction; a different value is a new revision, an empty cell or a full stop is no value.
 
     Raises InvalidInput for a plan that makes no series and for a file that cannot be read.
     """
@@ -160,9 +160,8 @@ def _last_of_month(year: int, month: int) -> date | None:
 
 def _column(table: FileTable, days: list[date | None], title: str, name: str, plan: SeriesPlan) -> _Part:
     column = table.columns[table.titles.index(title)]
-    empty = np.array([cell.as_py() in ("", None) for cell in column], bool)
     findings = Findings(len(table))
-    findings.bad |= empty
+    findings.bad |= cells.absent(column)
     written = [str(cell.as_py()) for cell in table.columns[0]]
     unread = np.array([day is None for day in days], bool)
     findings.reject(unread, table.titles[0], Problem.NOT_A_TIME, lambda row: f"{written[row]!r} is not a date, a month or a quarter")

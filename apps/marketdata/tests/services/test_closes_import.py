@@ -71,6 +71,12 @@ def test_a_bad_row_is_named_with_its_line_and_the_others_are_stored(tmp_path, ro
     assert ClosePrice.objects.count() == 3
 
 
+def test_a_row_without_a_close_is_left_out_and_said(tmp_path) -> None:
+    report = load(tmp_path, f"{GOOD}AAA,2012-01-05,.\nAAA,2012-01-16,\n", strict=True)
+    assert (report.inserted, report.rejected) == (3, ())
+    assert report.files[0].notes == ("2 rows have no close and were left out",)
+
+
 def test_strict_and_dry_run_store_nothing(tmp_path) -> None:
     assert not load(tmp_path, f"{GOOD}AAA,2012-01-07,10\n", strict=True).files[0].stored
     assert load(tmp_path, dry_run=True).inserted == 3

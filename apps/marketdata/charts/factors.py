@@ -1,0 +1,120 @@
+"""Figures of the factors page: arrays in, Bokeh figure out."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.core.charts import Palette, desk_figure, style_legend, thinned
+
+if TYPE_CHECKING:
+    from bokeh.plotting import figure as Figure  # noqa: N812
+
+Times = NDArray[np.datetime64]
+Numbers = NDArray[np.float64]
+SHADES = 64
+ROW_HEIGHT = 17
+
+
+def grid_figure(palette: Palette, *, values: Numbers, rows: Sequence[str], columns: Sequence[str], most: float, places: int) -> "Figure":
+    """A table of numbers as colours from -most (red) over 0 to +most (green), with the numbers written in [R, C]."""
+    from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+
+    ranges = {"x_range": list(columns), "y_range": list(reversed(rows)), "x_axis_location": "above"}
+    plot = desk_figure(palette, height=len(rows) * ROW_HEIGHT + 40, label="", dates=False, **ranges)
+    plot.grid.grid_line_color = None
+    plot.yaxis.axis_label = None
+    at = [(row, column) for row in range(len(rows)) for column in range(len(columns))]
+    numbers = [float(values[row, column]) for row, column in at]
+    source = ColumnDataSource(
+        {
+            "row": [rows[row] for row, _ in at],
+            "column": [columns[column] for _, column in at],
+            "value": [None if np.isnan(number) else number for number in numbers],
+            "text": ["—" if np.isnan(number) else f"{number:.{places}f}".replace("-", "\N{MINUS SIGN}") for number in numbers],
+        }
+    )
+    mapper = LinearColorMapper(palette=_diverging(palette), low=-most, high=most, nan_color=palette.line)
+    cells = plot.rect("column", "row", width=0.96, height=0.92, source=source, fill_color={"field": "value", "transform": mapper}, line_color=None)
+    plot.text("column", "row", text="text", source=source, text_color=palette.ink, text_font_size="11px", text_align="center", text_baseline="middle")
+    plot.add_tools(HoverTool(renderers=[cells], tooltips=[("", "@row, @column"), ("Score", "@text")]))
+    return plot
+
+
+def lines_figure(palette: Palette, *, ts: Times, lines: Mapping[str, Numbers]) -> "Figure":
+    """Composite scores of a few instruments over time, each line in a colour and a dash of its own."""
+    from bokeh.models import HoverTool
+    from bokeh.models.annotations import Span
+
+    plot = desk_figure(palette, height=280, label="composite score")
+    kept = thinned(len(ts))
+    x = _milliseconds(ts)[kept].tolist()
+    colours = (palette.first, palette.second, palette.up, palette.down, palette.ink_soft)
+    drawn = []
+    for (name, values), colour, dash in zip(lines.items(), colours, ("solid", "dashed", "dotdash", "dotted", "dashdot"), strict=False):
+        y = [None if np.isnan(value) else value for value in values[kept].tolist()]
+        drawn.append(plot.line(x, y, line_color=colour, line_dash=dash, line_width=1.6, legend_label=name, name=name))
+    plot.add_layout(Span(location=0, dimension="width", line_color=palette.line, line_width=1))
+    plot.add_tools(HoverTool(renderers=drawn, tooltips=[("", "$name"), ("", "@x{%F}"), ("Score", "@y{0.00}")], formatters={"@x": "datetime"}))
+    style_legend(plot, palette)
+    return plot
+
+
+def ic_figure(palette: Palette, *, ts: Times, ic: Numbers, mean: Numbers) -> "Figure":
+    """Information coefficient of each month as bars, its mean of twelve months as a line."""
+    plot = desk_figure(palette, height=240, label="rank correlation")
+    x = _milliseconds(ts)
+    colours = [palette.up if value > 0 else palette.down for value in ic.tolist()]
+    plot.vbar(x=x.tolist(), top=np.nan_to_num(ic).tolist(), width=20 * 86_400_000, fill_color=colours, line_color=None, fill_alpha=0.55)
+    there = ~np.isnan(mean)
+    plot.line(x[there].tolist(), mean[there].tolist(), line_color=palette.first, line_width=1.8, legend_label="mean of 12 months")
+    style_legend(plot, palette)
+    return plot
+
+
+def spread_figure(palette: Palette, *, ts: Times, total: Numbers) -> "Figure":
+    """What the best quantile made over the worst, added up month by month."""
+    from bokeh.models import NumeralTickFormatter
+
+    plot = desk_figure(palette, height=240, label="sum of monthly spreads")
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.0 %")
+    plot.varea(x=_milliseconds(ts).tolist(), y1=total.tolist(), y2=0, fill_color=palette.first, fill_alpha=0.14)
+    plot.line(_milliseconds(ts).tolist(), total.tolist(), line_color=palette.first, line_width=1.6)
+    return plot
+
+
+def vix_figure(palette: Palette, *, ts: Times, close: Numbers, bands: Sequence[tuple[str, float]]) -> "Figure":
+    """The volatility index over its regimes, which are shaded from green to red."""
+    from bokeh.models import HoverTool
+    from bokeh.models.annotations import BoxAnnotation, Label
+
+    plot = desk_figure(palette, height=260, label="index level")
+    kept = thinned(len(ts))
+    x = _milliseconds(ts)[kept]
+    highest = max(float(close.max()) * 1.08, bands[-1][1] + 5)
+    tops = [floor for _, floor in bands[1:]] + [highest]
+    for (label, floor), top, colour in zip(bands, tops, (palette.up, palette.first, palette.second, palette.down), strict=True):
+        plot.add_layout(BoxAnnotation(bottom=floor, top=top, fill_color=colour, fill_alpha=0.09, line_color=None))
+        plot.add_layout(Label(x=int(x[0]), y=floor, text=label, text_font_size="10px", text_color=palette.ink_soft, x_offset=4, y_offset=1))
+    line = plot.line(x.tolist(), close[kept].tolist(), line_color=palette.ink, line_width=1.4)
+    plot.y_range.start, plot.y_range.end = 5, highest
+    plot.add_tools(HoverTool(renderers=[line], tooltips=[("", "@x{%F}"), ("VIX", "@y{0.00}")], formatters={"@x": "datetime"}, mode="vline"))
+    return plot
+
+
+def _milliseconds(ts: Times) -> NDArray[np.int64]:
+    return ts.astype("datetime64[ms]").astype(np.int64)
+
+
+def _diverging(palette: Palette) -> list[str]:
+    """Colours from the palette's red over its surface to its green, muted so that text stays readable on them."""
+    half = SHADES // 2
+    ends = [_mixed(palette.surface, colour, 0.62) for colour in (palette.down, palette.up)]
+    return [_mixed(ends[0], palette.surface, n / half) for n in range(half)] + [_mixed(palette.surface, ends[1], n / half) for n in range(half)]
+
+
+def _mixed(first: str, second: str, share: float) -> str:
+    one, other = (np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) for colour in (first, second))
+    mixed: Any = np.rint(one + (other - one) * share).astype(int)
+    return "#" + "".join(f"{part:02x}" for part in mixed)
