@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.marketdata.pages import factor_charts, factors, instruments, quality, watchlists
+from apps.marketdata.pages import factor_charts, factors, instruments, quality, screener, watchlists
 
 urlpatterns = [
     path("data", quality.quality, name="data-quality"),
@@ -24,4 +24,5 @@ urlpatterns = [
     path("charts/factors/ic", factor_charts.ic_chart, name="chart-factor-ic"),
     path("charts/factors/spread", factor_charts.spread_chart, name="chart-factor-spread"),
     path("charts/vix", factor_charts.vix_chart, name="chart-vix"),
+    path("screener", screener.screener, name="screener"),
 ]

@@ -30,6 +30,7 @@ PAGES = (
     ("Blotter", "blotter", "blotter", ""),
     ("Instruments", "instruments", "instruments", ""),
     ("Watchlists", "watchlists", "watchlists", ""),
+    ("Screener", "screener", "screener", ""),
     ("Strategy lab", "lab", "lab", "strategies.view_backtestrun"),
     ("Factors", "factors", "factors", ""),
     ("Risk", "risk", "risk", ""),

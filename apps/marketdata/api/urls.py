@@ -6,6 +6,7 @@ from apps.marketdata.api.data import DataState, DataUpdate
 from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommendations, VixHistory
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.quality import QualityList, QuarantineList, QuarantineRelease
+from apps.marketdata.api.screens import ScreenDetail, ScreenList, ScreenRunView
 from apps.marketdata.api.ticks import DepthList, InstrumentBook, QuoteList, TradeList
 from apps.marketdata.api.vendors import VendorList
 from apps.marketdata.api.watchlists import WatchlistDetail, WatchlistList
@@ -31,4 +32,7 @@ urlpatterns = [
     path("data/quarantines/<int:quarantine_id>/release/", QuarantineRelease.as_view(), name="api-data-quarantine-release"),
     path("watchlists/", WatchlistList.as_view(), name="api-watchlists"),
     path("watchlists/<int:watchlist_id>/", WatchlistDetail.as_view(), name="api-watchlist"),
+    path("screens/", ScreenList.as_view(), name="api-screens"),
+    path("screens/run/", ScreenRunView.as_view(), name="api-screens-run"),
+    path("screens/<int:screen_id>/", ScreenDetail.as_view(), name="api-screen"),
 ]

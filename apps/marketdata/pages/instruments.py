@@ -114,7 +114,7 @@ def _asked(request: RequestOfUser, instrument: Instrument, available: Sequence[T
         symbol=instrument.symbol,
         timeframe=timeframe,
         span=request.GET.get("range", "5d" if timeframe.is_intraday else "1y"),
-        adjustment=Adjustment.parse(request.GET.get("adjustment", Adjustment.SPLIT)) if timeframe <= Timeframe.DAY else Adjustment.NONE,
+        adjustment=Adjustment.parse(request.GET.get("adjustment", Adjustment.SPLIT)),
         terms=_terms(request.GET),
     )
 

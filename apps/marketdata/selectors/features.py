@@ -1,7 +1,7 @@
 """Stored feature sets, and how far back a feature must be read."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
@@ -9,6 +9,7 @@ from apps.core.errors import IntegrityBroken, InvalidInput, NotFound
 from apps.marketdata.domain.features import FeatureSet
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import FeatureSetDefinition
+from apps.marketdata.selectors.bars import bars_present, bounds
 
 
 def feature_set_get(name: str) -> FeatureSet:
@@ -42,3 +43,12 @@ def bars_before(ids: Sequence[int], timeframe: Timeframe, moment: datetime, coun
         )
         (found,) = cursor.fetchone()
     return found or moment
+
+
+def warm_start(ids: Sequence[int], timeframe: Timeframe, moment: datetime, count: int) -> datetime:
+    """The same for bars of any time frame. Bars that are made of shorter ones are not counted but allowed for: by days of five hours."""
+    lower, upper = bounds(None, moment)
+    if bars_present(list(ids), timeframe, lower, upper):
+        return bars_before(ids, timeframe, moment, count)
+    per_day = {Timeframe.WEEK: 1 / 7, Timeframe.MONTH: 1 / 31, Timeframe.DAY: 0.6}.get(timeframe) or 0.6 * 300 / int(timeframe)
+    return max(moment - timedelta(days=count / per_day + 7), datetime(1970, 1, 1, tzinfo=UTC))

@@ -21,7 +21,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Instrument
 from apps.marketdata.selectors.bars import bar_series, bounds, visible_end
 from apps.marketdata.selectors.corporate_actions import Action, actions_of
-from apps.marketdata.selectors.features import bars_before
+from apps.marketdata.selectors.features import warm_start
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import latest_quotes
 
@@ -96,13 +96,14 @@ def price_chart(request: ChartRequest, instrument: Instrument, *, now: datetime)
 
 
 def timeframes_of(instrument: Instrument) -> tuple[Timeframe, ...]:
-    """Time frames in which the instrument has bars, shortest first."""
+    """Time frames in which the instrument can be shown, shortest first: those with bars, and all that are made of them."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select t from unnest(%s::int[]) as t where exists (select 1 from marketdata_bar where instrument_id = %s and timeframe = t) order by t",
+            "select t from unnest(%s::int[]) as t where exists (select 1 from marketdata_bar where instrument_id = %s and timeframe = t)",
             [[int(one) for one in Timeframe], instrument.pk],
         )
-        return tuple(Timeframe(value) for (value,) in cursor.fetchall())
+        stored = [value for (value,) in cursor.fetchall()]
+    return tuple(one for one in Timeframe if stored and one >= min(stored))
 
 
 def _floor(instrument: Instrument, timeframe: Timeframe, market_time: datetime, days: int) -> datetime:
@@ -118,7 +119,7 @@ def _bars(request: ChartRequest, instrument: Instrument, lower: datetime | None,
     start = lower
     if lower is not None and memories:
         known = [one for one in memories if one is not None]
-        start = None if len(known) < len(memories) else bars_before([instrument.pk], request.timeframe, lower, max(known) + 1)
+        start = None if len(known) < len(memories) else warm_start([instrument.pk], request.timeframe, lower, max(known) + 1)
     anchor = adjusted_to if request.adjustment is not Adjustment.NONE else None
     return bar_series(symbol=request.symbol, timeframe=request.timeframe, start=start, end=end, adjustment=request.adjustment, adjusted_to=anchor)
 

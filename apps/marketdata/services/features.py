@@ -15,9 +15,10 @@ from apps.marketdata.domain.bars import FIELDS, BarPanel, fingerprint
 from apps.marketdata.domain.features import FeatureMatrix, FeatureSet, compute_features
 from apps.marketdata.domain.indicators import indicator_get
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.selectors.bars import bar_panel, bounds
-from apps.marketdata.selectors.features import bars_before
+from apps.marketdata.selectors.bars import bounds
+from apps.marketdata.selectors.features import warm_start
 from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.selectors.resampled import panel_at
 from apps.marketdata.services.feature_cache import cache_read, cache_write
 
 #: Bars times symbols times features of one matrix: 1.6 GB.
@@ -89,8 +90,8 @@ def _bars(
     extra = [benchmark] if "benchmark" in needed and benchmark not in symbols else []
     ids = [item.pk for item in instruments_get([*symbols, *extra]).values()]
     memory = feature_set.memory
-    start = None if memory is None else bars_before(ids, timeframe, lower, memory) if memory else lower
-    panel = bar_panel(symbols=[*symbols, *extra], timeframe=timeframe, start=start, end=end, adjustment=adjustment, as_of=as_of)
+    start = None if memory is None else warm_start(ids, timeframe, lower, memory) if memory else lower
+    panel = panel_at(symbols=[*symbols, *extra], timeframe=timeframe, start=start, end=end, adjustment=adjustment, as_of=as_of)
     market = panel.close[:, panel.symbols.index(benchmark)] if "benchmark" in needed else None
     own = BarPanel(symbols=tuple(symbols), ts=panel.ts, **{name: getattr(panel, name)[:, : len(symbols)] for name in FIELDS})
     names = {item.calendar for item in instruments.values()}

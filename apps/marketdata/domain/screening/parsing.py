@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.bars import FIELDS
+from apps.marketdata.domain.factors import FACTORS
 from apps.marketdata.domain.indicators import Indicator, indicators
 from apps.marketdata.domain.screening.kinds import Arithmetic, Column, Comparison, Condition, Fact, Group, Leaf, Node, Not, Number, Query, Term, Value
 
@@ -20,7 +21,8 @@ LONGEST = 2_000
 DEEPEST = 40
 MOST_LEAVES = 40
 MOST_LAG = 1_000
-FACTS = ("factor", "fundamental")
+#: Facts by their kind.
+FACTS = {"factor": (*FACTORS, "composite", "rank")}
 COMPARISONS = ("<=", ">=", "!=", "==", "<", ">", "=")
 WORDS = ("and", "or", "not", "crosses", "above", "below")
 TOKEN = re.compile(
@@ -227,8 +229,8 @@ class _Parser:
         if name in FACTS:
             self.expect(".", f"and a name after {name}")
             fact = self.now
-            if fact.kind != "word":
-                raise self.fault(fact, f"{name}. is followed by a name")
+            if fact.text.lower() not in FACTS[name]:
+                raise self.fault(fact, f"{name}. is followed by one of {', '.join(FACTS[name])}")
             self.place += 1
             return Fact(kind=name, name=fact.text.lower())
         entry = indicators().get(name)

@@ -140,6 +140,7 @@ class TestRefusals:
             ("close[-1] > 1", 7, "-", "how many bars"),
             ("close crosses 3", 15, "3", "crosses above or"),
             ("factor > 3", 8, ">", "should"),
+            ("factor.size > 3", 8, "size", "followed by one of momentum"),
             ("(close > 1) + 2 > 3", 1, "(", "true or false"),
             ("(" * 50 + "close > 1" + ")" * 50, 42, "(", "levels"),
             (" and ".join(["close > 1"] * 30), 281, "close", "more than 40 values"),
