@@ -10,8 +10,10 @@ from typing import Any
 
 from django import template
 from django.forms import BooleanField, BoundField, ChoiceField
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+
+from apps.marketdata.selectors.quarantine import quarantines_open
 
 register = template.Library()
 
@@ -299,3 +301,13 @@ def query(context: template.Context, **changes: Any) -> str:
 def chart(url: str, *, name: str, title: str, height: int = 300, live: str = "", x: str = "market_time", y: str = "total") -> dict[str, Any]:
     """A figure that `charts.js` draws from `url`; with `live` it follows that channel's fields `x` and `y`."""
     return {"url": url, "name": name, "title": title, "height": height, "live": live, "x": x, "y": y}
+
+
+@register.simple_tag(takes_context=True)
+def quarantine_tags(context: template.Context, symbol: str) -> SafeString:
+    """Labels "quarantined" of an instrument whose data is held back, with the reasons; all open quarantines are read once for the page."""
+    request = context["request"]
+    if not hasattr(request, "quarantines"):
+        request.quarantines = quarantines_open()
+    held = request.quarantines.get(symbol, ())
+    return format_html_join("", ' <span class="tag bad" title="{}: {}">quarantined</span>', ((one.period, one.reason) for one in held))

@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.core import clock
 from apps.core.roles import Role
 from apps.execution.tests.factories import Desk, make_desk, make_user
+from apps.marketdata.services.quarantine import quarantine_open
 from apps.portfolios.tests.factories import PortfolioFactory
 from apps.strategies.models import BacktestRun
 
@@ -125,6 +126,17 @@ def test_no_page_asks_the_database_too_often(desk: Desk, places: dict[str, int],
     client = signed_in(desk.trader)
     with django_assert_max_num_queries(budget):
         assert client.get(path.format(**places)).status_code == 200
+
+
+def test_positions_say_that_their_data_is_in_quarantine(desk: Desk, places: dict[str, int]) -> None:
+    client = signed_in(desk.trader)
+    for path in ("/", f"/portfolios/{places['portfolio']}"):
+        assert ">quarantined<" not in client.get(path).content.decode()
+    quarantine_open(symbol="AAPL", reason="pence for pounds", user=None, at=clock.now())
+    for path in ("/", f"/portfolios/{places['portfolio']}"):
+        html = client.get(path).content.decode()
+        assert ">quarantined<" in html
+        assert "on all days: pence for pounds" in html
 
 
 def test_queries_do_not_grow_with_orders_and_portfolios(desk: Desk, django_assert_num_queries: Any) -> None:
