@@ -1,4 +1,4 @@
-"""The compiled order book, as its users see it. Same answers as `ReferenceBook`, a hundred times as fast."""
+"""The compiled order book, as its users see it. Same answers as `ReferenceBook`, several times as fast."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
