@@ -48,8 +48,7 @@ class SubscriptionForm(FreshReasonForm):
 @admin.register(Subscription)
 class SubscriptionAdmin(SimpleHistoryAdmin):
     form = SubscriptionForm
-    list_display = ("name", "enabled", "provider", "timeframe", "schedule", "minutes", "next_slot", "last_run")
-    list_filter = ("enabled", "schedule")
+    list_display = ("name", "enabled", "last_run", "next_slot", "provider", "timeframe", "schedule", "minutes")
     search_fields = ("name", "symbols")
     history_list_display = ("provider", "timeframe", "schedule", "minutes", "enabled", "reason")
     ordering = ("name",)

@@ -38,7 +38,7 @@ class ReasonActionForm(ActionForm):
 class VendorAdmin(SimpleHistoryAdmin):
     form = VendorForm
     action_form = ReasonActionForm
-    list_display = ("name", "enabled", "priority", "rate", "burst", "breaker", "reason")
+    list_display = ("name", "breaker", "enabled", "priority", "pace", "burst", "reason")
     history_list_display = ("rate", "burst", "priority", "enabled", "forced", "reason")
     ordering = ("priority", "name")
     actions = ("force_open", "force_closed", "release")
@@ -64,6 +64,11 @@ class VendorAdmin(SimpleHistoryAdmin):
     def breaker(self, vendor: Vendor) -> str:
         """Its state as all processes see it now."""
         return breaker_state(vendor).replace("_", " ")
+
+    @admin.display(description="requests a second", ordering="rate")
+    def pace(self, vendor: Vendor) -> str:
+        """The rate in as many digits as anybody reads."""
+        return f"{round(vendor.rate, 4):g}"
 
     @admin.action(description="Force the breaker open: do not ask the vendor", permissions=["control"])
     def force_open(self, request: HttpRequest, chosen: QuerySet[Vendor]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from django.db import transaction
@@ -155,7 +155,7 @@ def bars_fetch(
     enabled); and Unavailable at any time when Redis is away. What vendors do is in the report.
     """
     progress = progress or NullProgress()
-    lower, upper = bounds(start, end)
+    lower, upper = (moment.astimezone(UTC) for moment in bounds(start, end))
     at = clock()
     if not symbols:
         raise InvalidInput("name at least one symbol", field="symbols")
@@ -276,7 +276,7 @@ def _fetch_span(run: _Run, instrument: Instrument, vendor: Vendor, provider: Pro
     for page in provider.fetch_bars(instrument.symbol, run.timeframe, *span):
         _check(page, vendor, instrument, run.timeframe, (given, span[1]))
         if len(page.series):
-            last_bar = page.series.ts[-1].item().replace(tzinfo=span[0].tzinfo)
+            last_bar = page.series.ts[-1].item().replace(tzinfo=UTC)
         believed = believed_until(page.complete_to, last_bar, timeframe=run.timeframe, calendar=instrument.calendar, now=run.at)
         result.count(_store_page(run, instrument, vendor, page, (reached, believed)))
         reached, given = max(reached, believed), page.complete_to

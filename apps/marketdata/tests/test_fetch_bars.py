@@ -60,9 +60,12 @@ def test_faults_that_pass_are_sat_out(capsys, alpaca) -> None:
     assert (code, report["inserted"], asked(alpaca)) == (0, 31, 4)
 
 
-def test_intraday_bars_between_two_times(capsys) -> None:
-    code, report, _ = fetch(capsys, "alpaca", "AAPL", "--timeframe", "1m", "--start", "2020-08-28T13:30Z", "--end", "2020-08-28T13:40Z")
+def test_intraday_bars_between_two_times_of_any_zone(capsys, alpaca) -> None:
+    code, report, _ = fetch(capsys, "alpaca", "AAPL", "--timeframe", "1m", "--start", "2020-08-28T09:30-04:00", "--end", "2020-08-28T13:40Z")
     assert (code, report["inserted"], report["symbols"][0]["actions"]) == (0, 10, 0)
+    requests = asked(alpaca)
+    assert fetch(capsys, "alpaca", "AAPL", "--timeframe", "1m", "--start", "2020-08-28T13:30Z", "--end", "2020-08-28T15:40+02:00")[0] == 0
+    assert asked(alpaca) == requests
 
 
 def test_a_later_different_value_is_a_revision_when_refreshed(capsys, alpaca) -> None:

@@ -36,5 +36,6 @@ class Command(DeskCommand):
 
 
 def _line(state: VendorState) -> str:
+    state_of = f"{'' if state.enabled else 'not enabled, '}{state.breaker.replace('_', ' ')}"
     incident = f"; {state.last_incident} {state.last_incident_at:%Y-%m-%d %H:%M} UTC" if state.last_incident_at else ""
-    return f"{state.name:<12} {'' if state.enabled else 'not enabled, '}{state.breaker.replace('_', ' ')}, {state.rate:.3g} requests/s{incident}"
+    return f"{state.name:<12} {state_of}, {round(state.rate, 4):g} requests/s{incident}"
