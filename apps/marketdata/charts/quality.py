@@ -18,6 +18,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 #: Below this share a month is more than a few bars short.
 POOR = 0.95
 ROW_HEIGHT = 22
+MARGIN_MS = 30 * 86_400_000
 
 
 def completeness_figure(palette: Palette, *, months: NDArray[np.datetime64], share: NDArray[np.float64], expected: NDArray[np.int64]) -> "Figure":
@@ -76,6 +77,8 @@ def findings_figure(
             "text": list(texts),
         }
     )
+    begin, end = min(first).timestamp() * 1000, max(last).timestamp() * 1000
+    plot.x_range.start, plot.x_range.end = begin - MARGIN_MS, end + MARGIN_MS  # one finding alone would stretch a microsecond
     plot.segment("x0", "y", "x1", "y", source=source, line_color="colour", line_width=4, line_alpha=0.6)
     marks = plot.scatter("x0", "y", source=source, marker="marker", size=9, fill_color="colour", line_color=palette.surface)
     tips = [("", "@x0{%F %H:%M}"), ("@severity", "@text")]
