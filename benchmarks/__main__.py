@@ -20,9 +20,9 @@ def show(rows: list[Row]) -> None:
 def main() -> int:
     only = sys.argv[1:]
     with bench_servers():
-        from benchmarks import backtests, bars, book, orders
+        from benchmarks import adjusted, backtests, bars, book, orders
 
-        suites = {"bars": bars.rows, "book": book.rows, "backtests": backtests.rows, "orders": orders.rows}
+        suites = {"bars": bars.rows, "adjusted": adjusted.rows, "book": book.rows, "backtests": backtests.rows, "orders": orders.rows}
         rows = [row for name, suite in suites.items() if not only or name in only for row in suite()]
     show(rows)
     if not only:
