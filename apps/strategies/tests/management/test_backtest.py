@@ -81,6 +81,7 @@ class TestOutput:
             "fill_at": "open",
             "max_volume_pct": 0.05,
             "size_fraction": None,
+            "adjustment": "split",
         }
 
 
