@@ -86,7 +86,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _web() -> Iterator[int]:
+def web() -> Iterator[int]:
     """Daphne with the benchmark's settings on a free port."""
     port = _free_port()
     command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "smarttrader.asgi:application"]
@@ -155,7 +155,7 @@ def rows() -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute("create table if not exists bench_bare (id bigserial primary key, number integer, body text)")
     portfolio_id = _portfolio()
-    with _web() as port:
+    with web() as port:
         ours, bare = _measure(port, portfolio_id)
     result = []
     for name, percentile, limit in (("median", 50, 20), ("p99", 99, 40)):

@@ -38,6 +38,8 @@ class Environment:
     quarantine_checks: tuple[str, ...]
     vendors: VendorSettings
     archive: Path
+    feed_provider: str
+    feed_symbols: tuple[str, ...]
 
 
 def _scheme(*allowed: str) -> Callable[[str], None]:
@@ -68,6 +70,8 @@ def read_environment(*, production: bool = False) -> Environment:
         "archive": ROOT / env.str("DESK_ARCHIVE", f"{os.environ.get('DESK_VAR', 'var')}/archive"),
         "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),
         "vendors": _vendors(env),
+        "feed_provider": env.str("DESK_FEED_PROVIDER", ""),
+        "feed_symbols": tuple(env.list("DESK_FEED_SYMBOLS", [])),
     }
     problems: list[str] = []
     try:
@@ -75,6 +79,8 @@ def read_environment(*, production: bool = False) -> Environment:
     except EnvError as error:
         details = getattr(error, "error_messages", None) or {"environment": [str(error)]}
         problems += [f"{name}: {'; '.join(map(str, messages))}" for name, messages in details.items()]
+    if bool(result["feed_provider"]) != bool(result["feed_symbols"]):
+        problems.append("DESK_FEED_PROVIDER, DESK_FEED_SYMBOLS: a live feed needs both")
     if production:
         problems += _production_problems(result)
     if problems:

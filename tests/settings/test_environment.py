@@ -53,6 +53,14 @@ def test_every_malformed_variable_is_named_at_once(monkeypatch: pytest.MonkeyPat
     assert "LOG_LEVEL: " in text
 
 
+def test_a_live_feed_needs_a_vendor_and_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_FEED_PROVIDER", "alpaca")
+    with pytest.raises(ImproperlyConfigured, match="DESK_FEED_PROVIDER, DESK_FEED_SYMBOLS: a live feed needs both"):
+        read_environment()
+    monkeypatch.setenv("DESK_FEED_SYMBOLS", "AAPL,IBM")
+    assert read_environment().feed_symbols == ("AAPL", "IBM")
+
+
 def test_production_takes_no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEBUG", "true")
     with pytest.raises(ImproperlyConfigured) as caught:

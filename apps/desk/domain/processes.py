@@ -35,12 +35,21 @@ class Replay:
     portfolio: str
 
 
-def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Replay | None) -> tuple[DeskProcess, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFeed:
+    """Whose ticks the desk shows."""
+
+    provider: str
+    symbols: tuple[str, ...]
+
+
+def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Replay | None, live: LiveFeed | None = None) -> tuple[DeskProcess, ...]:
     """Everything that runs, in the order in which it is started.
 
-    Without a replay there is neither feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so
-    that they never slow down trading. Orders' jobs have a worker of their own: fetching bars at a vendor's pace may take an hour, and
-    with two at a time the journal is sealed meanwhile.
+    A live feed takes the place of the demo's replay and of the trader, which trades the replay's days. Without either there is neither
+    feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so that they never slow down trading.
+    Orders' jobs have a worker of their own: fetching bars at a vendor's pace may take an hour, and with two at a time the journal is
+    sealed meanwhile.
     """
 
     def command(name: str, *words: str) -> DeskProcess:
@@ -54,7 +63,7 @@ def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Re
     web = ("daphne", "--bind", host, "--port", str(port), "smarttrader.asgi:application")
     return (
         DeskProcess(name="web", argv=(python, "-m", *web)),
-        *((_feed(command, replay), _trader(command, replay)) if replay else ()),
+        *_prices(command, replay, live),
         command("monitor", "run_risk_monitor"),
         command("broker", "run_broker"),
         worker("worker", "trade"),
@@ -62,6 +71,12 @@ def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Re
         command("beat", "run_beat"),
         worker("compute", "compute", niceness=10),
     )
+
+
+def _prices(command: Callable[..., DeskProcess], replay: Replay | None, live: LiveFeed | None) -> tuple[DeskProcess, ...]:
+    if live is not None:
+        return (command("feed", "run_feed", "--provider", live.provider, "--symbols", ",".join(live.symbols)),)
+    return (_feed(command, replay), _trader(command, replay)) if replay else ()
 
 
 def _feed(command: Callable[..., DeskProcess], replay: Replay) -> DeskProcess:

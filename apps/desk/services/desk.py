@@ -10,7 +10,7 @@ from django.conf import settings
 from apps.core import clock
 from apps.core.errors import InvalidInput, Unavailable
 from apps.core.servers import EmbeddedServers, ServerError
-from apps.desk.domain.processes import desk_processes
+from apps.desk.domain.processes import LiveFeed, desk_processes
 from apps.desk.services.demo import demo_allowed, demo_load, demo_logins, demo_replay, demo_wanted
 from apps.desk.services.installation import connections_leave, database_migrate, installing, static_collect
 from apps.desk.services.supervisor import Supervisor, end_stale_processes, only_desk, port_check
@@ -38,7 +38,8 @@ def desk_run(*, var: Path, host: str, port: int, demo: bool, tell: Callable[[str
         replay = demo_replay()
         connections_leave()
         url = f"http://{EVERYWHERE.get(host, host)}:{port}"
-        table = desk_processes(python=sys.executable, manage=str(settings.BASE_DIR / "manage.py"), host=host, port=port, replay=replay)
+        manage = str(settings.BASE_DIR / "manage.py")
+        table = desk_processes(python=sys.executable, manage=manage, host=host, port=port, replay=replay, live=live_feed())
 
         def ready() -> None:
             tell(f"the desk runs at {url}")
@@ -48,6 +49,12 @@ def desk_run(*, var: Path, host: str, port: int, demo: bool, tell: Callable[[str
 
         supervisor = Supervisor(table, var=var, url=url, tell=tell, stopping=stopping, check=servers_check)
         supervisor.run(on_ready=ready)
+
+
+def live_feed() -> LiveFeed | None:
+    """The vendor's feed that the environment asks for."""
+    found = settings.ENVIRONMENT
+    return LiveFeed(provider=found.feed_provider, symbols=found.feed_symbols) if found.feed_provider else None
 
 
 @contextmanager

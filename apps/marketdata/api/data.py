@@ -37,6 +37,22 @@ class StartedSerializer(serializers.Serializer):
     job_id = serializers.CharField()
 
 
+class LiveFeedSerializer(serializers.Serializer):
+    """One process of a live feed. Its counters are explained in docs/feed.md."""
+
+    feed = serializers.CharField()
+    provider = serializers.CharField()
+    host = serializers.CharField()
+    process = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=["running", "lost", "ended"])
+    started_at = serializers.DateTimeField()
+    age_seconds = serializers.FloatField()
+    last_tick_age_seconds = serializers.FloatField(allow_null=True)
+    shards = serializers.ListField(child=serializers.IntegerField())
+    symbols = serializers.IntegerField()
+    counters = serializers.DictField(child=serializers.IntegerField())
+
+
 class DataStatusSerializer(serializers.Serializer):
     """How fresh the data is, by the market's time."""
 
@@ -50,6 +66,7 @@ class DataStatusSerializer(serializers.Serializer):
     feed = serializers.ChoiceField(choices=["replay", "live", "none"])
     feed_stopped = serializers.BooleanField()
     market_time = serializers.DateTimeField()
+    live_feeds = LiveFeedSerializer(many=True)
 
 
 class DataUpdate(APIView):

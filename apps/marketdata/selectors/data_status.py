@@ -6,6 +6,7 @@ from datetime import date, datetime
 from apps.marketdata.domain import calendars
 from apps.marketdata.models import AssetClass, Instrument
 from apps.marketdata.selectors.factors import latest_factor_date
+from apps.marketdata.selectors.feeds import ProcessStatus, feed_status
 from apps.marketdata.selectors.freshness import data_freshness
 from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
 
@@ -13,7 +14,8 @@ from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataStatus:
     """`latest_price_date`: the newest daily bar of a tradable instrument which the market's time has reached, `days_old` the days since,
-    in the market's time; None without bars. `stale` instruments lack a bar that the calendar says should be there.
+    in the market's time; None without bars. `stale` instruments lack a bar that the calendar says should be there. `live_feeds` are the
+    processes of live feeds that ran within a day.
     """
 
     latest_price_date: date | None
@@ -26,6 +28,7 @@ class DataStatus:
     feed: str
     feed_stopped: bool
     market_time: datetime
+    live_feeds: tuple[ProcessStatus, ...]
 
 
 def data_status(now: datetime) -> DataStatus:
@@ -45,4 +48,5 @@ def data_status(now: datetime) -> DataStatus:
         feed=market_clock(now).mode,
         feed_stopped=report.feed_stopped,
         market_time=report.market_time,
+        live_feeds=feed_status(now).processes,
     )

@@ -1,6 +1,6 @@
 """The table of processes, and when a fallen one starts again."""
 
-from apps.desk.domain.processes import LONGEST_DELAY, STEADY_SECONDS, Replay, desk_processes, falls_in_a_row, restart_delay, worth_showing
+from apps.desk.domain.processes import LONGEST_DELAY, STEADY_SECONDS, LiveFeed, Replay, desk_processes, falls_in_a_row, restart_delay, worth_showing
 
 REPLAY = Replay(
     start="2008-09-12", session_seconds=6, strategy="sma_cross", parameters=("fast=2", "slow=3"), symbols=("AAPL", "IBM"), portfolio="Fund"
@@ -19,6 +19,12 @@ class TestTable:
     def test_replay_brings_feed_and_trader(self) -> None:
         assert set(table(REPLAY)) - set(table(None)) == {"feed", "trader"}
         assert table(REPLAY)["trader"][-4:] == ("--param", "fast=2", "--param", "slow=3")
+
+    def test_a_live_feed_takes_the_place_of_the_replay_and_its_trader(self) -> None:
+        live = LiveFeed(provider="alpaca", symbols=("AAPL", "IBM"))
+        processes = {item.name: item.argv for item in desk_processes(python="py", manage="m.py", host="::", port=81, replay=REPLAY, live=live)}
+        assert processes["feed"] == ("py", "m.py", "run_feed", "--provider", "alpaca", "--symbols", "AAPL,IBM")
+        assert set(processes) - set(table(None)) == {"feed"}
 
     def test_every_queue_has_a_worker(self) -> None:
         queues = [queue for argv in table(None).values() if "--queues" in argv for queue in argv[argv.index("--queues") + 1].split(",")]

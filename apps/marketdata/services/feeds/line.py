@@ -61,8 +61,9 @@ class Line(threading.Thread):
     def stop(self) -> None:
         """Hang up and end."""
         self._stopping.set()
-        self._wake()
-        self.join(timeout=10)
+        if self.is_alive():
+            self._wake()
+            self.join(timeout=10)
 
     def take(self, until: float) -> list[Tick | Fault]:
         """What has come until a moment of `time.monotonic`, in the order in which it came."""

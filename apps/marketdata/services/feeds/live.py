@@ -29,7 +29,7 @@ from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock, clock_a
 from apps.marketdata.services.feeds.health import FeedCounters, Identity, health_write, state_write
 from apps.marketdata.services.feeds.line import Line
 from apps.marketdata.services.feeds.minutes import Minutes
-from apps.marketdata.services.feeds.records import Fault, Numbering, Record, fault_record, tick_record
+from apps.marketdata.services.feeds.records import Fault, Numbering, Record, fault_record, tick_record, together
 from apps.marketdata.services.feeds.screens import Screens
 from apps.marketdata.services.feeds.shards import ShardKeeper
 from apps.marketdata.services.feeds.spool import Spool, SpoolFull, remove
@@ -168,7 +168,7 @@ class _LiveFeed:
     def _process(self, taken: list[Tick | Fault]) -> None:
         at = self._clock()
         accepted, records = self._accept([item for item in taken if not isinstance(item, Fault)], at)
-        self._faults += [item for item in taken if isinstance(item, Fault)]
+        self._faults += together([item for item in taken if isinstance(item, Fault)])
         self._acknowledge(accepted, records, at)
         with self._keeper.writing() as shards:
             fault = self._screens.send(lambda symbol: self._shard_of[symbol] in shards, lambda: self._market_clock(at))

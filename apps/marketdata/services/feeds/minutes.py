@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from django.db import connection
 
-from apps.core.streams import publish
+from apps.core.streams import CHANNEL, publish
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.bar_builder import GRACE, BarBuilder
 from apps.marketdata.domain.bars import FIELDS, BarSeries
@@ -145,7 +145,8 @@ class Minutes:
             timeframe=self._timeframe,
         )
         for symbol, own in by_symbol.items():
-            publish(f"bars:{symbol}", {"timeframe": self._timeframe.code, "bars": [_row(bar) for bar in own]})
+            if CHANNEL.fullmatch(channel := f"bars:{symbol}"):  # a symbol may have letters that a channel's name has not
+                publish(channel, {"timeframe": self._timeframe.code, "bars": [_row(bar) for bar in own]})
 
 
 def _row(bar: BarTick) -> dict[str, object]:

@@ -6,12 +6,14 @@
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apps.marketdata.domain.ticks import UNNUMBERED, sequence_of
 from apps.marketdata.domain.vendor import QuoteTick, Tick, TradeTick
+from apps.marketdata.models.feed import FaultKind
 
 Record = list[Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,6 +33,13 @@ class Fault:
     to_at: datetime
     detail: str
     count: int = 1
+
+
+def together(faults: Sequence[Fault]) -> list[Fault]:
+    """The faults with those of malformed messages as one: a vendor that sends nothing else must not fill the table."""
+    bad = [fault for fault in faults if fault.kind == FaultKind.MALFORMED.value]
+    others = [fault for fault in faults if fault.kind != FaultKind.MALFORMED.value]
+    return others + ([replace(bad[0], to_at=bad[-1].to_at, count=len(bad))] if bad else [])
 
 
 @dataclass(slots=True)

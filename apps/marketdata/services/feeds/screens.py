@@ -50,6 +50,8 @@ class Screens:
     ) -> None:
         self.down_since: datetime | None = None
         self._feed, self._book, self._instruments, self._counters, self._clock = feed, book, instruments, counters, clock
+        self._marked = False
+        self._good_at = clock()
         self._marker = f"marketdata:feed:{instance}"
         self._redis = redis_impatient()
         self._changed: set[str] = set()
@@ -84,7 +86,9 @@ class Screens:
         if monotonic() - self._clock_at >= CLOCK_SECONDS and (shown := clock()) is not None:
             publish("market", plain(shown))
             self._clock_at = monotonic()
-        return self._back() if healed or self.down_since else None
+        fault = self._back(healed=healed)
+        self._good_at = self._clock()
+        return fault
 
     def _send_changed(self, writable: Callable[[str], bool]) -> None:
         quotes = [quote for symbol in self._changed if writable(symbol) and (quote := self.quote(symbol))]
@@ -118,7 +122,8 @@ class Screens:
             return False
         self._redis.hset(LATEST, mapping={quote.symbol: quote_to_json(quote) for quote in quotes})
         self._redis.set(self._marker, self._clock().isoformat(), ex=86_400)
-        return True
+        lost, self._marked = self._marked, True
+        return lost
 
     def _sent(self, latest: Latest, *, rows: int) -> None:
         self._counters.waiting -= latest.waiting
@@ -128,13 +133,17 @@ class Screens:
 
     def _away(self, error: Exception) -> None:
         if self.down_since is None:
-            self.down_since = self._clock()
+            self.down_since = self._good_at
             self._counters.redis_faults += 1
             logger.warning("feed %s: Redis is away: %s", self._feed, error)
         self._try_at = monotonic() + AGAIN_SECONDS
 
-    def _back(self) -> Fault | None:
+    def _back(self, *, healed: bool) -> Fault | None:
+        """A fault when Redis was away, or has started again so quickly that nothing was noticed but the loss."""
         since, self.down_since = self.down_since, None
+        if since is None and healed:
+            since = self._good_at
+            self._counters.redis_faults += 1
         if since is None:
             return None
         return Fault(kind=FaultKind.REDIS.value, from_at=since, to_at=self._clock(), detail="Redis was away; it has all latest prices again")

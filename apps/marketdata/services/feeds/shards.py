@@ -39,6 +39,7 @@ class ShardKeeper(threading.Thread):
         self._writing = threading.Lock()
         self._ending = threading.Event()
         self._leases: LeaseSet | None = None
+        self._warned = False
 
     @property
     def wanted(self) -> frozenset[int]:
@@ -60,7 +61,9 @@ class ShardKeeper(threading.Thread):
                 try:
                     self._step()
                 except Unavailable as error:
-                    logger.warning("feed %s: %s", self._feed, error)
+                    if self._leases is not None or not self._warned:
+                        logger.warning("feed %s: nothing is written until its leases are back: %s", self._feed, error)
+                    self._warned = True
                     self._lose()
                 self._ending.wait(ASK_SECONDS)
         except BaseException as error:  # noqa: BLE001  (told by whoever waits for the thread)
@@ -71,7 +74,8 @@ class ShardKeeper(threading.Thread):
     def stop(self) -> None:
         """Give everything back and end."""
         self._ending.set()
-        self.join(timeout=15)
+        if self.is_alive():
+            self.join(timeout=15)
 
     def _step(self) -> None:
         asked_at = time.monotonic()
@@ -82,7 +86,7 @@ class ShardKeeper(threading.Thread):
                 self._take(self._leases, shard)
         leases = self._leases
         leases.check()
-        self._trusted_until = asked_at + TRUST_SECONDS
+        self._trusted_until, self._warned = asked_at + TRUST_SECONDS, False
         self.members = len(leases.taken(self._member_name(n) for n in range(MOST_FEEDS)))
         self._balance(leases)
         held = frozenset(self._usable_at)

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from apps.core.models import JobRun, User
 from apps.core.roles import Role
 from apps.core.tests.factories import UserFactory
-from apps.marketdata.models import Bar, FactorScore, FeedState, Universe
+from apps.marketdata.models import Bar, FactorScore, FeedHealth, FeedState, Universe
 from apps.marketdata.services.vendors import vendors_synchronise
 from apps.marketdata.tasks import update
 from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
@@ -95,6 +95,16 @@ class TestStatus:
         answer = client_of(Role.TRADER).get("/api/v1/data/status/").json()
         assert (answer["latest_price_date"], answer["days_old"], answer["num_etfs"], answer["latest_factor_date"]) == (None, None, 0, None)
         assert (answer["stale"], answer["stale_symbols"], answer["feed"]) == (1, ["AAPL"], "none")
+        assert answer["live_feeds"] == []
+
+    def test_live_feeds_are_told(self) -> None:
+        at = datetime.now(UTC)
+        FeedHealth.objects.create(
+            instance="a", feed="live", provider="coinbase", host="h", process=7, started_at=at, updated_at=at, counters={"accepted": 5}, shards=[0, 1]
+        )
+        (feed,) = client_of(Role.TRADER).get("/api/v1/data/status/").json()["live_feeds"]
+        assert (feed["feed"], feed["state"], feed["shards"], feed["counters"]) == ("live", "running", [0, 1], {"accepted": 5})
+        assert feed["last_tick_age_seconds"] is None
 
     def test_by_the_markets_time(self) -> None:
         InstrumentFactory(symbol="SPY", asset_class="etf")

@@ -15,6 +15,8 @@ from django.db import connection
 
 from apps.core.clock import now
 from apps.core.errors import InvalidInput, NotFound, Unavailable
+from apps.core.models import User
+from apps.core.streams import stream_of
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import QuoteTick, TradeTick
 from apps.marketdata.models import Bar, FeedFault, FeedHealth, FeedSpool, FeedState, Quote, Trade
@@ -184,6 +186,8 @@ def test_redis_that_lost_everything_is_healed_before_the_next_tick(vendor, instr
         eventually(lambda: set(latest_quotes()) == {"AAA", "BBB"}, "the ticks")
         redis_client().flushall()
         eventually(lambda: set(latest_quotes()) == {"AAA", "BBB"}, "the latest prices again")
+        eventually(lambda: FeedFault.objects.exists(), "the fault")
+    assert [fault.kind for fault in FeedFault.objects.all()] == ["redis"]
 
 
 def test_a_feed_that_starts_knows_the_last_prices_from_the_database(vendor, instruments, tmp_path) -> None:
@@ -257,6 +261,13 @@ class TestBars:
         assert self.bars() == [(30, 10.0, 12.0, 6.0), (31, 13.0, 13.0, 2.0)]
         message = next(item for item in messages if item)
         assert (message.kind, message.symbols, message.timeframe) == ("intraday", ("AAA",), Timeframe.MINUTE)
+        found = stream_of("bars:AAA")
+        assert found is not None
+        stream, key = found
+        user = User(username="viewer")
+        assert stream.allowed(user, key)
+        assert not stream.allowed(user, "NONE")
+        assert [bar["close"] for bar in stream.snapshot(user, key)["bars"]] == [12.0, 13.0]
 
     def test_a_feed_that_comes_in_the_middle_of_a_minute_builds_it_from_the_stored_trades(self, vendor, instruments, tmp_path, clock) -> None:
         for price in (10.0, 11.0):
