@@ -120,8 +120,10 @@ class Screens:
         quotes = [quote for symbol in self._book if writable(symbol) and (quote := self.quote(symbol))]
         if not quotes:
             return False
-        self._redis.hset(LATEST, mapping={quote.symbol: quote_to_json(quote) for quote in quotes})
-        self._redis.set(self._marker, self._clock().isoformat(), ex=86_400)
+        with self._redis.pipeline(transaction=True) as both:  # or a Redis emptied in between would have the marker and no prices
+            both.hset(LATEST, mapping={quote.symbol: quote_to_json(quote) for quote in quotes})
+            both.set(self._marker, self._clock().isoformat(), ex=86_400)
+            both.execute()
         lost, self._marked = self._marked, True
         return lost
 
