@@ -101,7 +101,9 @@ export class Candles {
     if (range && range.end >= x && range.end < x + 1.5) range.setv({ start: range.start + 1, end: range.end + 1 }); // stays at the newest bar
   }
 
+  /** A line at the last price; `data-bars` says how many bars are drawn. */
   line(price) {
+    if (this.source) this.chart.figure.dataset.bars = this.source.data.x.length;
     const mark = this.chart.document?.get_model_by_name("last");
     if (mark) mark.setv({ location: price, visible: true });
   }

@@ -12,7 +12,23 @@ pytestmark = pytest.mark.browser
 
 SignIn = Callable[..., Page]
 PAGES = {
-    "trader": ["/", "/portfolios", "/portfolios/1", "/trade", "/trades", "/trades?tab=all", "/lab", "/lab/1", "/risk", "/alerts", "/settings"],
+    "trader": [
+        "/",
+        "/portfolios",
+        "/portfolios/1",
+        "/trade",
+        "/trades",
+        "/trades?tab=all",
+        "/instruments",
+        "/instruments/AAPL?i=bbands(20, 2)&i=rsi",
+        "/watchlists",
+        "/screener?query=close > sma(20)",
+        "/lab",
+        "/lab/1",
+        "/risk",
+        "/alerts",
+        "/settings",
+    ],
     "operator": ["/data", "/data/of/AAPL"],
     "quant": ["/factors", "/factors?universe=stock&optimizer=mvo"],
     "compliance": ["/admin/", "/admin/compliance/restriction/", "/admin/compliance/restriction/add/", "/admin/core/journalentry/", "/api/docs/"],

@@ -17,7 +17,7 @@ from apps.core.clock import now
 from apps.core.errors import DeskError, InvalidInput
 from apps.core.pages import RequestOfUser, page
 from apps.marketdata.domain.indicators import indicators
-from apps.marketdata.domain.screening import query_parse
+from apps.marketdata.domain.screening import FACTS, query_parse
 from apps.marketdata.models import AssetClass
 from apps.marketdata.selectors.screens import EVERYTHING, WATCHLIST, ScreenResult, ScreenRow, screen_run, screens_visible
 from apps.marketdata.selectors.watchlists import watchlists_visible
@@ -47,6 +47,7 @@ def screener(request: RequestOfUser) -> HttpResponse:
         "day": request.GET.get("date", ""),
         "saved": list(screens_visible(request.user)),
         "examples": EXAMPLES,
+        "figures": FACTS["fundamental"],
         "known": [item for item in indicators().values() if "benchmark" not in item.columns and not item.family],
     }
     status = 200

@@ -19,6 +19,8 @@ from apps.marketdata.models import AssetClass, Instrument, Screen, Universe
 from apps.marketdata.selectors.bars import bar_panel, visible_until
 from apps.marketdata.selectors.factors import factor_scores, latest_factor_date
 from apps.marketdata.selectors.features import bars_before
+from apps.marketdata.selectors.fundamentals import fundamentals_as_of
+from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.watchlists import watched_instruments, watchlist_get
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 EVERYTHING = "all"
 WATCHLIST = "watchlist:"
+#: Of a figure that is reported for several periods the first of these counts: a year's earnings, not a quarter's.
+PERIOD_ORDER = ("ttm", "year", "instant", "quarter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,8 @@ def screen_run(*, query: Query, universe: str, user: "User", now: datetime, day:
     end = visible_until(now, timeframe=Timeframe.DAY, end=day)
     shown = end.date() if isinstance(end, datetime) else end
     series = _series(instruments, query, shown)
-    facts, facts_of = _facts(query, instruments, shown)
+    facts, facts_of = _factors(query, instruments, shown)
+    facts |= _fundamentals(query, instruments, min(market_clock(now).market_time, datetime.combine(shown + timedelta(days=1), time(), UTC)))
     found = evaluate(query, series, facts)
     current = np.array([_current(item, bars, shown) for item, bars in zip(instruments, series, strict=True)], bool)
     scored, matches = found.scored & current, found.matches & current
@@ -128,7 +133,7 @@ def _current(instrument: Instrument, bars: BarSeries, day: date) -> bool:
     return len(bars) > 0 and bool(bars.ts[-1] >= np.datetime64(due, "us"))
 
 
-def _facts(query: Query, instruments: Sequence[Instrument], day: date) -> tuple[dict[str, NDArray[np.float64]], dict[str, date]]:
+def _factors(query: Query, instruments: Sequence[Instrument], day: date) -> tuple[dict[str, NDArray[np.float64]], dict[str, date]]:
     """Factor scores of the last date not after the day, by the text of the fact; and the dates that they are of, by universe."""
     wanted = [leaf for leaf in query.leaves if isinstance(leaf, Fact) and leaf.kind == "factor"]
     facts = {str(leaf): np.full(len(instruments), np.nan) for leaf in wanted}
@@ -145,6 +150,19 @@ def _facts(query: Query, instruments: Sequence[Instrument], day: date) -> tuple[
                 if row.ticker in place and value is not None:
                     facts[str(leaf)][place[row.ticker]] = value
     return facts, dates
+
+
+def _fundamentals(query: Query, instruments: Sequence[Instrument], moment: datetime) -> dict[str, NDArray[np.float64]]:
+    """The newest figures that were published by the moment, of the longest period that is reported: see PERIOD_ORDER."""
+    wanted = {leaf.name: str(leaf) for leaf in query.leaves if isinstance(leaf, Fact) and leaf.kind == "fundamental"}
+    facts = {text: np.full(len(instruments), np.nan) for text in wanted.values()}
+    if not wanted or not instruments:
+        return facts
+    place = {item.symbol: at for at, item in enumerate(instruments)}
+    said = fundamentals_as_of(list(place), list(wanted), moment)
+    for fact in sorted(said, key=lambda one: PERIOD_ORDER.index(one.period), reverse=True):  # the first of the order is written last
+        facts[wanted[fact.metric]][place[fact.symbol]] = fact.value
+    return facts
 
 
 def _row(instrument: Instrument, at: int, columns: Sequence[str], found: Screened) -> ScreenRow:

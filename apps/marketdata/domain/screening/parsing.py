@@ -2,7 +2,7 @@
 
     close > sma(200) and rsi(14) < 30 and volume > 2 * sma(volume, 20)
     macd.macd crosses above macd.signal or close[1] < bbands(20, 2).lower
-    drawdown(252) < -0.2 and factor.momentum > 0.5
+    drawdown(252) < -0.2 and factor.momentum > 0.5 and close / fundamental.eps < 15
 
 Nothing is executed: the text becomes a tree of known parts. Every refusal names the word and its position, counted from 1.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.bars import FIELDS
 from apps.marketdata.domain.factors import FACTORS
+from apps.marketdata.domain.fundamentals import METRICS
 from apps.marketdata.domain.indicators import Indicator, indicators
 from apps.marketdata.domain.screening.kinds import Arithmetic, Column, Comparison, Condition, Fact, Group, Leaf, Node, Not, Number, Query, Term, Value
 
@@ -22,7 +23,7 @@ DEEPEST = 40
 MOST_LEAVES = 40
 MOST_LAG = 1_000
 #: Facts by their kind.
-FACTS = {"factor": (*FACTORS, "composite", "rank")}
+FACTS = {"factor": (*FACTORS, "composite", "rank"), "fundamental": tuple(sorted(METRICS))}
 COMPARISONS = ("<=", ">=", "!=", "==", "<", ">", "=")
 WORDS = ("and", "or", "not", "crosses", "above", "below")
 TOKEN = re.compile(

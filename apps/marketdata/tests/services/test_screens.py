@@ -1,6 +1,6 @@
 """Screens over stored bars: who is scored, as of when, with which facts; and saved queries."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ from apps.core.models import User
 from apps.marketdata.domain.factors import FactorSettings
 from apps.marketdata.domain.indicators import compute
 from apps.marketdata.domain.screening import query_parse
+from apps.marketdata.domain.vendor import FundamentalRecord
 from apps.marketdata.models import FeedState, Screen, Universe
 from apps.marketdata.selectors.factors import factor_scores
 from apps.marketdata.selectors.screens import ScreenResult, screen_get, screen_run, screens_visible
 from apps.marketdata.services.factors import factors_compute
+from apps.marketdata.services.fundamentals import fundamentals_store
 from apps.marketdata.services.screens import screen_change, screen_delete, screen_save
 from apps.marketdata.services.watchlists import watchlist_create
 from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
@@ -94,6 +96,18 @@ class TestRunning:
             assert found.facts_of == {"stock": day}
             assert symbols(found) == [factor_scores(Universe.STOCK, day)[0].ticker]
         assert run("factor.rank = 1", ann, day=date(2012, 1, 4)).facts_of == {}
+
+    def test_figures_count_from_their_publication_and_of_a_year_before_a_quarter(self, ann: User) -> None:
+        def eps(value: float, period: str, published: date) -> FundamentalRecord:
+            at = datetime.combine(published, time(12), UTC)
+            return FundamentalRecord(symbol="UP", metric="eps", period=period, period_end=date(2012, 3, 31), value=value, published_at=at)
+
+        records = [eps(2.0, "quarter", date(2012, 4, 10)), eps(10.0, "ttm", date(2012, 5, 2))]
+        fundamentals_store(records=records, source="test", recorded_at=RECORDED_AT)
+        text = "close / fundamental.eps < 20"
+        assert run(text, ann).rows[0].values["fundamental.eps"] == 10.0
+        assert run("fundamental.eps > 0", ann, day=date(2012, 5, 1)).rows[0].values == {"fundamental.eps": 2.0}
+        assert run(text, ann, day=date(2012, 4, 5)).rows == ()
 
 
 class TestSaved:
