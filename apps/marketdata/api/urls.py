@@ -4,6 +4,7 @@ from apps.marketdata.api.bars import BarList
 from apps.marketdata.api.corporate_actions import InstrumentActions
 from apps.marketdata.api.data import DataState, DataUpdate
 from apps.marketdata.api.factors import FactorHistory, LatestFactors, Recommendations, VixHistory
+from apps.marketdata.api.fundamentals import InstrumentFundamentals
 from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.quality import QualityList, QuarantineList, QuarantineRelease
 from apps.marketdata.api.screens import ScreenDetail, ScreenList, ScreenRunView
@@ -23,6 +24,7 @@ urlpatterns = [
     path("data/status/", DataState.as_view(), name="api-data-status"),
     path("data/update/", DataUpdate.as_view(), name="api-data-update"),
     path("data/vendors/", VendorList.as_view(), name="api-data-vendors"),
+    path("instruments/<str:symbol>/fundamentals/", InstrumentFundamentals.as_view(), name="api-instrument-fundamentals"),
     path("factors/latest/", LatestFactors.as_view(), name="api-factors-latest"),
     path("factors/recommendations/", Recommendations.as_view(), name="api-factors-recommendations"),
     path("factors/<str:ticker>/", FactorHistory.as_view(), name="api-factors-history"),

@@ -54,10 +54,11 @@ def known_at(records: Iterable[FundamentalRecord], moment: datetime) -> list[Fun
     return [found[key] for key in sorted(found)]
 
 
-def known_series(records: Sequence[FundamentalRecord], moments: NDArray[np.datetime64]) -> Numbers:
+def known_series(records: Sequence[FundamentalRecord], moments: NDArray[np.datetime64], shares: Numbers | None = None) -> Numbers:
     """One symbol's figure as it was known at each of the moments datetime64[us] UTC in order [T], NaN before the first publication.
 
-    The records are of one figure and period.
+    The records are of one figure and period. With `shares` [T], the number of last-day shares that one share of each moment became, a
+    figure per share is told in last-day shares: it is divided by the number at its publication.
     """
     if not records:
         return np.full(len(moments), np.nan)
@@ -68,6 +69,8 @@ def known_series(records: Sequence[FundamentalRecord], moments: NDArray[np.datet
     counts = np.where(ends.astype(np.int64) == newest, np.arange(len(ordered)), 0)
     current = np.maximum.accumulate(counts)  # a late word about an older period changes nothing
     values = np.array([record.value for record in ordered])
+    if shares is not None and len(moments):
+        values = values / shares[np.clip(np.searchsorted(moments, published, side="right") - 1, 0, len(moments) - 1)]
     at = np.searchsorted(published, moments, side="right") - 1
     return np.where(at >= 0, values[current[np.maximum(at, 0)]], np.nan)
 

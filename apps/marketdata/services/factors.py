@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
@@ -15,7 +16,7 @@ from apps.core.documents import plain
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.jobs import NullProgress, Progress
 from apps.core.locks import lock_transaction
-from apps.marketdata.domain import calendars, cross_section, factors, windows
+from apps.marketdata.domain import calendars, cross_section, factors, fundamentals, windows
 from apps.marketdata.domain.factors import DEFAULTS, FactorSettings, Scores, scores_panel
 from apps.marketdata.domain.points import CloseKind, values_fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
@@ -24,6 +25,7 @@ from apps.marketdata.selectors.closes import BARS, ClosePanel, closes_panel
 from apps.marketdata.selectors.factors import SCORES, latest_factor_date, universe_members
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.quarantine import quarantined_between
+from apps.marketdata.selectors.ratios import fundamental_ratios
 from apps.marketdata.services.points import points_merge
 from apps.marketdata.services.storing import LOCK_TIMEOUT_MS, changes
 
@@ -91,10 +93,11 @@ def factors_compute(
             return _report(universe, None, data, None, len(members), {"inserted": 0, "revised": 0, "unchanged": 0})
         progress.advance()
         progress.say(f"scoring {len(data.sessions) - data.first} dates of {len(members)} instruments")
-        scores = scores_panel(data.closes, first=data.first, settings=settings)
+        quality, value = fundamental_ratios({pk: item.symbol for pk, item in members.items()}, data.sessions)
+        scores = scores_panel(data.closes, first=data.first, quality=quality, value=value, settings=settings)
         progress.advance()
         progress.say("storing")
-        run, counts = _store(universe, list(members), data, scores, settings, recorded_at)
+        run, counts = _store(universe, list(members), data, scores, (*quality, *value), settings, recorded_at)
         progress.advance()
     return _report(universe, run, data, scores, len(members), counts)
 
@@ -133,7 +136,13 @@ def _blank_quarantined(panel: ClosePanel, sessions: Times, closes: NDArray[np.fl
 
 
 def _store(
-    universe: Universe, ids: list[int], data: _Data, scores: Scores, settings: FactorSettings, recorded_at: datetime
+    universe: Universe,
+    ids: list[int],
+    data: _Data,
+    scores: Scores,
+    ratios: Sequence[NDArray[np.float64]],
+    settings: FactorSettings,
+    recorded_at: datetime,
 ) -> tuple[int | None, dict[str, int]]:
     there = ~np.isnan(data.closes[data.first :]) & (scores.rank > 0).any(axis=1, keepdims=True)  # a date on which nobody has a rank is no date
     row, column = np.nonzero(there.T)[::-1]  # by instrument, then by date, as the key is
@@ -151,7 +160,7 @@ def _store(
         last=_day(data.sessions[-1]),
         parameters=settings.as_dict(),
         sources=dict(zip(data.panel.symbols, data.panel.sources, strict=True)),
-        dataset_fingerprint=values_fingerprint(data.panel.symbols, data.sessions, data.closes),
+        dataset_fingerprint=values_fingerprint(data.panel.symbols, data.sessions, data.closes, *ratios),
         code_version=code_version(),
         recorded_at=recorded_at,
         **counts,
@@ -170,7 +179,7 @@ def _next_run_id() -> int:
 def code_version() -> str:
     """SHA-256 over the source of everything that a score depends on."""
     digest = hashlib.sha256()
-    for module in (factors, cross_section, windows):
+    for module in (factors, cross_section, windows, fundamentals):
         digest.update(inspect.getsource(module).encode() + b"\0")
     return digest.hexdigest()
 
