@@ -170,7 +170,7 @@ def bars_fetch(
         at=at,
         clock=clock,
         progress=progress,
-        vendors=_vendors(provider),
+        vendors=vendors_asked(provider),
         make=make or provider_of,
     )
     progress.start(len(instruments), f"bars of {len(instruments)} instruments from {provider}")
@@ -184,7 +184,8 @@ def bars_fetch(
     return FetchReport(provider=provider, timeframe=timeframe.code, start=lower, end=min(upper, at), symbols=tuple(done), stopped=stopped)
 
 
-def _vendors(provider: str) -> list[Vendor]:
+def vendors_asked(provider: str) -> list[Vendor]:
+    """The vendors that a name stands for. Raises NotFound, and RuleRefused for one that is not enabled."""
     if provider == AUTO:
         if not (vendors := vendors_in_order()):
             raise RuleRefused("no vendor is enabled", field="provider")
