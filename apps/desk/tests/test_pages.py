@@ -33,6 +33,10 @@ PAGES = (
     "/lab/{run}",
     "/data",
     "/data/of/AAPL",
+    "/instruments",
+    "/instruments/AAPL",
+    "/watchlists",
+    "/screener?query=close+%3E+1",
 )
 #: Most queries of each page, the frame, the session and the permissions included.
 BUDGETS = {
