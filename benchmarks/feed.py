@@ -167,8 +167,9 @@ async def _bare() -> np.ndarray:
             await subscription.subscribe("bench")
             ready.set()
             async for message in subscription.listen():
-                if message["type"] == "message":
-                    await client.send(message["data"])
+                if message["data"] == b"end":
+                    return
+                await client.send(message["data"])
 
     async def read(port: int) -> None:
         async with connect(f"ws://127.0.0.1:{port}") as line:
@@ -183,8 +184,8 @@ async def _bare() -> np.ndarray:
             if number % 10 == 0:
                 await asyncio.sleep(max(0.0, begun + number / RATE - time.monotonic()))
             await redis.publish("bench", json.dumps({"symbol": symbol(number % SYMBOLS), "price": "100.01", "ts": time.time()}))
-        await asyncio.sleep(0.5)
-        reading.cancel()
+        await redis.publish("bench", "end")
+        await reading
     await redis.aclose()
     return np.array(delays)
 
