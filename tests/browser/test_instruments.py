@@ -45,6 +45,3 @@ def test_an_instrument_is_found_watched_and_screened(sign_in: SignIn, desk: Desk
     page.get_by_role("button", name="Find").click()
     expect(page.locator("tr[data-key=AAPL]")).to_be_visible(timeout=SOON)
     expect(page.locator("main")).to_contain_text("scored")
-    page.fill("#q-query", "close > smaa(3)")
-    page.get_by_role("button", name="Find").click()
-    expect(page.locator("#q-error")).to_contain_text("position 9")
