@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -65,11 +65,18 @@ class FindingFilter(filters.FilterSet):
             raise serializers.ValidationError({"timeframe": [error.detail]}) from error
 
 
+@extend_schema_field({"type": "array", "items": {"type": "string"}, "maxItems": len(Timeframe), "description": "time frames by their codes"})
+class TimeframeListField(serializers.ListField):
+    """Several time frames."""
+
+    child = TimeframeField()
+
+
 class NewCheckSerializer(StrictSerializer):
     """What to check; nothing is everything."""
 
     symbols = serializers.ListField(child=serializers.CharField(max_length=20), default=list, max_length=500)
-    timeframes = serializers.ListField(child=TimeframeField(), default=list, max_length=7)
+    timeframes = TimeframeListField(default=list, max_length=len(Timeframe))
     start = serializers.DateField(default=None, allow_null=True)
     end = serializers.DateField(default=None, allow_null=True)
 

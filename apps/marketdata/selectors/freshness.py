@@ -51,12 +51,12 @@ class FreshnessReport:
 
 
 def data_freshness(now: datetime) -> FreshnessReport:
-    """Compare the last daily bar of every tradable instrument with its calendar, and the feed with the clock.
+    """Compare the last daily bar of every listed, tradable instrument with its calendar, and the feed with the clock.
 
     Raises Unavailable when Redis does not answer.
     """
     clock = market_clock(now)
-    instruments = tradable_instruments()
+    instruments = tradable_instruments(on=clock.session)
     ranges = bar_range(symbols=[item.symbol for item in instruments], timeframe=Timeframe.DAY)
     quotes = {} if clock.mode == "none" else latest_quotes(item.symbol for item in instruments)
     rows = tuple(_row(item, ranges.get(item.symbol), quotes.get(item.symbol), clock, now) for item in instruments)

@@ -1,6 +1,7 @@
 """Instruments by symbol."""
 
 from collections.abc import Iterable
+from datetime import date
 
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 
@@ -46,9 +47,12 @@ def instruments_matching(text: str) -> QuerySet[Instrument]:
     return Instrument.objects.filter(Q(symbol__icontains=text) | Q(name__icontains=text)).order_by(rank, "symbol")
 
 
-def tradable_instruments() -> list[Instrument]:
-    """All instruments that may be traded, by symbol."""
-    return list(Instrument.objects.filter(tradable=True).order_by("symbol"))
+def tradable_instruments(*, on: date | None = None) -> list[Instrument]:
+    """All instruments that may be traded, by symbol; with `on` only those that are listed on that day, as far as it is known."""
+    found = Instrument.objects.filter(tradable=True).order_by("symbol")
+    if on is not None:
+        found = found.exclude(listed_on__gt=on).exclude(delisted_on__lte=on)
+    return list(found)
 
 
 def is_published_index(instrument: Instrument) -> bool:

@@ -189,6 +189,7 @@ def _judge(
                     calendar=calendar,
                     index=is_published_index(item),
                     listed=since.get(item.symbol),
+                    delisted=item.delisted_on,
                     splits=actions.splits(item.pk),
                     dividends=actions.dividends(item.pk),
                     vendors=vendors.get(item.pk),

@@ -39,7 +39,7 @@ def _run(due: DueSubscription, clock: Callable[[], datetime], progress: Progress
     try:
         report = bars_fetch(
             provider=item.provider,
-            symbols=item.symbols or [instrument.symbol for instrument in tradable_instruments()],
+            symbols=item.symbols or [instrument.symbol for instrument in tradable_instruments(on=started.date())],
             timeframe=Timeframe(item.timeframe),
             start=(started - timedelta(days=item.lookback_days)).date(),
             clock=clock,

@@ -101,7 +101,7 @@ def data_update(*, request: UpdateRequest, clock: Callable[[], datetime], progre
     progress = progress or NullProgress()
     fetched = bars_fetch(
         provider=request.provider,
-        symbols=request.symbols or [item.symbol for item in tradable_instruments()],
+        symbols=request.symbols or [item.symbol for item in tradable_instruments(on=clock().date())],
         timeframe=request.timeframe,
         start=request.start or clock().date() - LOOK_BACK,
         end=request.end,

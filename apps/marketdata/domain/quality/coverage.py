@@ -42,7 +42,7 @@ class Coverage:
 def coverage(
     ts: NDArray[np.datetime64], timeframe: Timeframe, calendar: str, upto: datetime, *, since: date | None = None, until: date | None = None
 ) -> Coverage | None:
-    """What is expected from the first bar (or `since`, a listing) to the last session completed at `upto` (or `until`, a delisting).
+    """What is expected from the first bar (or `since`, a listing) to the last session completed at `upto`, but before `until`, a delisting.
 
     `ts` are starts of bars [T] in UTC. An intraday bar is expected for every step of a session from its open to its close, half days
     to their early close; bars outside the session are allowed and not expected. A session that has only begun to be recorded counts
@@ -53,7 +53,7 @@ def coverage(
     found = calendars.calendar_of(calendar)
     last = np.datetime64(calendars.last_completed_session(calendar, upto), "D")
     if until is not None:
-        last = min(last, np.datetime64(until, "D"))
+        last = min(last, np.datetime64(until, "D") - 1)
     begin = np.datetime64(since, "D") if since is not None else _days(ts[:1], timeframe, calendar)[0]
     first_at, end_at = (int(at) for at in np.searchsorted(found.days, [begin, last + 1]))
     newest = _days(ts[-1:], timeframe, calendar)[0] if len(ts) else begin - 1

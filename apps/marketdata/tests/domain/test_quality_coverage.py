@@ -73,7 +73,7 @@ class TestDaily:
     def test_a_listing_before_the_first_bar_counts_and_a_delisting_ends_it(self) -> None:
         late = coverage(YEAR[10:], Timeframe.DAY, "XNYS", AFTER, since=date(2012, 1, 3))
         assert (late.expected, int(late.present.sum())) == (250, 240)
-        gone = coverage(YEAR[:100], Timeframe.DAY, "XNYS", AFTER, until=YEAR[99].item().date())
+        gone = coverage(YEAR[:100], Timeframe.DAY, "XNYS", AFTER, until=YEAR[100].item().date())
         assert (gone.completeness, gone.behind) == (1.0, 0)
 
     def test_by_month(self) -> None:

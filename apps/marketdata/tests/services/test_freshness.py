@@ -54,6 +54,14 @@ def test_an_instrument_that_nobody_may_trade_is_not_watched(operator) -> None:
     assert freshness_check(now=NOW + timedelta(days=30)).instruments == ()
 
 
+def test_an_instrument_is_watched_from_its_listing_to_its_delisting(operator) -> None:
+    Instrument.objects.update(delisted_on=date(2012, 1, 10))
+    assert [item.symbol for item in data_freshness(datetime(2012, 1, 9, 21, 1, tzinfo=UTC)).stale] == ["AAA"]
+    assert data_freshness(datetime(2012, 1, 10, 21, 1, tzinfo=UTC)).instruments == ()
+    Instrument.objects.update(delisted_on=None, listed_on=date(2012, 2, 1))
+    assert data_freshness(NOW).instruments == ()
+
+
 def test_an_instrument_without_bars_is_stale() -> None:
     Instrument.objects.create(symbol="NEW", name="New", asset_class="stock")
     assert [item.symbol for item in data_freshness(NOW).stale] == ["NEW"]
