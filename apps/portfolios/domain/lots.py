@@ -1,15 +1,17 @@
-"""FIFO lots: which shares a trade closes, which it opens, and what it earns. Exact in Decimal, for long and short.
+"""Lots: which shares a trade closes, which it opens, and what it earns. Exact in Decimal, for long and short.
 
 Signs: a quantity is + in and - out; an amount is the change of cash, fees included; a cost is signed like the quantity it
 paid for (cash paid for a long lot, minus the cash received for a short one). So a trade that opens a lot has
-cost = -amount, and one that closes a lot earns amount - cost, whichever way round.
+cost = -amount, and one that closes a lot earns amount - cost, whichever way round. Money is in the portfolio's base currency.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
-from apps.core.money import ZERO, money
+from apps.core.errors import InvalidInput
+from apps.core.money import MONEY_PLACES, QUANTITY_PLACES, ZERO, money
+from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, running_cuts
 
 # A quantity and a price have up to 18 digits each: their product, exact, does not fit Python's default of 28.
 PRECISION = 60
@@ -48,10 +50,10 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """What one trade does to the lots of its position: closures first (FIFO), then at most one opening."""
+    """What one entry does to the lots of its position: closures first, then at most one opening."""
 
-    closures: tuple[Closure, ...]
-    opening: Opening | None
+    closures: tuple[Closure, ...] = ()
+    opening: Opening | None = None
 
     @property
     def cost_change(self) -> Decimal:
@@ -61,56 +63,68 @@ class Booking:
 
     @property
     def realised(self) -> Decimal:
+        """Gain of all closures."""
         return sum((closure.realised for closure in self.closures), ZERO)
 
 
 def trade_amount(*, quantity: Decimal, price: Decimal, fee: Decimal) -> Decimal:
-    """Change of cash by a trade: -(quantity x price), rounded half up to four places, - fee. The database checks the same rule."""
+    """Change of cash by a trade: -(quantity x price), rounded half up to four places, less the fee."""
     with localcontext(prec=PRECISION):
         return -money(quantity * price) - fee
 
 
-def trade_book(*, open_lots: Sequence[OpenLot], quantity: Decimal, amount: Decimal) -> Booking:
-    """Book a trade of signed `quantity` (not 0) and `amount` against the open lots, given oldest first, all of one sign.
-
-    A trade against the position closes lots in their order; what is left after the last one opens a lot the other way.
-    Every part of the amount goes to exactly one piece: the pieces add up to it, and those of a lot to its cost.
-    """
+def base_amount(*, amount: Decimal, fx_rate: Decimal) -> Decimal:
+    """An amount in the base currency: amount x rate (base per unit of its currency), rounded half up to four places."""
     with localcontext(prec=PRECISION):
-        pieces = list(_pieces(open_lots, quantity))
-        parts = split_amount(amount, [-closed for _, closed in pieces], quantity)
-        closures = tuple(
-            Closure(lot_id=lot.lot_id, quantity=closed, cost=cost_of(lot, closed), proceeds=part)
-            for (lot, closed), part in zip(pieces, parts[:-1], strict=True)
-        )
-        opened = quantity + sum((closed for _, closed in pieces), ZERO)
-        return Booking(closures=closures, opening=Opening(quantity=opened, cost=-parts[-1]) if opened else None)
+        return money(amount * fx_rate)
 
 
-def _pieces(open_lots: Sequence[OpenLot], quantity: Decimal) -> Iterator[tuple[OpenLot, Decimal]]:
-    """Each lot that is closed, with how much of it (signed like the lot)."""
-    left = quantity
-    for lot in open_lots:
-        if not left or (lot.remaining > 0) == (left > 0):
-            return
-        closed = lot.remaining if abs(lot.remaining) <= abs(left) else -left
-        left += closed
-        yield lot, closed
+def trade_book(
+    *,
+    open_lots: Sequence[OpenLot],
+    quantity: Decimal,
+    amount: Decimal,
+    method: LotMethod = LotMethod.FIFO,
+    named: Mapping[int, Decimal] | None = None,
+) -> Booking:
+    """Book a trade of signed `quantity` that changes cash by `amount` against `open_lots` (all of one side, in order of acquisition).
 
-
-def split_amount(amount: Decimal, parts: Sequence[Decimal], whole: Decimal) -> list[Decimal]:
-    """The amount split in proportion to `parts` of `whole`, to four places, with one more item for what remains of the whole.
-
-    Cuts are rounded where they fall on the running sum, so no piece is off by more than one unit of the last place,
-    and the last piece takes the rest.
+    Lots are closed in the order of `method`, or as `named` (lot id -> quantity, signed like the lot); what is then left opens a lot. The
+    amount is split over the pieces by quantity, so that closures' proceeds and the opening's cost together are the amount exactly.
+    Raises InvalidInput (field "lots") for named lots that do not fit.
     """
-    cuts, reached = [ZERO], ZERO
-    for part in parts:
-        reached += part
-        cuts.append(amount if reached == whole else money(amount * reached / whole))
-    return [after - before for before, after in zip(cuts, [*cuts[1:], amount], strict=True)]
+    whole = _units(quantity, QUANTITY_PLACES)
+    lots = [(_units(lot.remaining, QUANTITY_PLACES), _units(lot.cost, MONEY_PLACES)) for lot in open_lots]
+    by_name = named_pieces(lots, quantity=whole, named=_positions(open_lots, named)) if named else None
+    pieces = closing_pieces(lots, quantity=whole, method=method) if by_name is None else by_name
+    opened = whole + sum(closed for _, closed, _ in pieces)
+    parts = running_cuts([*(-closed for _, closed, _ in pieces), opened], of=whole, amount=_units(amount, MONEY_PLACES))
+    closures = tuple(_closure(open_lots, piece, part) for piece, part in zip(pieces, parts[:-1], strict=True))
+    opening = Opening(quantity=_decimal(opened, QUANTITY_PLACES), cost=_decimal(-parts[-1], MONEY_PLACES)) if opened else None
+    return Booking(closures=closures, opening=opening)
 
 
-def cost_of(lot: OpenLot, closed: Decimal) -> Decimal:
-    """Cost of a piece of what remains of the lot; the last piece takes the rest."""
-    return lot.cost if closed == lot.remaining else money(lot.cost * closed / lot.remaining)
+def _positions(open_lots: Sequence[OpenLot], named: Mapping[int, Decimal]) -> dict[int, int]:
+    """The named quantities by the lots' places in the sequence. Raises InvalidInput for a lot that is not among them."""
+    places = {lot.lot_id: at for at, lot in enumerate(open_lots)}
+    if unknown := sorted(set(named) - set(places)):
+        raise InvalidInput(f"lot {unknown[0]} is no open lot which this trade can close", field="lots")
+    return {places[lot_id]: _units(closed, QUANTITY_PLACES) for lot_id, closed in named.items()}
+
+
+def _closure(open_lots: Sequence[OpenLot], piece: Piece, proceeds: int) -> Closure:
+    at, closed, cost = piece
+    return Closure(
+        lot_id=open_lots[at].lot_id,
+        quantity=_decimal(closed, QUANTITY_PLACES),
+        cost=_decimal(cost, MONEY_PLACES),
+        proceeds=_decimal(proceeds, MONEY_PLACES),
+    )
+
+
+def _units(value: Decimal, places: int) -> int:
+    return int(value.scaleb(places))
+
+
+def _decimal(units: int, places: int) -> Decimal:
+    return Decimal(units).scaleb(-places)

@@ -1,8 +1,14 @@
-from apps.portfolios.models.ledger import EntryKind, LedgerEntry, Lot, LotClosure
+from apps.portfolios.models.ledger import EITHER, FLOWS, INCOME, MOVED, OF_INSTRUMENT, TRADED, EntryKind, LedgerEntry, Lot, LotClosure
 from apps.portfolios.models.portfolios import Book, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus
 from apps.portfolios.models.projections import CashBalance, PortfolioValue, Position
 
 __all__ = [
+    "EITHER",
+    "FLOWS",
+    "INCOME",
+    "MOVED",
+    "OF_INSTRUMENT",
+    "TRADED",
     "Book",
     "CashBalance",
     "EntryKind",

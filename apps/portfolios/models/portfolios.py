@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from apps.portfolios.domain.closing import LotMethod
+
 if TYPE_CHECKING:
     from apps.core.models import User
 
@@ -41,6 +43,12 @@ class Portfolio(models.Model):
     base_currency = models.CharField(max_length=3, default="USD")
     benchmark_symbol = models.CharField(max_length=20, blank=True)
     status = models.CharField(max_length=8, choices=PortfolioStatus.choices, default=PortfolioStatus.ACTIVE)
+    lot_method = models.CharField(
+        max_length=8,
+        choices=[(method.value, method.value) for method in LotMethod],
+        default=LotMethod.FIFO.value,
+        help_text="Which lots a sale closes first, from now on: each entry keeps the method by which it was booked",
+    )
     created_at = models.DateTimeField()
     history = HistoricalRecords()
 
@@ -48,7 +56,10 @@ class Portfolio(models.Model):
 
     class Meta:
         permissions = [("view_all_portfolios", "Can see every portfolio")]
-        constraints = [models.CheckConstraint(condition=models.Q(status__in=PortfolioStatus.values), name="portfolio_status")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=PortfolioStatus.values), name="portfolio_status"),
+            models.CheckConstraint(condition=models.Q(lot_method__in=[method.value for method in LotMethod]), name="portfolio_lot_method"),
+        ]
 
     def __str__(self) -> str:
         return self.name

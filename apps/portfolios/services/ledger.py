@@ -1,23 +1,29 @@
 """Posting to the ledger: the one way in which money and shares change. Lots, position and cash follow in the same transaction."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 
 from apps.core.errors import Conflict, InvalidInput, NotFound
-from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, ZERO, exact
+from apps.core.money import QUANTITY_DIGITS, QUANTITY_PLACES, ZERO
 from apps.core.postgres.rows import rows_of
-from apps.portfolios.domain.lots import Booking, trade_amount, trade_book
-from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio
-from apps.portfolios.services.posting import Fact, fact_insert, open_lots
+from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.portfolios.domain.closing import LotMethod
+from apps.portfolios.domain.lots import trade_book
+from apps.portfolios.domain.settlement import local_date, trade_settles_on
+from apps.portfolios.models import TRADED, LedgerEntry, Portfolio
+from apps.portfolios.services.entry_checks import fact_checked, number, rate_check
+from apps.portfolios.services.posting import Fact, OpenPosition, Treatment, fact_insert, open_position
 from apps.portfolios.signals import entry_posted
 
 # In SQL, because each fill asks it.
 LOCKED = "from portfolios_portfolio row join portfolios_book b on b.portfolio_id = row.id where row.id = %s and b.id = %s for update of row"
 POSTED = "from portfolios_ledgerentry row where row.source = %s and row.source_ref = %s"
-_INCOME = (EntryKind.DEPOSIT, EntryKind.DIVIDEND)
+
+Named = Mapping[int, Decimal]
 
 
 def entry_post(
@@ -31,21 +37,30 @@ def entry_post(
     amount: Decimal | None = None,
     fee: Decimal = ZERO,
     currency: str = "USD",
+    fx_rate: Decimal | None = None,
+    lots: Named | None = None,
+    settles_on: date | None = None,
     source: str,
     source_ref: str,
     effective_at: datetime,
     recorded_at: datetime,
     locked: Portfolio | None = None,
 ) -> LedgerEntry:
-    """Post one fact, and bring lots (FIFO), position and cash up to it, in one transaction, which may be the caller's.
+    """Post one fact, and bring lots, position and cash up to it, in one transaction, which may be the caller's.
 
-    A trade gives `quantity` (signed, + in), `price` and `fee`; its amount is -(quantity x price) - fee. The cash kinds give `amount`:
-    positive for deposit and dividend, negative for withdrawal and fee. The same fact posted again under the same
-    (source, source_ref) returns the first entry and changes nothing. `signals.entry_posted` is sent after commit. `locked` is the
-    portfolio's row from a caller who holds its lock, which spares asking for it again; the database ties the book to the portfolio.
+    A trade, and cash in lieu of fractions, give `quantity` (signed, + in), `price` and `fee`; the amount is -(quantity x price) - fee. The
+    cash kinds give `amount`: positive for deposit and dividend, negative for withdrawal, fee, borrow fee and a dividend paid on a short,
+    either for interest and a leg of a conversion. An entry which is not in the portfolio's currency names its `fx_rate`, base per unit.
+
+    Lots are closed by the portfolio's method, or as `lots` names them (lot id -> quantity, signed like the lot): then they are exactly what
+    the trade closes. A trade settles by the rules of its day, cash at once, unless `settles_on` says otherwise.
+
+    The same fact posted again under the same (source, source_ref) returns the first entry and changes nothing. `signals.entry_posted` is
+    sent after commit. `locked` is the portfolio's row from a caller who holds its lock, which spares asking for it again; the database ties
+    the book to the portfolio.
     Raises InvalidInput (naming the field), NotFound (portfolio, or book not in it), Conflict (other content under the same reference).
     """
-    fact = _checked(
+    fact = fact_checked(
         portfolio_id=portfolio_id,
         book_id=book_id,
         kind=kind,
@@ -55,110 +70,27 @@ def entry_post(
         amount=amount,
         fee=fee,
         currency=currency,
+        fx_rate=fx_rate,
         effective_at=effective_at,
     )
-    if not source or not source_ref:
-        raise InvalidInput("a ledger entry names its source and its reference there", field="source_ref")
+    reference_check(source, source_ref)
     # No savepoint: an error leaves nothing half-done, in the caller's transaction neither.
     with transaction.atomic(savepoint=False):
-        portfolio = locked or _portfolio_of_book(portfolio_id=portfolio_id, book_id=book_id)
-        if posted := _posted(source, source_ref):
+        portfolio = locked or portfolio_of_book(portfolio_id=portfolio_id, book_id=book_id)
+        if posted := entry_posted_as(source, source_ref):
             return _same(posted, fact)
-        if fact.currency != portfolio.base_currency:
-            raise InvalidInput(f"{portfolio.name} keeps its books in {portfolio.base_currency}, not {currency}", field="currency")
-        entry = _entry_insert(fact, source=source, source_ref=source_ref, recorded_at=recorded_at)
-        transaction.on_commit(
-            partial(
-                entry_posted.send_robust,
-                sender=LedgerEntry,
-                portfolio_id=portfolio_id,
-                book_id=book_id,
-                instrument_id=instrument_id,
-                entry_id=entry.pk,
-                kind=str(fact.kind),
-            )
-        )
-        return entry
+        rate_check(fact, base_currency=portfolio.base_currency, fx_rate=fx_rate)
+        treatment = _treatment(fact, method=LotMethod(portfolio.lot_method), named=lots, settles_on=settles_on)
+        return fact_post(fact, treatment=treatment, source=source, source_ref=source_ref, recorded_at=recorded_at)
 
 
-def _checked(
-    *,
-    portfolio_id: int,
-    book_id: int,
-    kind: str,
-    instrument_id: int | None,
-    quantity: Decimal,
-    price: Decimal | None,
-    amount: Decimal | None,
-    fee: Decimal,
-    currency: str,
-    effective_at: datetime,
-) -> Fact:
-    if kind not in EntryKind.values:
-        raise InvalidInput(f"{kind!r} is no kind of ledger entry ({', '.join(EntryKind.values)})", field="kind")
-    quantity = _number(quantity, places=QUANTITY_PLACES, digits=QUANTITY_DIGITS, field="quantity")
-    fee = _number(fee, places=MONEY_PLACES, digits=MONEY_DIGITS, field="fee")
-    if kind == EntryKind.TRADE:
-        price, amount = _trade_checked(instrument_id, quantity, price, amount, fee)
-    else:
-        amount = _cash_checked(EntryKind(kind), quantity, price, amount, fee)
-    return Fact(
-        portfolio_id=portfolio_id,
-        book_id=book_id,
-        kind=EntryKind(kind),
-        instrument_id=instrument_id,
-        quantity=quantity,
-        price=price,
-        amount=amount,
-        fee=fee,
-        currency=currency,
-        effective_at=effective_at,
-    )
+def reference_check(source: str, source_ref: str) -> None:
+    """Raises InvalidInput for an entry that does not say where it comes from."""
+    if not source or not source_ref:
+        raise InvalidInput("a ledger entry names its source and its reference there", field="source_ref")
 
 
-def _trade_checked(
-    instrument_id: int | None, quantity: Decimal, price: Decimal | None, amount: Decimal | None, fee: Decimal
-) -> tuple[Decimal, Decimal]:
-    """Price and amount of a trade."""
-    if instrument_id is None:
-        raise InvalidInput("a trade names its instrument", field="instrument_id")
-    if not quantity:
-        raise InvalidInput("a trade has a quantity", field="quantity")
-    if price is None:
-        raise InvalidInput("a trade has a price", field="price")
-    price = _number(price, places=PRICE_PLACES, digits=PRICE_DIGITS, field="price")
-    if price <= 0:
-        raise InvalidInput(f"the price was {price}, but it must be positive", field="price")
-    if fee < 0:
-        raise InvalidInput(f"the fee was {fee}, but it must not be negative", field="fee")
-    computed = _number(trade_amount(quantity=quantity, price=price, fee=fee), places=MONEY_PLACES, digits=MONEY_DIGITS, field="quantity")
-    if amount is not None and amount != computed:
-        raise InvalidInput(f"the amount was {amount}, but quantity, price and fee make {computed}", field="amount")
-    return price, computed
-
-
-def _cash_checked(kind: EntryKind, quantity: Decimal, price: Decimal | None, amount: Decimal | None, fee: Decimal) -> Decimal:
-    """Amount of a cash entry."""
-    for field, given in (("quantity", quantity), ("price", price), ("fee", fee)):
-        if given:
-            raise InvalidInput(f"a {kind} carries an amount only", field=field)
-    if amount is None:
-        raise InvalidInput(f"a {kind} has an amount", field="amount")
-    amount = _number(amount, places=MONEY_PLACES, digits=MONEY_DIGITS, field="amount")
-    if amount == 0 or (amount > 0) != (kind in _INCOME):
-        raise InvalidInput(f"the amount of a {kind} was {amount}, but it must be {'positive' if kind in _INCOME else 'negative'}", field="amount")
-    return amount
-
-
-def _number(value: Decimal, *, places: int, digits: int, field: str) -> Decimal:
-    """The value, exactly as the database stores it."""
-    number = exact(value, places=places, field=field)
-    if abs(number) >= Decimal(1).scaleb(digits - places):
-        raise InvalidInput(f"{value} has more than {digits - places} digits before the point", field=field)
-    return number
-
-
-def _portfolio_of_book(*, portfolio_id: int, book_id: int) -> Portfolio:
+def portfolio_of_book(*, portfolio_id: int, book_id: int) -> Portfolio:
     """The portfolio's row, locked: first in the fixed order of locks, so that postings to one portfolio queue up."""
     if found := rows_of(Portfolio, LOCKED, [portfolio_id, book_id]):
         return found[0]
@@ -166,7 +98,7 @@ def _portfolio_of_book(*, portfolio_id: int, book_id: int) -> Portfolio:
     raise NotFound(f"no book {book_id} in portfolio {portfolio_id}" if known else f"no portfolio {portfolio_id}")
 
 
-def _posted(source: str, source_ref: str) -> LedgerEntry | None:
+def entry_posted_as(source: str, source_ref: str) -> LedgerEntry | None:
     """The entry under this reference, if there is one."""
     found = rows_of(LedgerEntry, POSTED, [source, source_ref])
     return found[0] if found else None
@@ -181,23 +113,59 @@ def _same(posted: LedgerEntry, fact: Fact) -> LedgerEntry:
     return posted
 
 
-def _entry_insert(fact: Fact, *, source: str, source_ref: str, recorded_at: datetime) -> LedgerEntry:
+def _treatment(fact: Fact, *, method: LotMethod, named: Named | None, settles_on: date | None) -> Treatment:
+    """How a trade closes and opens lots; cash touches none."""
+    if fact.kind not in TRADED or fact.instrument_id is None:
+        if named:
+            raise InvalidInput(f"a {fact.kind} closes no lots", field="lots")
+        return Treatment(settles_on=settles_on or local_date(HOME_CALENDAR, fact.effective_at))
+    held = open_position(book_id=fact.book_id, instrument_id=fact.instrument_id, against=fact.quantity)
+    named = {lot_id: number(part, places=QUANTITY_PLACES, digits=QUANTITY_DIGITS, field="lots") for lot_id, part in (named or {}).items()}
+    if not named and method is LotMethod.SPECIFIC:
+        method = LotMethod.FIFO  # nothing was identified
+    return Treatment(
+        settles_on=settles_on or trade_settles_on(calendar=held.calendar, asset_class=held.asset_class, traded_at=fact.effective_at),
+        booking=trade_book(open_lots=held.lots, quantity=fact.quantity, amount=fact.base_amount, method=method, named=named),
+        lot_method=LotMethod.SPECIFIC.value if named else method.value,
+        picks=picks_of(held, named) if named else None,
+    )
+
+
+def picks_of(held: OpenPosition, named: Named) -> list[tuple[int, str]]:
+    """Named lots as the ledger keeps them: by the entries that opened them, which a rebuild knows too."""
+    return [(held.entry_ids[lot_id], f"{part:f}") for lot_id, part in named.items()]
+
+
+def fact_post(fact: Fact, *, treatment: Treatment, source: str, source_ref: str, recorded_at: datetime) -> LedgerEntry:
+    """Write a checked fact. The caller holds the portfolio's lock, and has seen that the reference is free. Raises Conflict when it is not."""
     try:
-        entry_id = fact_insert(fact, booking=_booking(fact), source=source, source_ref=source_ref, recorded_at=recorded_at)
+        entry_id = fact_insert(fact, treatment=treatment, source=source, source_ref=source_ref, recorded_at=recorded_at)
     except IntegrityError as error:
         # The portfolio's lock rules out a race inside it; another portfolio may have used the reference meanwhile.
         if "ledger_source_once" in str(error):
             raise Conflict(f"{source}:{source_ref} was posted before to another portfolio", field="source_ref") from error
         raise
-    fields = {name: getattr(fact, name) for name in fact.__slots__}
-    entry = LedgerEntry(pk=entry_id, **fields, source=source, source_ref=source_ref, recorded_at=recorded_at)
+    entry = LedgerEntry(
+        pk=entry_id,
+        **{name: getattr(fact, name) for name in fact.__slots__},
+        base_amount=fact.base_amount,
+        lot_method=treatment.lot_method,
+        lot_picks=None if treatment.picks is None else [list(pick) for pick in treatment.picks],
+        settles_on=treatment.settles_on,
+        source=source,
+        source_ref=source_ref,
+        recorded_at=recorded_at,
+    )
     entry._state.adding, entry._state.db = False, DEFAULT_DB_ALIAS  # it is stored, as Django sees it too
+    transaction.on_commit(
+        partial(
+            entry_posted.send_robust,
+            sender=LedgerEntry,
+            portfolio_id=fact.portfolio_id,
+            book_id=fact.book_id,
+            instrument_id=fact.instrument_id,
+            entry_id=entry_id,
+            kind=str(fact.kind),
+        )
+    )
     return entry
-
-
-def _booking(fact: Fact) -> Booking | None:
-    """What a trade does to the lots of its position; None for cash."""
-    if fact.kind != EntryKind.TRADE or fact.instrument_id is None:
-        return None
-    lots = open_lots(book_id=fact.book_id, instrument_id=fact.instrument_id, quantity=fact.quantity)
-    return trade_book(open_lots=lots, quantity=fact.quantity, amount=fact.amount)

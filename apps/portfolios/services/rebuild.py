@@ -1,22 +1,45 @@
-"""Rebuilding what follows from the ledger, and comparing it with what is stored: the proof that positions and cash are right."""
+"""Rebuilding what follows from the ledger, and comparing it with what is stored: the proof that positions and cash are right.
 
-from bisect import insort
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+Rows come by COPY as whole numbers, are replayed by `domain.replay`, and are compared as such: a million entries in seconds.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from operator import attrgetter
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from apps.core.money import ZERO
-from apps.portfolios.domain.lots import OpenLot, trade_book
-from apps.portfolios.models import CashBalance, EntryKind, LedgerEntry, Lot, Position
+from apps.core.money import MONEY_PLACES, QUANTITY_PLACES
+from apps.portfolios.domain.replay import COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Replay, Row
+from apps.portfolios.models import CashBalance, Position
 from apps.portfolios.services.portfolios import portfolio_lock
 
-BATCH = 5_000
+# Units as in `domain.closing`; empty text instead of null, which replaying never asks for.
+_ENTRIES = """
+copy (select id, book_id, case kind when 'trade' then 'trade' when 'cash_in_lieu' then 'trade' when 'split' then 'split'
+        when 'transfer' then 'transfer' else 'cash' end,
+    coalesce(instrument_id, 0), (quantity * 1e6)::numeric(30, 0), (amount * 1e4)::numeric(30, 0), currency,
+    (base_amount * 1e4)::numeric(30, 0), (extract(epoch from effective_at) * 1e6)::bigint, lot_method, coalesce(lot_picks::text, ''),
+    (coalesce(ratio, 0) * 1e10)::numeric(40, 0), (coalesce(cost, 0) * 1e4)::numeric(30, 0),
+    (extract(epoch from coalesce(acquired_at, effective_at)) * 1e6)::bigint
+from portfolios_ledgerentry where portfolio_id = {} order by id) to stdout
+"""
+_LOTS = """
+copy (select entry_id, (lot.quantity * 1e6)::numeric(30, 0), (cost * 1e4)::numeric(30, 0), (remaining * 1e6)::numeric(30, 0),
+    (remaining_cost * 1e4)::numeric(30, 0)
+from portfolios_lot lot join portfolios_book book on book.id = lot.book_id where book.portfolio_id = {}) to stdout
+"""
+_CORRECT_LOTS = """
+update portfolios_lot lot set quantity = right_.quantity, remaining = right_.remaining, remaining_cost = right_.cost
+from unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[]) as right_ (entry_id, quantity, remaining, cost)
+where lot.entry_id = right_.entry_id
+"""
+#: What is compared, with the places of each number.
+_POSITION = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("realised", MONEY_PLACES), ("last_entry_id", 0))
+_LOT = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("remaining", QUANTITY_PLACES), ("remaining_cost", MONEY_PLACES))
+_CASH = (("amount", MONEY_PLACES), ("last_entry_id", 0))
 
-_Key = tuple[int, int]  # book, instrument
+Names = Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,141 +62,127 @@ class Rebuild:
     corrected: bool
 
 
-@dataclass(slots=True)
-class _RebuiltLot:
-    opened_at: datetime
-    entry_id: int
-    quantity: Decimal
-    cost: Decimal
-    remaining: Decimal
-    remaining_cost: Decimal
-
-    @property
-    def age(self) -> tuple[datetime, int]:
-        """First in, first out: the order in which lots are closed."""
-        return self.opened_at, self.entry_id
-
-
-@dataclass(slots=True)
-class _Line:
-    """A position while it is rebuilt. `lots` by the entry that opened them; `open_lots` the open ones, oldest first."""
-
-    quantity: Decimal = ZERO
-    cost: Decimal = ZERO
-    realised: Decimal = ZERO
-    last_entry_id: int = 0
-    lots: dict[int, _RebuiltLot] = field(default_factory=dict)
-    open_lots: list[_RebuiltLot] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Cash:
-    amount: Decimal = ZERO
-    last_entry_id: int = 0
-
-
 def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
-    """Replay the portfolio's ledger through the same FIFO function as posting, and compare lots, positions and cash.
+    """Replay the portfolio's ledger by the same closing functions as posting, and compare lots, positions and cash.
 
     With `check` nothing is written. Without it, positions, cash and what remains of lots are put right; a lot that is missing or
-    was opened otherwise stays as it is, because append-only closures refer to it: that is for people to look into. Raises NotFound.
+    cost something else stays as it is, because append-only closures refer to it: that is for people to look into. The portfolio is locked
+    meanwhile. Raises NotFound.
     """
     with transaction.atomic():
-        portfolio = portfolio_lock(portfolio_id)
-        lines: dict[_Key, _Line] = {}
-        cash: dict[str, _Cash] = {}
-        entries = 0
-        for entry in LedgerEntry.objects.filter(portfolio=portfolio).order_by("id").iterator(chunk_size=BATCH):
-            _replay(entry, lines, cash)
-            entries += 1
-        differences = (*_position_differences(portfolio_id, lines), *_lot_differences(portfolio_id, lines), *_cash_differences(portfolio_id, cash))
+        portfolio_lock(portfolio_id)
+        replay = Replay()
+        for row in _entries(portfolio_id):
+            replay.take(row)
+        lots = {lot[ENTRY_ID]: lot for line in replay.lines.values() for lot in line.lots}
+        wrong, lot_differences = _lot_differences(portfolio_id, lots)
+        differences = (*_position_differences(portfolio_id, replay), *lot_differences, *_cash_differences(portfolio_id, replay))
         if differences and not check:
-            _correct(portfolio_id, lines, cash)
-        return Rebuild(portfolio_id=portfolio_id, entries=entries, differences=differences, corrected=bool(differences) and not check)
+            _correct(portfolio_id, replay, [lots[entry_id] for entry_id in wrong])
+        return Rebuild(portfolio_id=portfolio_id, entries=replay.entries, differences=differences, corrected=bool(differences) and not check)
 
 
-def _replay(entry: LedgerEntry, lines: dict[_Key, _Line], cash: dict[str, _Cash]) -> None:
-    balance = cash.setdefault(entry.currency, _Cash())
-    balance.amount += entry.amount
-    balance.last_entry_id = entry.pk
-    if entry.kind != EntryKind.TRADE or entry.instrument_id is None:
-        return
-    line = lines.setdefault((entry.book_id, entry.instrument_id), _Line())
-    booking = trade_book(
-        open_lots=[OpenLot(lot_id=lot.entry_id, remaining=lot.remaining, cost=lot.remaining_cost) for lot in line.open_lots],
-        quantity=entry.quantity,
-        amount=entry.amount,
-    )
-    for closure in booking.closures:
-        lot = line.lots[closure.lot_id]
-        lot.remaining -= closure.quantity
-        lot.remaining_cost -= closure.cost
-    line.open_lots = [lot for lot in line.open_lots if lot.remaining]
-    if booking.opening is not None:
-        quantity, cost = booking.opening.quantity, booking.opening.cost
-        line.lots[entry.pk] = opened = _RebuiltLot(entry.effective_at, entry.pk, quantity, cost, quantity, cost)
-        insort(line.open_lots, opened, key=attrgetter("age"))
-    line.quantity += entry.quantity
-    line.cost += booking.cost_change
-    line.realised += booking.realised
-    line.last_entry_id = entry.pk
+def _lines(statement: str, portfolio_id: int) -> Iterator[list[bytes]]:
+    """Rows of a COPY in text: fields of which none holds a tab, a backslash or a null."""
+    with connection.cursor() as cursor, cursor.copy(statement.format(int(portfolio_id))) as copy:
+        rest = b""
+        for block in copy:
+            *lines, rest = (rest + bytes(block)).split(b"\n")
+            for line in lines:
+                yield line.split(b"\t")
 
 
-def _compare(subject: str, stored: object | None, rebuilt: object | None, names: Iterable[str]) -> Iterable[Difference]:
-    for name in names:
-        was = None if stored is None else getattr(stored, name)
-        now = None if rebuilt is None else getattr(rebuilt, name)
+def _entries(portfolio_id: int) -> Iterator[Row]:
+    words: dict[bytes, str] = {}
+
+    def word(raw: bytes) -> str:
+        found = words.get(raw)
+        if found is None:
+            found = words[raw] = raw.decode()
+        return found
+
+    for f in _lines(_ENTRIES, portfolio_id):
+        yield (
+            int(f[0]), int(f[1]), word(f[2]), int(f[3]), int(f[4]), int(f[5]), word(f[6]), int(f[7]), int(f[8]), word(f[9]),
+            f[10].decode(), int(f[11]), int(f[12]), int(f[13]),
+        )  # fmt: skip
+
+
+def _compare(subject: str, stored: Sequence[int] | None, rebuilt: Sequence[int] | None, names: Names) -> Iterator[Difference]:
+    for at, (name, places) in enumerate(names):
+        was = None if stored is None else stored[at]
+        now = None if rebuilt is None else rebuilt[at]
         if was != now:
-            yield Difference(subject=subject, field=name, stored=_shown(was), rebuilt=_shown(now))
+            yield Difference(subject=subject, field=name, stored=_shown(was, places), rebuilt=_shown(now, places))
 
 
-def _shown(value: object) -> str:
-    return "" if value is None else format(value, "f") if isinstance(value, Decimal) else str(value)
+def _shown(units: int | None, places: int) -> str:
+    return "" if units is None else f"{_decimal(units, places):f}"
 
 
-def _position_differences(portfolio_id: int, lines: Mapping[_Key, _Line]) -> Iterable[Difference]:
-    stored = {(row.book_id, row.instrument_id): row for row in Position.objects.filter(book__portfolio_id=portfolio_id)}
-    for book_id, instrument_id in sorted(stored.keys() | lines.keys()):
-        subject = f"position book {book_id} instrument {instrument_id}"
-        key = (book_id, instrument_id)
-        yield from _compare(subject, stored.get(key), lines.get(key), ("quantity", "cost", "realised", "last_entry_id"))
+def _decimal(units: int, places: int) -> Decimal:
+    return Decimal(units).scaleb(-places)
 
 
-def _lot_differences(portfolio_id: int, lines: Mapping[_Key, _Line]) -> Iterable[Difference]:
-    stored = {lot.entry_id: lot for lot in Lot.objects.filter(book__portfolio_id=portfolio_id)}
-    rebuilt = {lot.entry_id: lot for line in lines.values() for lot in line.lots.values()}
-    for entry_id in sorted(stored.keys() | rebuilt.keys()):
-        yield from _compare(
-            f"lot of entry {entry_id}", stored.get(entry_id), rebuilt.get(entry_id), ("quantity", "cost", "remaining", "remaining_cost")
-        )
+def _units(row: object, names: Names) -> tuple[int, ...]:
+    return tuple(int(Decimal(getattr(row, name)).scaleb(places)) for name, places in names)
 
 
-def _cash_differences(portfolio_id: int, cash: Mapping[str, _Cash]) -> Iterable[Difference]:
-    stored = {row.currency: row for row in CashBalance.objects.filter(portfolio_id=portfolio_id)}
-    for currency in sorted(stored.keys() | cash.keys()):
-        yield from _compare(f"cash {currency}", stored.get(currency), cash.get(currency), ("amount", "last_entry_id"))
+def _position_differences(portfolio_id: int, replay: Replay) -> Iterable[Difference]:
+    stored = {(row.book_id, row.instrument_id): _units(row, _POSITION) for row in Position.objects.filter(book__portfolio_id=portfolio_id)}
+    rebuilt = {key: (line.quantity, line.cost, line.realised, line.last_entry_id) for key, line in replay.lines.items()}
+    for key in sorted(stored.keys() | rebuilt.keys()):
+        yield from _compare(f"position book {key[0]} instrument {key[1]}", stored.get(key), rebuilt.get(key), _POSITION)
 
 
-def _correct(portfolio_id: int, lines: Mapping[_Key, _Line], cash: Mapping[str, _Cash]) -> None:
+def _lot_differences(portfolio_id: int, lots: Mapping[int, list[int]]) -> tuple[list[int], list[Difference]]:
+    """Entries whose lots are stored otherwise, though there, and all differences of lots."""
+    wrong, differences, seen = [], [], set()
+    for fields in _lines(_LOTS, portfolio_id):
+        entry_id, *stored = map(int, fields)
+        seen.add(entry_id)
+        lot = lots.get(entry_id)
+        rebuilt = None if lot is None else [lot[QUANTITY], lot[COST], lot[REMAINING], lot[REMAINING_COST]]
+        if stored != rebuilt:
+            differences += [(entry_id, difference) for difference in _compare(f"lot of entry {entry_id}", stored, rebuilt, _LOT)]
+            wrong += [entry_id] if rebuilt is not None else []
+    for entry_id in lots.keys() - seen:
+        lot = lots[entry_id]
+        rebuilt = [lot[QUANTITY], lot[COST], lot[REMAINING], lot[REMAINING_COST]]
+        differences += [(entry_id, difference) for difference in _compare(f"lot of entry {entry_id}", None, rebuilt, _LOT)]
+    return wrong, [difference for _, difference in sorted(differences, key=lambda pair: pair[0])]
+
+
+def _cash_differences(portfolio_id: int, replay: Replay) -> Iterable[Difference]:
+    stored = {row.currency: _units(row, _CASH) for row in CashBalance.objects.filter(portfolio_id=portfolio_id)}
+    rebuilt = {currency: (cash.amount, cash.last_entry_id) for currency, cash in replay.cash.items()}
+    for currency in sorted(stored.keys() | rebuilt.keys()):
+        yield from _compare(f"cash {currency}", stored.get(currency), rebuilt.get(currency), _CASH)
+
+
+def _correct(portfolio_id: int, replay: Replay, lots: Sequence[list[int]]) -> None:
     Position.objects.filter(book__portfolio_id=portfolio_id).delete()
     Position.objects.bulk_create(
         Position(
             book_id=book_id,
             instrument_id=instrument_id,
-            quantity=line.quantity,
-            cost=line.cost,
-            realised=line.realised,
+            quantity=_decimal(line.quantity, QUANTITY_PLACES),
+            cost=_decimal(line.cost, MONEY_PLACES),
+            realised=_decimal(line.realised, MONEY_PLACES),
             last_entry_id=line.last_entry_id,
         )
-        for (book_id, instrument_id), line in lines.items()
+        for (book_id, instrument_id), line in replay.lines.items()
     )
     CashBalance.objects.filter(portfolio_id=portfolio_id).delete()
     CashBalance.objects.bulk_create(
-        CashBalance(portfolio_id=portfolio_id, currency=currency, amount=balance.amount, last_entry_id=balance.last_entry_id)
-        for currency, balance in cash.items()
+        CashBalance(portfolio_id=portfolio_id, currency=currency, amount=_decimal(cash.amount, MONEY_PLACES), last_entry_id=cash.last_entry_id)
+        for currency, cash in replay.cash.items()
     )
-    rebuilt = {lot.entry_id: lot for line in lines.values() for lot in line.lots.values()}
-    lots = list(Lot.objects.filter(book__portfolio_id=portfolio_id, entry_id__in=rebuilt))
-    for lot in lots:
-        lot.remaining, lot.remaining_cost = rebuilt[lot.entry_id].remaining, rebuilt[lot.entry_id].remaining_cost
-    Lot.objects.bulk_update(lots, ["remaining", "remaining_cost"], batch_size=BATCH)
+    columns = (
+        [lot[ENTRY_ID] for lot in lots],
+        [_decimal(lot[QUANTITY], QUANTITY_PLACES) for lot in lots],
+        [_decimal(lot[REMAINING], QUANTITY_PLACES) for lot in lots],
+        [_decimal(lot[REMAINING_COST], MONEY_PLACES) for lot in lots],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_CORRECT_LOTS, columns)

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
@@ -8,7 +8,8 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.errors import Conflict, InvalidInput, NotFound
-from apps.portfolios.models import Book, CashBalance, EntryKind, LedgerEntry, Lot, LotClosure, Position
+from apps.portfolios.models import Book, CashBalance, EntryKind, LedgerEntry, Lot, LotClosure, Portfolio, Position
+from apps.portfolios.services.rebuild import positions_rebuild
 from apps.portfolios.signals import entry_posted
 from apps.portfolios.tests.factories import START, CashEntryFactory, InstrumentFactory, LedgerEntryFactory, PortfolioFactory
 
@@ -96,10 +97,81 @@ class TestTrades:
         assert entry.amount == -Decimal(floor(product * 10_000 + Fraction(1, 2))).scaleb(-4) - Decimal("0.0001")
 
 
+class TestMethods:
+    def test_the_method_holds_from_its_change_on_and_each_entry_keeps_its_own(self, trade, portfolio):
+        first, second, _ = trade("10", "10"), trade("10", "30"), trade("10", "20")
+        fifo = trade("-5", "25")
+        Portfolio.objects.filter(pk=portfolio.pk).update(lot_method="hifo")
+        hifo = trade("-5", "25")
+        assert [(c.entry_id, c.lot.entry_id) for c in LotClosure.objects.order_by("id")] == [(fifo.pk, first.pk), (hifo.pk, second.pk)]
+        assert list(LedgerEntry.objects.filter(pk__in=[fifo.pk, hifo.pk]).order_by("id").values_list("lot_method", flat=True)) == ["fifo", "hifo"]
+        assert positions_rebuild(portfolio_id=portfolio.pk).differences == ()
+
+    def test_lots_that_are_named_are_closed_and_kept_by_their_entries(self, trade, portfolio):
+        first, second = trade("10", "10"), trade("10", "30")
+        sale = trade("-6", "25", lots={Lot.objects.get(entry=second).pk: Decimal(4), Lot.objects.get(entry=first).pk: Decimal(2)})
+        sale.refresh_from_db()
+        assert (sale.lot_method, sale.lot_picks) == ("specific", [[second.pk, "4"], [first.pk, "2"]])
+        assert position() == (14, 260, 10)
+        assert positions_rebuild(portfolio_id=portfolio.pk).differences == ()
+
+    def test_a_trade_that_names_nothing_is_first_in_first_out(self, trade, portfolio):
+        first, _ = trade("10", "10"), trade("10", "30")
+        Portfolio.objects.filter(pk=portfolio.pk).update(lot_method="specific")
+        assert trade("-5", "25").lot_method == "fifo"
+        assert LotClosure.objects.get().lot.entry_id == first.pk
+
+
+class TestCurrencies:
+    def test_lots_and_gains_are_in_the_base_currency_at_the_rates_of_the_trades(self, trade, portfolio):
+        trade("10", "100", currency="EUR", fx_rate=Decimal("1.1"))
+        trade("-10", "110", currency="EUR", fx_rate=Decimal("1.2"))
+        assert position() == (0, 0, 220)
+        assert dict(CashBalance.objects.values_list("currency", "amount")) == {"USD": 100_000, "EUR": 100}
+        assert positions_rebuild(portfolio_id=portfolio.pk).differences == ()
+
+
+class TestSettlement:
+    @pytest.mark.parametrize(
+        ("traded", "settles"),
+        [
+            ("2017-09-01", "2017-09-07"),  # Friday before Labor Day, still T+3
+            ("2017-09-05", "2017-09-07"),  # T+2
+            ("2024-05-24", "2024-05-29"),  # T+2 over Memorial Day
+            ("2024-05-28", "2024-05-29"),  # T+1
+            ("2024-07-03", "2024-07-05"),
+        ],
+    )
+    def test_a_trade_settles_by_the_rule_of_its_day(self, trade, traded, settles):
+        entry = trade("1", "10", effective_at=datetime.fromisoformat(f"{traded}T15:00:00+00:00"))
+        assert entry.settles_on.isoformat() == settles
+
+    def test_the_trade_date_is_the_exchanges(self, trade):
+        assert trade("1", "10", effective_at=datetime(2024, 6, 5, 1, 0, tzinfo=UTC)).settles_on == date(2024, 6, 5)  # evening of the 4th
+
+    def test_cash_counts_at_once_or_when_the_caller_says(self, portfolio):
+        at = datetime(2024, 6, 3, 15, tzinfo=UTC)
+        assert CashEntryFactory(portfolio_id=portfolio.pk, effective_at=at).settles_on == date(2024, 6, 3)
+        paid = CashEntryFactory(portfolio_id=portfolio.pk, kind="dividend", effective_at=at, settles_on=date(2024, 6, 20))
+        assert paid.settles_on == date(2024, 6, 20)
+
+
 class TestCash:
-    @pytest.mark.parametrize(("kind", "amount"), [("deposit", "10.5"), ("dividend", "3.25"), ("withdrawal", "-10.5"), ("fee", "-0.01")])
-    def test_cash_moves_by_the_amount(self, portfolio, kind, amount):
-        CashEntryFactory(portfolio_id=portfolio.pk, kind=kind, amount=Decimal(amount))
+    @pytest.mark.parametrize(
+        ("kind", "amount"),
+        [
+            ("deposit", "10.5"),
+            ("dividend", "3.25"),
+            ("withdrawal", "-10.5"),
+            ("fee", "-0.01"),
+            ("interest", "0.5"),
+            ("interest", "-0.5"),
+            ("borrow_fee", "-2"),
+            ("dividend_paid", "-2"),
+        ],
+    )
+    def test_cash_moves_by_the_amount(self, portfolio, instrument, kind, amount):
+        CashEntryFactory(portfolio_id=portfolio.pk, kind=kind, amount=Decimal(amount), instrument_id=instrument.pk)
         assert cash() == 100_000 + Decimal(amount)
         assert not Position.objects.exists()
 
@@ -149,7 +221,17 @@ class TestRefusals:
             ({"fee": Decimal("0.00001")}, "fee"),
             ({"amount": Decimal("-1000")}, "amount"),
             ({"instrument_id": None}, "instrument_id"),
-            ({"currency": "EUR"}, "currency"),
+            ({"currency": "EUR"}, "fx_rate"),
+            ({"currency": "EU", "fx_rate": Decimal(1)}, "currency"),
+            ({"currency": "EUR", "fx_rate": Decimal(0)}, "fx_rate"),
+            ({"fx_rate": Decimal("1.1")}, "fx_rate"),
+            ({"kind": "split"}, "kind"),
+            ({"lots": {0: Decimal(1)}}, "lots"),
+            (
+                {"kind": "borrow_fee", "instrument_id": None, "quantity": Decimal(0), "price": None, "fee": Decimal(0), "amount": Decimal(-1)},
+                "instrument_id",
+            ),
+            ({"kind": "interest", "quantity": Decimal(0), "price": None, "fee": Decimal(0), "amount": Decimal(0)}, "amount"),
             ({"source_ref": ""}, "source_ref"),
             ({"kind": "deposit", "quantity": Decimal(0), "price": None, "fee": Decimal(0), "amount": Decimal(-1)}, "amount"),
             ({"kind": "withdrawal", "quantity": Decimal(0), "price": None, "fee": Decimal(0), "amount": Decimal(1)}, "amount"),
@@ -194,11 +276,51 @@ class TestDatabase:
             ({"fee": Decimal(-1), "amount": Decimal(-999)}, "ledger_fee_not_negative"),
             ({"kind": "deposit"}, "ledger_cash_sign"),
             ({"kind": "gift"}, "ledger_cash_sign"),
+            ({"lot_method": ""}, "ledger_trade_adds_up"),
+            ({"lot_method": "specific"}, "ledger_lots_named"),
+            ({"lot_picks": [[1, "1"]]}, "ledger_lots_named"),
+            ({"fx_rate": Decimal("1.5")}, "ledger_base_amount"),
+            ({"fx_rate": Decimal(0), "base_amount": Decimal(0)}, "ledger_base_amount"),
+            ({"ratio": Decimal(2)}, "ledger_split_ratio"),
+            ({"cost": Decimal(2)}, "ledger_transfer_carries_lot"),
         ],
     )
     def test_a_fact_that_does_not_add_up_is_refused(self, fields, change, constraint):
         with pytest.raises(IntegrityError, match=constraint):
-            LedgerEntry.objects.create(**fields | change)
+            LedgerEntry.objects.create(**fields | {"base_amount": change.get("amount", fields["amount"])} | change)
+
+    CASH = {"quantity": Decimal(0), "price": None, "fee": Decimal(0), "lot_method": ""}
+    PAID = CASH | {"amount": Decimal(-5), "base_amount": Decimal(-5)}
+    GOT = CASH | {"amount": Decimal(5), "base_amount": Decimal(5)}
+    MOVED = CASH | {"amount": Decimal(0), "base_amount": Decimal(0)}
+    SPLIT = MOVED | {"kind": "split", "ratio": Decimal(2), "quantity": Decimal(100)}
+    TRANSFER = MOVED | {"kind": "transfer", "quantity": Decimal(100), "cost": Decimal(100), "acquired_at": START}
+
+    @pytest.mark.parametrize(
+        ("good", "bad", "constraint"),
+        [
+            (PAID | {"kind": "borrow_fee"}, GOT, "ledger_cash_sign"),
+            (PAID | {"kind": "borrow_fee"}, {"instrument_id": None}, "ledger_names_instrument"),
+            (PAID | {"kind": "dividend_paid"}, GOT, "ledger_cash_sign"),
+            (PAID | {"kind": "dividend_paid"}, {"instrument_id": None}, "ledger_names_instrument"),
+            (PAID | {"kind": "interest"}, MOVED, "ledger_cash_sign"),
+            (GOT | {"kind": "interest"}, {"quantity": Decimal(1)}, "ledger_cash_sign"),
+            (GOT | {"kind": "fx"}, MOVED, "ledger_cash_sign"),
+            (SPLIT, {"ratio": None}, "ledger_split_ratio"),
+            (SPLIT, {"ratio": Decimal(0)}, "ledger_split_ratio"),
+            (SPLIT, {"instrument_id": None}, "ledger_moves_no_money"),
+            (SPLIT, {"amount": Decimal(1), "base_amount": Decimal(1)}, "ledger_moves_no_money"),
+            (TRANSFER, {"cost": None}, "ledger_transfer_carries_lot"),
+            (TRANSFER, {"acquired_at": None}, "ledger_transfer_carries_lot"),
+            (TRANSFER, {"cost": Decimal(-1)}, "ledger_transfer_carries_lot"),
+            (TRANSFER, {"quantity": Decimal(0)}, "ledger_transfer_carries_lot"),
+            (TRANSFER, {"fee": Decimal(1)}, "ledger_moves_no_money"),
+        ],
+    )
+    def test_each_kind_carries_what_is_its_own(self, fields, good, bad, constraint):
+        LedgerEntry.objects.create(**fields | good)
+        with pytest.raises(IntegrityError, match=constraint):
+            LedgerEntry.objects.create(**fields | good | bad | {"source_ref": "another"})
 
     def test_a_book_of_another_portfolio_is_refused(self, fields):
         other = Book.objects.get(portfolio=PortfolioFactory())

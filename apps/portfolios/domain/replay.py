@@ -1,0 +1,145 @@
+"""Replaying a ledger in whole numbers (units of `domain.closing`): what lots, positions and cash must be. No database, no Decimal."""
+
+import json
+from bisect import insort
+from dataclasses import dataclass, field
+
+from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, running_cuts, split_quantity
+
+_METHODS = {method.value: method for method in LotMethod}
+
+# A lot is a list, the cheapest thing that can change: what closing reads first, then its age, then how it was opened.
+REMAINING, REMAINING_COST, OPENED_AT, ENTRY_ID, QUANTITY, COST = range(6)
+Lot = list[int]
+
+
+@dataclass(slots=True)
+class Line:
+    """A position while it is rebuilt. `lots` are all that were ever opened, `open` the open ones in order of acquisition."""
+
+    quantity: int = 0
+    cost: int = 0
+    realised: int = 0
+    last_entry_id: int = 0
+    lots: list[Lot] = field(default_factory=list)
+    open: list[Lot] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Cash:
+    """Cash in one currency while it is rebuilt."""
+
+    amount: int = 0
+    last_entry_id: int = 0
+
+
+@dataclass(slots=True)
+class Replay:
+    """The projections of one ledger, as far as it was replayed. `lines` by (book, instrument), `cash` by currency."""
+
+    lines: dict[tuple[int, int], Line] = field(default_factory=dict)
+    cash: dict[str, Cash] = field(default_factory=dict)
+    entries: int = 0
+
+    def take(self, row: "Row") -> None:
+        """Replay the next entry, in order of their numbers."""
+        entry_id, book_id, kind, instrument_id, quantity, amount, currency, base_amount = row[:8]
+        self.entries += 1
+        balance = self.cash.get(currency)
+        if balance is None:
+            balance = self.cash[currency] = Cash()
+        balance.amount += amount
+        balance.last_entry_id = entry_id
+        if kind == "cash":
+            return
+        key = (book_id, instrument_id)
+        line = self.lines.get(key)
+        if line is None:
+            line = self.lines[key] = Line()
+        if kind == "trade":
+            _trade(line, entry_id, quantity, base_amount, row[8], row[9], row[10])
+        elif kind == "split":
+            _split(line, row[8], row[11])
+        elif row[10]:
+            _give(line, quantity, row[10], row[12])
+        else:
+            _open(line, [quantity, row[12], row[13], entry_id, quantity, row[12]])
+            line.cost += row[12]
+        line.quantity += quantity
+        line.last_entry_id = entry_id
+
+
+#: id, book, "trade" | "cash" | "split" | "transfer", instrument, quantity, amount, currency, base amount, effective at [us], lot method,
+#: named lots as JSON or "", ratio [1e-10], cost, acquired at [us].
+Row = tuple[int, int, str, int, int, int, str, int, int, str, str, int, int, int]
+RATIO_UNIT = 10**10
+
+
+def _trade(line: Line, entry_id: int, quantity: int, amount: int, at: int, method: str, picks: str) -> None:
+    lots = line.open
+    if lots and (lots[0][REMAINING] > 0) != (quantity > 0):
+        if picks:
+            pieces = named_pieces(lots, quantity=quantity, named=_named(lots, picks))
+        else:
+            pieces = closing_pieces(lots, quantity=quantity, method=_METHODS[method])
+        opened = quantity + sum([piece[1] for piece in pieces])
+        cost = sum([piece[2] for piece in pieces])
+        rest = running_cuts([-piece[1] for piece in pieces], of=quantity, amount=amount)
+        earned = sum(rest) - cost
+        _close(line, pieces)
+        line.cost -= cost
+        line.realised += earned
+        if not opened:
+            return
+        amount -= sum(rest)
+        quantity = opened
+    _open(line, [quantity, -amount, at, entry_id, quantity, -amount])
+    line.cost -= amount
+
+
+def _named(lots: list[Lot], picks: str) -> dict[int, int]:
+    places = {lot[ENTRY_ID]: at for at, lot in enumerate(lots)}
+    return {places[entry_id]: _millionths(part) for entry_id, part in json.loads(picks)}
+
+
+def _millionths(text: str) -> int:
+    """A decimal number of at most six places, as whole millionths."""
+    whole, _, places = text.partition(".")
+    return int(whole + places.ljust(6, "0"))
+
+
+def _close(line: Line, pieces: list[Piece]) -> None:
+    emptied = []
+    for at, closed, cost in pieces:
+        lot = line.open[at]
+        lot[REMAINING] -= closed
+        lot[REMAINING_COST] -= cost
+        if not lot[REMAINING]:
+            emptied.append(at)
+    for at in sorted(emptied, reverse=True):
+        del line.open[at]
+
+
+def _open(line: Line, lot: Lot) -> None:
+    line.lots.append(lot)
+    age = (lot[OPENED_AT], lot[ENTRY_ID])
+    if not line.open or (line.open[-1][OPENED_AT], line.open[-1][ENTRY_ID]) < age:
+        line.open.append(lot)
+    else:
+        insort(line.open, lot, key=lambda other: (other[OPENED_AT], other[ENTRY_ID]))
+
+
+def _split(line: Line, at: int, ratio: int) -> None:
+    for lot in line.open:
+        if lot[OPENED_AT] < at:
+            lot[REMAINING] = split_quantity(lot[REMAINING], new=ratio, old=RATIO_UNIT)
+            lot[QUANTITY] = split_quantity(lot[QUANTITY], new=ratio, old=RATIO_UNIT)
+
+
+def _give(line: Line, quantity: int, picks: str, cost: int) -> None:
+    """A piece of a lot goes to another book at its cost; quantity and cost are signed against the lot."""
+    ((at, closed),) = _named(line.open, picks).items()
+    if closed != -quantity:
+        raise ValueError(f"a transfer of {quantity} names {closed}")
+    _close(line, [(at, closed, -cost)])
+    line.cost += cost
