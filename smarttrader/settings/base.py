@@ -219,6 +219,7 @@ LOGGING = {
 
 # Keys and addresses of vendors of market data.
 VENDORS = ENVIRONMENT.vendors
+IB_HOST, IB_PORT, IB_CLIENT_ID = ENVIRONMENT.ib_host, ENVIRONMENT.ib_port, ENVIRONMENT.ib_client_id
 
 # Where the head of the journal chain is written, outside the database: copy it to a second host.
 JOURNAL_ANCHOR_DIR = VAR / "journal"

@@ -37,6 +37,9 @@ class Environment:
     secure_cookies: bool
     quarantine_checks: tuple[str, ...]
     vendors: VendorSettings
+    ib_host: str
+    ib_port: int
+    ib_client_id: int
     archive: Path
     feed_provider: str
     feed_symbols: tuple[str, ...]
@@ -70,6 +73,11 @@ def read_environment(*, production: bool = False) -> Environment:
         "archive": ROOT / env.str("DESK_ARCHIVE", f"{os.environ.get('DESK_VAR', 'var')}/archive"),
         "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),
         "vendors": _vendors(env),
+        # A gateway of Interactive Brokers; without a host there is none. 4002 is where a paper gateway listens. Client 0 would be given
+        # the orders that people make at the gateway by hand.
+        "ib_host": env.str("IB_HOST", ""),
+        "ib_port": env.int("IB_PORT", 4002, validate=validate.Range(min=1, max=65535)),
+        "ib_client_id": env.int("IB_CLIENT_ID", 17, validate=validate.Range(min=1, max=2**31 - 1)),
         "feed_provider": env.str("DESK_FEED_PROVIDER", ""),
         "feed_symbols": tuple(env.list("DESK_FEED_SYMBOLS", [])),
     }

@@ -1,7 +1,7 @@
 """The processes of one desk on one machine, and what is worth telling about them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 FIRST_DELAY = 0.5
@@ -43,13 +43,15 @@ class LiveFeed:
     symbols: tuple[str, ...]
 
 
-def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Replay | None, live: LiveFeed | None = None) -> tuple[DeskProcess, ...]:
+def desk_processes(
+    *, python: str, manage: str, host: str, port: int, replay: Replay | None, live: LiveFeed | None = None, brokers: Sequence[str] = ()
+) -> tuple[DeskProcess, ...]:
     """Everything that runs, in the order in which it is started.
 
     A live feed takes the place of the demo's replay and of the trader, which trades the replay's days. Without either there is neither
     feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so that they never slow down trading.
     Orders' jobs have a worker of their own: fetching bars at a vendor's pace may take an hour, and with two at a time the journal is
-    sealed meanwhile.
+    sealed meanwhile. Each of `brokers` has a process that holds the line to it.
     """
 
     def command(name: str, *words: str) -> DeskProcess:
@@ -66,6 +68,7 @@ def desk_processes(*, python: str, manage: str, host: str, port: int, replay: Re
         *_prices(command, replay, live),
         command("monitor", "run_risk_monitor"),
         command("broker", "run_broker"),
+        *(command(f"broker-{broker}", "run_broker", "--broker", broker) for broker in brokers),
         worker("worker", "trade"),
         worker("data", "data", at_once=2),
         command("beat", "run_beat"),

@@ -39,7 +39,9 @@ def desk_run(*, var: Path, host: str, port: int, demo: bool, tell: Callable[[str
         connections_leave()
         url = f"http://{EVERYWHERE.get(host, host)}:{port}"
         manage = str(settings.BASE_DIR / "manage.py")
-        table = desk_processes(python=sys.executable, manage=manage, host=host, port=port, replay=replay, live=live_feed())
+        table = desk_processes(
+            python=sys.executable, manage=manage, host=host, port=port, replay=replay, live=live_feed(), brokers=lines_to_brokers()
+        )
 
         def ready() -> None:
             tell(f"the desk runs at {url}")
@@ -55,6 +57,11 @@ def live_feed() -> LiveFeed | None:
     """The vendor's feed that the environment asks for."""
     found = settings.ENVIRONMENT
     return LiveFeed(provider=found.feed_provider, symbols=found.feed_symbols) if found.feed_provider else None
+
+
+def lines_to_brokers() -> tuple[str, ...]:
+    """Brokers to which the environment names a line that one process holds."""
+    return ("ib",) if settings.ENVIRONMENT.ib_host else ()
 
 
 @contextmanager

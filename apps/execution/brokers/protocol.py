@@ -46,6 +46,7 @@ class BrokerOrder:
     working_stop: Decimal | None = None
     expire_at: datetime | None = None
     stop_triggered: bool = False
+    currency: str = "USD"
 
     @property
     def leaves(self) -> Decimal:

@@ -18,6 +18,13 @@ class BrokerageAccount(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=~models.Q(broker="paper") | models.Q(mode=TradingMode.PAPER), name="account_paper_is_paper"),
+            models.CheckConstraint(
+                # Interactive Brokers' numbers say it themselves: DU... (an adviser's DF...) trades on paper, every other one may cost money.
+                condition=~models.Q(broker="ib")
+                | models.Q(mode=TradingMode.PAPER.value, number__regex="^D[UF]")
+                | models.Q(~models.Q(number__regex="^D[UF]"), mode=TradingMode.LIVE.value),
+                name="account_ib_number_has_its_mode",
+            ),
             models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
         ]
 

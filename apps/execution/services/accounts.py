@@ -1,11 +1,16 @@
 """Brokerage accounts: where a portfolio's orders go."""
 
+import re
 from decimal import Decimal
 from uuid import UUID
 
-from apps.core.errors import Conflict
+from django.db.models import Q
+
+from apps.core.errors import Conflict, InvalidInput
 from apps.core.money import MONEY_PLACES, exact
 from apps.core.trading import TradingMode
+from apps.execution.brokers.ib import IB
+from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import BrokerageAccount
 
@@ -25,6 +30,23 @@ def paper_account_create(*, portfolio_id: int, slippage_bps: Decimal = Decimal(5
     if not made and (account.broker != PAPER or any(getattr(account, name) != value for name, value in costs.items())):
         raise Conflict(f"portfolio {portfolio_id} trades through account {account.number} already", field="portfolio_id")
     return account
+
+
+def ib_account_create(*, portfolio_id: int, number: str) -> BrokerageAccount:
+    """Let a portfolio trade through an account at Interactive Brokers. Its mode is what its number says (DU..., DF...: paper).
+
+    Returns the account that is there when it is the same. Raises InvalidInput for what is no account number, Conflict when the
+    portfolio has another account or the number belongs to another portfolio.
+    """
+    if not re.fullmatch(r"[A-Z]{1,3}[0-9]{4,12}", number):
+        raise InvalidInput(f"{number!r} is no account number of Interactive Brokers", field="number")
+    found = BrokerageAccount.objects.filter(Q(portfolio_id=portfolio_id) | Q(number=number)).first()
+    if found is None:
+        mode = mode_of_number(number).value
+        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=IB, mode=mode, number=number, slippage_bps=0, commission=0)
+    if (found.portfolio_id, found.broker, found.number) != (portfolio_id, IB, number):
+        raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
+    return found
 
 
 _FOR_ORDER = """

@@ -5,9 +5,12 @@ from typing import ClassVar
 
 from apps.core.errors import RuleRefused
 from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
+from apps.execution.brokers.ib import IB
+from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts
 from apps.execution.brokers.protocol import Broker, BrokerOrder, MarketPrice
 from apps.execution.models import BrokerageAccount, Order
+from apps.execution.services.outbox import Outbox
 from apps.marketdata.selectors.quotes import Quote, latest_quotes
 
 
@@ -32,10 +35,18 @@ def broker_build(account: BrokerageAccount, *, mode: TradingMode | None = None) 
     return build(account)
 
 
+def broker_reference(order: Order) -> str:
+    """How a broker knows the order for ever: by the client order id, which no second database of this desk has given to another order.
+
+    The paper broker's executions are named after the order's own number.
+    """
+    return str(order.pk if order.account.broker == PAPER else order.client_order_id)
+
+
 def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
     """The order as brokers are told of it. Needs the instrument at hand, or its symbol."""
     return BrokerOrder(
-        reference=str(order.pk),
+        reference=broker_reference(order),
         symbol=symbol or order.instrument.symbol,
         side=Side(order.side),
         quantity=order.quantity,
@@ -66,4 +77,15 @@ def _latest_price(symbol: str) -> MarketPrice | None:
     return market_price(quote) if quote else None
 
 
-_ADAPTERS: dict[tuple[str, TradingMode], Callable[[BrokerageAccount], Broker]] = {(PAPER, TradingMode.PAPER): paper_broker}
+def ib_outbox(account: BrokerageAccount) -> Outbox:
+    """Orders for Interactive Brokers go to the process that holds the line. Raises ModeMismatch when number and mode do not agree."""
+    if mode_of_number(account.number) is not TradingMode(account.mode):
+        raise ModeMismatch(f"account {account.number} does not trade in {account.mode}: its number says so", account=account.number)
+    return Outbox(IB)
+
+
+_ADAPTERS: dict[tuple[str, TradingMode], Callable[[BrokerageAccount], Broker]] = {
+    (PAPER, TradingMode.PAPER): paper_broker,
+    (IB, TradingMode.PAPER): ib_outbox,
+    (IB, TradingMode.LIVE): ib_outbox,
+}

@@ -26,6 +26,11 @@ class TestTable:
         assert processes["feed"] == ("py", "m.py", "run_feed", "--provider", "alpaca", "--symbols", "AAPL,IBM")
         assert set(processes) - set(table(None)) == {"feed"}
 
+    def test_each_broker_with_a_line_has_a_process(self) -> None:
+        processes = {item.name: item.argv for item in desk_processes(python="py", manage="m.py", host="::", port=81, replay=None, brokers=("ib",))}
+        assert processes["broker-ib"] == ("py", "m.py", "run_broker", "--broker", "ib")
+        assert set(processes) - set(table(None)) == {"broker-ib"}
+
     def test_every_queue_has_a_worker(self) -> None:
         queues = [queue for argv in table(None).values() if "--queues" in argv for queue in argv[argv.index("--queues") + 1].split(",")]
         assert sorted(queues) == ["compute", "data", "trade"]

@@ -38,67 +38,111 @@ def executed(reports: tuple[ExecutionReport, ...]) -> list[tuple[Decimal, Decima
 
 
 class BrokerContract:
-    """Subclasses give `broker(price)`: an adapter whose market stands at that price for AAPL (None: no price)."""
+    """Subclasses give `broker(price)`: an adapter whose market stands at that price for AAPL (None: no price).
+
+    Where answers come later than calls return they also say how to wait for them (`submitted`), and how an order comes to work at the
+    broker with so much of it traded (`working`).
+    """
 
     def broker(self, price: str | None) -> Broker:
         raise NotImplementedError
+
+    def submitted(self, broker: Broker, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
+        """All that happens to an order that is submitted."""
+        return broker.submit(order)
+
+    def working(self, broker: Broker, order: BrokerOrder) -> None:
+        """The order is at the broker, with `order.cumulative` traded."""
 
     def test_an_order_is_acknowledged_first(self):
         assert kinds(self.broker("100").submit(make_broker_order()))[0] == "new"
 
     def test_a_market_order_trades_all_it_wants(self):
-        assert sum(quantity for quantity, _ in executed(self.broker("100").submit(make_broker_order()))) == 100
+        assert sum(quantity for quantity, _ in executed(self.submitted(self.broker("100"), make_broker_order()))) == 100
 
     def test_submitting_the_same_reference_again_executes_nothing_new(self):
         broker = self.broker("100")
-        first, second = (broker.submit(make_broker_order()) for _ in range(2))
+        first, second = (self.submitted(broker, make_broker_order()) for _ in range(2))
         ids = [{report.execution.execution_id for report in reports if report.execution} for reports in (first, second)]
         assert ids[0]
         assert ids[1] <= ids[0]
 
     def test_two_orders_never_share_an_execution_id(self):
         broker = self.broker("100")
-        ids = [r.execution.execution_id for ref in ("1", "2") for r in broker.submit(make_broker_order(reference=ref)) if r.execution]
+        ids = [r.execution.execution_id for ref in ("1", "2") for r in self.submitted(broker, make_broker_order(reference=ref)) if r.execution]
         assert len(ids) == len(set(ids))
 
     @pytest.mark.parametrize(("side", "limit"), [(Side.BUY, "99"), (Side.SELL, "101")])
     def test_a_limit_away_from_the_market_rests(self, side, limit):
         order = make_broker_order(side=side, order_type=OrderType.LIMIT, limit_price=Decimal(limit))
-        assert kinds(self.broker("100").submit(order)) == ["new"]
+        assert kinds(self.submitted(self.broker("100"), order)) == ["new"]
 
     @pytest.mark.parametrize(("side", "limit"), [(Side.BUY, "101"), (Side.SELL, "99")])
     def test_a_limit_is_never_passed(self, side, limit):
         order = make_broker_order(side=side, order_type=OrderType.LIMIT, limit_price=Decimal(limit))
-        ((_, price),) = executed(self.broker("100").submit(order))
+        ((_, price),) = executed(self.submitted(self.broker("100"), order))
         assert (price - Decimal(limit)) * side.sign <= 0
 
     @pytest.mark.parametrize("time_in_force", [TimeInForce.IOC, TimeInForce.FOK])
     def test_an_immediate_order_never_rests(self, time_in_force):
         order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(99), time_in_force=time_in_force)
-        assert kinds(self.broker("100").submit(order)) == ["new", "canceled"]
+        assert kinds(self.submitted(self.broker("100"), order)) == ["new", "canceled"]
 
     def test_a_cancel_is_confirmed_while_something_is_left(self):
-        assert kinds(self.broker("100").cancel(make_broker_order(cumulative=Decimal(99)))) == ["canceled"]
+        broker, order = self.at_work("99")
+        assert kinds(broker.cancel(order))[-1] == "canceled"
 
     def test_a_cancel_comes_too_late_when_nothing_is_left(self):
-        assert kinds(self.broker("100").cancel(make_broker_order(cumulative=Decimal(100)))) == ["cancel_reject"]
+        broker, order = self.at_work("100")
+        assert kinds(broker.cancel(order))[-1] == "cancel_reject"
 
     def test_a_change_is_confirmed_while_something_is_left(self):
-        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(90), cumulative=Decimal(99))
-        assert kinds(self.broker("100").replace(order, replace(order, limit_price=Decimal(91)))) == ["replaced"]
+        broker, order = self.at_work("99")
+        assert "replaced" in kinds(broker.replace(order, replace(order, limit_price=Decimal(91))))
 
     def test_a_change_comes_too_late_when_nothing_is_left(self):
-        order = make_broker_order(cumulative=Decimal(100))
-        assert kinds(self.broker("100").replace(order, replace(order, quantity=Decimal(200)))) == ["replace_reject"]
+        broker, order = self.at_work("100")
+        assert kinds(broker.replace(order, replace(order, quantity=Decimal(200))))[-1] == "replace_reject"
 
     def test_looking_an_order_up_executes_nothing_new(self):
         broker = self.broker("100")
         first, again = (
             {r.execution.execution_id for r in reports if r.execution}
-            for reports in (broker.submit(make_broker_order()), broker.lookup(make_broker_order()))
+            for reports in (self.submitted(broker, make_broker_order()), broker.lookup(make_broker_order()))
         )
         assert first
         assert again <= first
+
+    def at_work(self, cumulative: str) -> tuple[Broker, BrokerOrder]:
+        """A limit order away from the market of which so much has traded."""
+        broker = self.broker("100")
+        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(90), cumulative=Decimal(cumulative))
+        self.working(broker, order)
+        return broker, order
+
+
+class StatementContract(BrokerContract):
+    """For brokers with books of their own: what they remember of an order, and of an account."""
+
+    def test_an_order_that_was_never_there_is_one_reject(self):
+        assert kinds(self.broker("100").lookup(make_broker_order(reference="404"))) == ["rejected"]
+
+    def test_a_look_up_tells_the_whole_story(self):
+        broker, order = self.at_work("60")
+        reports = broker.lookup(order)
+        assert kinds(reports) == ["new", "trade"]
+        assert sum(quantity for quantity, _ in executed(reports)) == 60
+
+    def test_a_statement_has_orders_fills_positions_and_cash(self):
+        broker, order = self.at_work("60")
+        statement = broker.statement(datetime(2024, 1, 1, tzinfo=UTC))
+        (working,) = statement.open_orders
+        assert (working.reference, working.side, working.quantity, working.cumulative) == (order.reference, order.side, Decimal(100), Decimal(60))
+        assert working.limit_price == Decimal(90)
+        assert [(fill.reference, fill.symbol, fill.side) for fill in statement.fills] == [(order.reference, "AAPL", Side.BUY)]
+        (execution,) = (fill.execution for fill in statement.fills)
+        assert statement.positions == {"AAPL": Decimal(60)}
+        assert statement.cash == {"USD": Decimal(100_000) - 60 * execution.price - execution.fee}
 
 
 class TestPaperBroker(BrokerContract):

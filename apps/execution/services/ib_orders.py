@@ -1,0 +1,182 @@
+"""One order at Interactive Brokers: sent once, asked for, and brought up to what the gateway has told of it."""
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.alerts.services import alert_raise
+from apps.core.money import ZERO
+from apps.execution.brokers.ib import FEE_PATIENCE, IB, IbBroker
+from apps.execution.brokers.ib_words import execution_parts
+from apps.execution.brokers.protocol import BrokerOrder, ExecutionReport
+from apps.execution.domain.states import OrderEventKind, OrderStatus
+from apps.execution.models import BrokerRequest, Fill, Order, OrderEvent
+from apps.execution.services.report_filter import reports_fresh
+from apps.execution.services.reports import order_lock, reports_book
+from apps.execution.services.routing import broker_order
+from apps.portfolios.selectors.portfolios import portfolio_members
+from apps.portfolios.services.ledger import entry_post
+
+logger = logging.getLogger(__name__)
+
+#: The status in which a request of a kind is still wanted.
+WANTED_IN = {
+    OrderEventKind.SENT: OrderStatus.SENT,
+    OrderEventKind.PENDING_CANCEL: OrderStatus.PENDING_CANCEL,
+    OrderEventKind.PENDING_REPLACE: OrderStatus.PENDING_REPLACE,
+}
+
+
+def ib_order(order: Order) -> BrokerOrder:
+    """The order as Interactive Brokers is told of it."""
+    return replace(broker_order(order), currency=order.instrument.currency)
+
+
+def wanted_order(order: Order) -> BrokerOrder | None:
+    """The order as the last change asks it to be, None when no change is open."""
+    if order.status not in (OrderStatus.PENDING_REPLACE, OrderStatus.PENDING_CANCEL):
+        return None
+    asked = order.replacements.order_by("-id").first()
+    if asked is None or asked.intent_digest == order.intent_digest:
+        return None
+    names = ("quantity", "limit_price", "stop_price", "trail_offset", "expire_at")
+    return replace(ib_order(order), **{name: getattr(asked, name) for name in names})
+
+
+def events_waiting(accounts: list[str]) -> QuerySet[OrderEvent]:
+    """What was asked for and not yet attempted, in the order in which it was asked."""
+    events = OrderEvent.objects.filter(kind__in=[kind.value for kind in WANTED_IN], requests__isnull=True, order__account__broker=IB)
+    return (
+        events.filter(order__account__number__in=accounts, order__status__in=[status.value for status in WANTED_IN.values()])
+        .select_related("order", "order__account")
+        .order_by("id")
+    )
+
+
+def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_after: datetime | None = None) -> BrokerRequest | None:
+    """Do what an event asks for: commit that it is about to be done, then do it. None where nothing is to be sent any more.
+
+    A cancel that was asked for before `cancels_after` and not answered may be made again; nothing else ever is.
+    Raises BrokerUnreachable while there is no line, before anything is committed.
+    """
+    kind = OrderEventKind(event.kind)
+    order_id = broker.line.next_id()
+    with transaction.atomic():
+        order = order_lock(portfolio_id=event.order.portfolio_id, order_id=event.order_id)
+        if order.status != WANTED_IN[kind] or _made_already(event, cancels_after):
+            return None
+        first = BrokerRequest.objects.filter(event__order=order, kind=OrderEventKind.SENT.value).first()
+        if kind is OrderEventKind.SENT and not _still_allowed(order, at):
+            _end_unsent(order, OrderEventKind.EXPIRED, "its decisions ran out before the gateway could be told", at)
+            return None
+        if kind is OrderEventKind.PENDING_CANCEL and first is None:
+            _end_unsent(order, OrderEventKind.CANCELED, "it was never sent", at)
+            return None
+        request = BrokerRequest.objects.create(
+            event=event,
+            kind=kind.value,
+            broker_order_id=first.broker_order_id if first else order_id,
+            client_id=broker.line.settings.client_id,
+            gateway=str(broker.line.settings),
+            attempted_at=at,
+        )
+        wanted = wanted_order(order)
+    _make(kind, order, wanted, broker, request.broker_order_id)
+    return request
+
+
+def _make(kind: OrderEventKind, order: Order, wanted: BrokerOrder | None, broker: IbBroker, order_id: int) -> None:
+    """The bytes leave here. What breaks from now on leaves an order that is looked up."""
+    if kind is OrderEventKind.SENT:
+        broker.send(ib_order(order), order_id=order_id)
+    elif kind is OrderEventKind.PENDING_CANCEL:
+        broker.send_cancel(ib_order(order), order_id=order_id)
+    elif wanted is not None:
+        broker.send_change(ib_order(order), wanted, order_id=order_id)
+
+
+def _made_already(event: OrderEvent, cancels_after: datetime | None) -> bool:
+    made = event.requests.order_by("-id").first()
+    return made is not None and (cancels_after is None or made.attempted_at > cancels_after)
+
+
+def _still_allowed(order: Order, at: datetime) -> bool:
+    valid = order.decisions.filter(intent_digest=order.intent_digest, allowed=True, expires_at__gt=at)
+    return valid.values("authority").distinct().count() == 2
+
+
+def _end_unsent(order: Order, kind: OrderEventKind, reason: str, at: datetime) -> None:
+    reports_book(order=order, reports=[ExecutionReport(kind=kind, reason=reason)], source="desk", at=at)
+
+
+def order_bring_up(
+    *, order: Order, broker: IbBroker, at: datetime, gone_before: datetime | None = None, more: tuple[ExecutionReport, ...] = ()
+) -> Order:
+    """Book all that the gateway has told of an order and that is not booked, then `more` where it still fits.
+
+    `gone_before` is given when the gateway has just told everything it knows: a change that was attempted before this and that it does
+    not have was never made. Raises IllegalTransition for what cannot have happened.
+    """
+    with transaction.atomic():
+        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+        wanted = wanted_order(locked)
+        told = broker.reports(ib_order(locked), wanted=wanted, patience=FEE_PATIENCE)
+        if told and gone_before and _change_is_gone(locked, told, gone_before):
+            told = (*told, ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="the gateway never had the change"))
+        fresh = reports_fresh(locked, (*told, *more), same=execution_base)
+        if fresh:
+            reports_book(order=locked, reports=fresh, source=IB, at=at)
+        _late_commissions(locked, broker, at)
+        return locked
+
+
+def _change_is_gone(order: Order, told: tuple[ExecutionReport, ...], before: datetime) -> bool:
+    """A change was attempted before that time, and nothing that the gateway tells answers it."""
+    answers = (OrderEventKind.REPLACED, OrderEventKind.REPLACE_REJECT)
+    if order.status != OrderStatus.PENDING_REPLACE or any(report.kind in answers for report in told):
+        return False
+    asked = order.events.filter(kind=OrderEventKind.PENDING_REPLACE.value).order_by("-id").first()
+    return asked is not None and asked.requests.filter(attempted_at__lt=before).exists()
+
+
+def execution_base(execution_id: str) -> str:
+    """One text for an execution and all its corrections."""
+    return execution_parts(execution_id)[0]
+
+
+def _late_commissions(order: Order, broker: IbBroker, at: datetime) -> None:
+    """A commission that came after its fill was booked is a fee of its own in the ledger."""
+    for fill in Fill.objects.filter(order=order, quote__commission="unknown") if order.cumulative_quantity else ():
+        execution = broker.line.execution(execution_base(fill.execution_id))
+        if execution is None or execution.fee is None or execution.fee <= ZERO:
+            continue
+        entry_post(
+            portfolio_id=order.portfolio_id,
+            book_id=order.book_id,
+            kind="fee",
+            amount=-execution.fee,
+            currency=order.portfolio.base_currency,
+            source="commission",
+            source_ref=f"{IB}:{fill.execution_id}",
+            effective_at=execution.market_time,
+            recorded_at=at,
+            locked=order.portfolio,
+        )
+
+
+def order_alert(*, order: Order, code: str, title: str, detail: str, at: datetime) -> None:
+    """Tell the portfolio's people and whoever made the order."""
+    alert_raise(
+        code=code,
+        severity="critical",
+        title=title,
+        detail=detail,
+        subject=f"order:{order.pk}",
+        data={"order_id": order.pk},
+        recipients={*portfolio_members(order.portfolio_id), order.created_by_id},
+        occurred_at=at,
+        recorded_at=at,
+    )
