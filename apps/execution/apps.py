@@ -8,7 +8,8 @@ class ExecutionConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.measures import register_measures
         from apps.execution import streams
-        from apps.execution.receivers import cancel_when_halted
+        from apps.execution.receivers import cancel_when_halted, keep_group_in_step
+        from apps.execution.signals import order_changed
         from apps.risk.signals import trading_state_changed
 
         register_measures(
@@ -19,3 +20,4 @@ class ExecutionConfig(AppConfig):
         )
         streams.register()
         trading_state_changed.connect(cancel_when_halted, dispatch_uid="execution.cancel_when_halted")
+        order_changed.connect(keep_group_in_step, dispatch_uid="execution.keep_group_in_step")

@@ -69,6 +69,7 @@ def desk_processes(
         command("monitor", "run_risk_monitor"),
         command("broker", "run_broker"),
         *(command(f"broker-{broker}", "run_broker", "--broker", broker) for broker in brokers),
+        command("algos", "run_algos"),
         worker("worker", "trade"),
         worker("data", "data", at_once=2),
         command("beat", "run_beat"),

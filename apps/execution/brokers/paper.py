@@ -5,13 +5,13 @@ nothing of its own: the order's row is its book, and execution ids follow from i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 
 from apps.core.documents import plain
 from apps.core.money import ZERO, price_from_float
 from apps.core.trading import OrderType, TimeInForce
-from apps.execution.brokers.protocol import BrokerOrder, Execution, ExecutionReport, MarketPrice
+from apps.execution.brokers.protocol import BrokerOrder, DisplayedPrice, Execution, ExecutionReport, MarketPrice
 from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
@@ -38,22 +38,57 @@ class PaperCosts:
 class PaperBroker:
     """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none.
 
+    An immediate order for a venue trades against what that venue displays (`displayed`), at its price, up to its size, and pays its fee.
     A market-on-close order waits until `close` is called with the session's last price.
     """
 
     name = PAPER
 
-    def __init__(self, *, market: Callable[[str], MarketPrice | None], costs: PaperCosts) -> None:
+    def __init__(
+        self,
+        *,
+        market: Callable[[str], MarketPrice | None],
+        costs: PaperCosts,
+        displayed: Callable[[BrokerOrder], DisplayedPrice | None] = lambda _: None,
+    ) -> None:
         self._market = market
         self._costs = costs
+        self._displayed = displayed
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Acknowledge the order and match it once. An immediate order without a price is cancelled, any other rests."""
         acknowledged = ExecutionReport(kind=OrderEventKind.NEW)
+        if order.venue and order.time_in_force.is_immediate:
+            return (acknowledged, *self._at_venue(order))
+        if order.venue:
+            return (acknowledged,)  # it rests in the venue's queue: what was displayed has been swept already
         price = self._market(order.symbol)
         if price is None:
             return (acknowledged, *_without_price(order))
         return (acknowledged, *self.match(order, price))
+
+    def _at_venue(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
+        shown = self._displayed(order)
+        if shown is None:
+            return (ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.venue} displays nothing"),)
+        price, quantity = shown.market, min(order.leaves, shown.market.volume or ZERO)
+        within = order.limit_price is None or order.side.sign * (order.limit_price - price.price) >= ZERO
+        if not within or quantity <= ZERO or (order.time_in_force is TimeInForce.FOK and quantity < order.leaves):
+            return (ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.venue} no longer displays it"),)
+        execution = self._execution(order, price, quantity, price.price)
+        # A rebate is set against the commission; a fill has no negative fee.
+        fee = max(ZERO, execution.fee + (shown.fee * quantity).quantize(Decimal("0.0001")))
+        quote = {
+            **execution.quote,
+            "venue": order.venue,
+            "displayed": str(trimmed(price.volume)),
+            "venue_fee": str(trimmed(shown.fee)),
+            "slippage_bps": "0",
+        }
+        traded = ExecutionReport(kind=OrderEventKind.TRADE, execution=replace(execution, fee=fee, quote=quote))
+        if quantity == order.leaves:
+            return (traded,)
+        return (traded, ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.venue} displayed {trimmed(quantity)} of it"))
 
     def match(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
         """What this price does to the order: nothing, a stop triggered, a fill, the cancel of an immediate order's rest."""

@@ -30,7 +30,8 @@ class BrokerUnreachable(Unavailable):
 class BrokerOrder:
     """An allowed order as it goes to a broker. `reference` is unique per order for ever; `cumulative` (shares) has traded already.
 
-    `working_stop` is where a trailing stop stands (None before the broker has seen a price), `expire_at` the end of a GTD order.
+    `working_stop` is where a trailing stop stands (None before the broker has seen a price), `expire_at` the end of a GTD order, `venue`
+    where a smart router sends it ("": wherever the broker likes).
     """
 
     reference: str
@@ -47,6 +48,7 @@ class BrokerOrder:
     expire_at: datetime | None = None
     stop_triggered: bool = False
     currency: str = "USD"
+    venue: str = ""
 
     @property
     def leaves(self) -> Decimal:
@@ -62,6 +64,14 @@ class MarketPrice:
     market_time: datetime
     source: str
     volume: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisplayedPrice:
+    """What one venue displays to an order: `market.volume` is the displayed size; `fee` per share, a rebate is negative."""
+
+    market: MarketPrice
+    fee: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

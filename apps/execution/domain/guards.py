@@ -5,6 +5,7 @@ risk and compliance for its exact intent, a digest that does not belong to the r
 replacement that was judged and allowed like a new order), a status move that `states` does not have, and the deletion of an order.
 """
 
+from apps.execution.domain.algos import ALGO_MOVES, AlgoStatus
 from apps.execution.domain.states import TERMINAL_STATUSES, UNSENT_STATUSES, OrderStatus, status_moves
 
 #: Columns that the gate judged, and who asked: written once.
@@ -17,6 +18,11 @@ FIXED_COLUMNS = (
     "side",
     "order_type",
     "strategy",
+    "algo_id",
+    "slice",
+    "venue",
+    "group_id",
+    "group_role",
     "reference_price",
     "created_by_id",
     "market_time",
@@ -141,4 +147,86 @@ drop function if exists execution_order_guard();
 drop function if exists execution_replacement_is_allowed(execution_order);
 drop function if exists execution_order_is_allowed(bigint, text, timestamptz);
 drop function if exists execution_intent_digest(execution_order);
+"""
+
+
+#: What of a parent order may change.
+ALGO_CHANGING = ("status", "reason", "paused_at", "paused_for", "updated_at")
+
+
+def algo_guard_sql(columns: tuple[str, ...]) -> str:
+    """The triggers that hold parents and children together. `columns` are all of `execution_algoorder`.
+
+    A parent works only after both authorities allowed it, moves only along `ALGO_MOVES`, and its terms never change. A child is of the
+    parent's portfolio, book, instrument and side, comes only while the parent works, and never makes what has traded and what works
+    more than the parent.
+    """
+    moves = ", ".join(f"('{source}', '{target}')" for source, target in ALGO_MOVES)
+    changed = " or ".join(f"new.{column} is distinct from old.{column}" for column in columns if column not in ALGO_CHANGING)
+    return f"""
+create or replace function execution_algo_guard() returns trigger language plpgsql
+    set search_path = pg_catalog, public, pg_temp as $$
+begin
+    if tg_op = 'INSERT' then
+        if new.status <> '{AlgoStatus.PENDING}' then
+            raise exception 'parent %: begins as {AlgoStatus.PENDING}', new.id using errcode = 'check_violation';
+        end if;
+        return new;
+    end if;
+    if {changed} then
+        raise exception 'parent %: what was ordered cannot be changed', new.id using errcode = 'check_violation';
+    end if;
+    if new.status is distinct from old.status and (old.status, new.status) not in ({moves}) then
+        raise exception 'parent % cannot move from % to %', new.id, old.status, new.status using errcode = 'check_violation';
+    end if;
+    if old.status = '{AlgoStatus.PENDING}' and new.status = '{AlgoStatus.WORKING}' and (
+        select count(distinct authority) from execution_algodecision
+        where algo_id = new.id and intent_digest = new.intent_digest and allowed and authority in ('risk', 'compliance')) <> 2 then
+        raise exception 'parent % cannot work without decisions of risk and compliance', new.id using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+
+create or replace function execution_child_guard() returns trigger language plpgsql
+    set search_path = pg_catalog, public, pg_temp as $$
+declare
+    parent execution_algoorder;
+    spoken numeric;
+begin
+    select * into parent from execution_algoorder where id = new.algo_id for update;
+    if tg_op = 'INSERT' and parent.status <> '{AlgoStatus.WORKING}' then
+        raise exception 'parent % is % and takes no child', parent.id, parent.status using errcode = 'check_violation';
+    end if;
+    if (new.portfolio_id, new.book_id, new.instrument_id, new.side) is distinct from
+        (parent.portfolio_id, parent.book_id, parent.instrument_id, parent.side) then
+        raise exception 'order % is no child of parent %', new.id, parent.id using errcode = 'check_violation';
+    end if;
+    select coalesce(sum(case when status in ({_values(TERMINAL_STATUSES)}) then cumulative_quantity else quantity end), 0) into spoken
+    from execution_order where algo_id = new.algo_id and id <> new.id;
+    if spoken + new.quantity > parent.quantity then
+        raise exception 'child % would make parent % trade more than it is', new.id, parent.id using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+
+drop trigger if exists algo_guard on execution_algoorder;
+create trigger algo_guard before insert or update on execution_algoorder for each row execute function execution_algo_guard();
+drop trigger if exists algo_not_deleted on execution_algoorder;
+create trigger algo_not_deleted before delete on execution_algoorder for each row execute function core_refuse_change();
+drop trigger if exists child_guard on execution_order;
+create trigger child_guard before insert or update of quantity on execution_order for each row
+    when (new.algo_id is not null) execute function execution_child_guard();
+"""  # noqa: S608 - everything in it comes from the tables of moves
+
+
+def algo_guard_removal_sql() -> str:
+    """The statements that take them away again."""
+    return """
+drop trigger if exists child_guard on execution_order;
+drop trigger if exists algo_not_deleted on execution_algoorder;
+drop trigger if exists algo_guard on execution_algoorder;
+drop function if exists execution_child_guard();
+drop function if exists execution_algo_guard();
 """

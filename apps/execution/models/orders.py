@@ -41,6 +41,11 @@ class Order(models.Model):
     expire_at = models.DateTimeField(null=True, blank=True, help_text="End of a good-till-date order, in market time")
     strategy = models.CharField(max_length=100, blank=True)
     note = models.CharField(max_length=200, blank=True)
+    algo = models.ForeignKey("execution.AlgoOrder", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    slice = models.PositiveIntegerField(null=True, blank=True, help_text="Which child of its parent it is")
+    venue = models.CharField(max_length=20, blank=True, help_text="Where it was routed to; empty: the broker decides")
+    group = models.ForeignKey("execution.OrderGroup", on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    group_role = models.CharField(max_length=15, blank=True, help_text="What it is in its bracket or OCO pair")
     intent_digest = models.CharField(max_length=64)
     status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=OrderStatus.PENDING_NEW.value)
     stop_triggered = models.BooleanField(default=False)
@@ -84,6 +89,14 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(time_in_force="gtd", expire_at__isnull=False) | (~Q(time_in_force="gtd") & Q(expire_at__isnull=True)),
                 name="order_expire_at",
+            ),
+            models.UniqueConstraint(fields=["algo", "slice"], condition=Q(algo__isnull=False), name="order_slice_once"),
+            models.CheckConstraint(
+                condition=Q(algo__isnull=True, slice__isnull=True) | Q(algo__isnull=False, slice__isnull=False), name="order_slice"
+            ),
+            models.UniqueConstraint(fields=["group", "group_role"], condition=Q(group__isnull=False), name="order_group_role_once"),
+            models.CheckConstraint(
+                condition=Q(group__isnull=True, group_role="") | (Q(group__isnull=False) & ~Q(group_role="")), name="order_group_role"
             ),
             models.CheckConstraint(condition=~Q(order_type="market_on_close") | Q(time_in_force="day"), name="order_on_close_is_for_the_day"),
         ]

@@ -7,7 +7,7 @@ from django.db import connection
 
 from apps.core.trading import OrderType, Side, TimeInForce, WorkingOrder
 from apps.execution.domain.states import OrderStatus
-from apps.execution.models.orders import ENDED
+from apps.execution.models.orders import ENDED, Order
 
 # In SQL, not by the ORM: each order asks these, and building the queries costs Django more than the database needs to answer them.
 _WORKING = f"""
@@ -53,6 +53,11 @@ def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
         )
         for pk, client_order_id, instrument_id, symbol, side, leaves, order_type, time_in_force, limit_price, stop_price, created_at, book_id in rows
     )
+
+
+def group_order_ids(group_id: int | None) -> tuple[int, ...]:
+    """The orders of a bracket or an OCO pair; none, and no query, for an order that belongs to no group."""
+    return () if group_id is None else tuple(Order.objects.filter(group_id=group_id).values_list("id", flat=True))
 
 
 def order_rates(*, portfolio_id: int, instrument_id: int, since: datetime) -> OrderRates:

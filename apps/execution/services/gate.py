@@ -1,5 +1,6 @@
 """The gate: what risk and compliance are told of an order, and what they say. Nothing reaches a broker around it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,16 +38,17 @@ class Gate:
         return self.snapshot.reference.price if self.snapshot.reference else None
 
 
-def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, replacing: int | None = None) -> Gate:
+def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: Collection[int] = ()) -> Gate:
     """Ask both authorities, whatever the first one says, so that every breach is known. Writes nothing.
 
-    `replacing` names a working order whose rest this intent would take the place of: it is not counted beside it.
+    `instead_of` names working orders that cannot trade beside this intent: one whose rest it would take the place of, others of a group
+    in which one cancels the other. They are not counted.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
     rates = order_rates(portfolio_id=intent.portfolio_id, instrument_id=intent.instrument_id, since=at - timedelta(minutes=1))
     snapshot = PreTradeSnapshot(
         intent=intent,
-        working_orders=tuple(order for order in working_orders(intent.portfolio_id) if order.order_id != replacing),
+        working_orders=tuple(order for order in working_orders(intent.portfolio_id) if order.order_id not in instead_of),
         reference=reference_prices([intent.symbol]).get(intent.symbol),
         orders_last_minute=rates.portfolio,
         symbol_orders_last_minute=rates.instrument,

@@ -1,6 +1,7 @@
 """Orders from the intent to the broker: submit, cancel. The portfolio is locked while an order is judged and while it is booked."""
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, Ex
 from apps.execution.domain.states import FillLevel, OrderEventKind, OrderStatus, transition_for
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.rows import RELATED
+from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.accounts import account_and_earlier_order
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
 from apps.execution.services.intents import portfolio_check
@@ -31,11 +33,26 @@ DESK = "desk"
 GATE = "gate"
 
 
-def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str = "") -> Order:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLink:
+    """What an order belongs to: the slice of a parent, a role in a group, a venue that it was routed to."""
+
+    algo_id: int | None = None
+    slice: int | None = None
+    venue: str = ""
+    group_id: int | None = None
+    group_role: str = ""
+
+
+ALONE = OrderLink()
+
+
+def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str = "", link: OrderLink = ALONE) -> Order:
     """Judge, store and route an order; a paper order that can trade is filled and booked when this returns.
 
     A refusal is no error: the order comes back DENIED with all its decisions stored and the blocking codes as reason.
     The same client order id again returns the first order when the intent is the same. `at` is wall time.
+    `link` says what it belongs to; orders of its own group are not counted beside it.
     Raises Conflict (other intent under the same client order id; no account) and ModeMismatch.
     """
     with transaction.atomic():
@@ -44,8 +61,8 @@ def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str =
         if earlier is not None:
             return _earlier(intent, earlier)
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
-        gate = gate_check(intent=intent, user_id=user.pk, at=at)
-        order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note)
+        gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=group_order_ids(link.group_id))
+        order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
         order.portfolio = portfolio
         if order.status == OrderStatus.DENIED:
             order_announce(order)  # a sent one is announced with the broker's answer
@@ -122,7 +139,7 @@ def _earlier(intent: OrderIntent, order_id: int) -> Order:
     return found
 
 
-def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate, user: "User", at: datetime, note: str) -> Order:
+def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate, user: "User", at: datetime, note: str, link: OrderLink) -> Order:
     """Store the order with what was decided, and move it to SENT or DENIED. The broker is called only after this is committed."""
     order = Order(
         client_order_id=intent.client_order_id,
@@ -140,6 +157,11 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         expire_at=intent.expire_at,
         strategy=intent.strategy,
         note=note,
+        algo_id=link.algo_id,
+        slice=link.slice,
+        venue=link.venue,
+        group_id=link.group_id,
+        group_role=link.group_role,
         intent_digest=intent.digest,
         status=OrderStatus.PENDING_NEW.value,
         reference_price=gate.reference_price,

@@ -19,6 +19,7 @@ from apps.execution.domain.sessions import day_order_end
 from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.rows import RELATED
+from apps.execution.services.groups import groups_recover
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.reports import reports_book
 from apps.execution.services.routing import broker_order, market_price, paper_broker
@@ -107,7 +108,7 @@ class PaperMarket:
 
     def recover(self, *, at: datetime) -> None:
         """Finish what was left between two states, and match what the market did meanwhile."""
-        self.recovered += orders_recover(at=at)
+        self.recovered += orders_recover(at=at) + groups_recover(at=at)
         self._match_latest(at)
         self.looked_at = at
 
@@ -123,7 +124,7 @@ class PaperMarket:
             self.matched += prices_match(prices=prices, at=at)
         self.expired += day_orders_expire(market_time=market_clock(at).market_time, at=at)
         if self.looked_at is None or at - self.looked_at > PATIENCE:
-            self.recovered += orders_recover(at=at)
+            self.recovered += orders_recover(at=at) + groups_recover(at=at)
             self.looked_at = at
 
     def _match_latest(self, at: datetime) -> None:

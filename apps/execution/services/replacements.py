@@ -16,6 +16,7 @@ from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.domain.states import CHANGEABLE_STATUSES, OrderEventKind, OrderStatus
 from apps.execution.models import Order, OrderDecision, OrderReplacement
 from apps.execution.selectors.orders import order_get
+from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
 from apps.execution.services.intents import intent_build
 from apps.execution.services.reports import order_lock, reports_book
@@ -53,7 +54,7 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
             return _earlier(locked, earlier, intent)
         _check(locked, intent)
         rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
-        gate = gate_check(intent=rest, user_id=user.pk, at=at, replacing=order_id)
+        gate = gate_check(intent=rest, user_id=user.pk, at=at, instead_of=(order_id, *group_order_ids(locked.group_id)))
         denied = _denied(locked, gate, at) if not gate.allowed else None
         if denied is None:
             _store(locked, intent, gate, replacement_id, user, at)

@@ -108,7 +108,15 @@ def order_announce(order: Order) -> None:
     """Tell screens and whoever listens, after commit."""
     transaction.on_commit(partial(publish, f"orders:{order.portfolio_id}", order_row(order)))
     transaction.on_commit(
-        partial(order_changed.send_robust, sender=Order, order_id=order.pk, portfolio_id=order.portfolio_id, status=str(order.status))
+        partial(
+            order_changed.send_robust,
+            sender=Order,
+            order_id=order.pk,
+            portfolio_id=order.portfolio_id,
+            status=str(order.status),
+            algo_id=order.algo_id,
+            group_id=order.group_id,
+        )
     )
 
 

@@ -1,6 +1,7 @@
 """From an account's row to the adapter that reaches its broker. The only place that builds adapters."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import ClassVar
 
 from apps.core.errors import RuleRefused
@@ -8,8 +9,9 @@ from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts
-from apps.execution.brokers.protocol import Broker, BrokerOrder, MarketPrice
+from apps.execution.brokers.protocol import Broker, BrokerOrder, DisplayedPrice, MarketPrice
 from apps.execution.models import BrokerageAccount, Order
+from apps.execution.selectors.venues import venues_display
 from apps.execution.services.outbox import Outbox
 from apps.marketdata.selectors.quotes import Quote, latest_quotes
 
@@ -59,6 +61,7 @@ def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
         working_stop=order.working_stop,
         expire_at=order.expire_at,
         stop_triggered=order.stop_triggered,
+        venue=order.venue,
     )
 
 
@@ -69,7 +72,8 @@ def market_price(quote: Quote) -> MarketPrice:
 
 def paper_broker(account: BrokerageAccount) -> PaperBroker:
     """The paper broker with the account's costs."""
-    return PaperBroker(market=_latest_price, costs=PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission))
+    costs = PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission)
+    return PaperBroker(market=_latest_price, costs=costs, displayed=_displayed)
 
 
 def _latest_price(symbol: str) -> MarketPrice | None:
@@ -82,6 +86,15 @@ def ib_outbox(account: BrokerageAccount) -> Outbox:
     if mode_of_number(account.number) is not TradingMode(account.mode):
         raise ModeMismatch(f"account {account.number} does not trade in {account.mode}: its number says so", account=account.number)
     return Outbox(IB)
+
+
+def _displayed(order: BrokerOrder) -> DisplayedPrice | None:
+    for shown in venues_display(order.symbol, order.side).quotes:
+        if shown.quote.venue == order.venue:
+            price, size = shown.quote.price, Decimal(shown.quote.size)
+            market = MarketPrice(symbol=order.symbol, price=price, market_time=shown.market_time, source=shown.source, volume=size)
+            return DisplayedPrice(market=market, fee=shown.quote.fee)
+    return None
 
 
 _ADAPTERS: dict[tuple[str, TradingMode], Callable[[BrokerageAccount], Broker]] = {

@@ -1,0 +1,30 @@
+"""The process that works parent orders."""
+
+from apps.core import clock
+from apps.core.commands import CommandResult, DeskCommand
+from apps.core.locks import lease
+from apps.execution.services.algo_engine import AlgoEngine
+from apps.marketdata.selectors.quotes import listen
+
+
+class Command(DeskCommand):
+    """Runs until it is told to stop. A second one waits for nothing and leaves: the lease is held."""
+
+    help = (
+        "Work parent orders (TWAP, VWAP, POV, iceberg, implementation shortfall) as the market's clock and prices move. A restart goes on where "
+        "it stopped.\n\nExamples:\n  manage.py run_algos\n  manage.py run_algos --json"
+    )
+    service = True
+
+    def run(self, **_: object) -> CommandResult:
+        """Listen until SIGTERM."""
+        with lease("run_algos") as held:
+            engine = AlgoEngine()
+            engine.recover(at=clock.now())
+            for message in listen("quotes"):
+                if self.progress.cancelled():
+                    break
+                engine.hear(message, at=clock.now())
+                if message is None:
+                    held.check()
+        return CommandResult(data={"steps": engine.steps}, text=f"{engine.steps} steps")

@@ -1,0 +1,177 @@
+"""Questions about parent orders: which there are, how far they are, what their children did."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from apps.core.documents import plain
+from apps.core.errors import NotFound
+from apps.execution.domain.algos import AlgoStatus, Standing
+from apps.execution.domain.amounts import trimmed
+from apps.execution.models import AlgoOrder, RoutingDecision
+from apps.execution.models.orders import ENDED
+from apps.execution.selectors.rows import RELATED as ORDER_RELATED
+from apps.execution.selectors.rows import order_row
+from apps.portfolios.selectors.portfolios import portfolios_visible
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+RELATED = ("instrument", "book", "portfolio", "created_by")
+ACTIVE = (AlgoStatus.WORKING.value, AlgoStatus.PAUSED.value)
+#: A child that ended so never worked: the gate or the broker would not have it.
+REFUSED = ("denied", "rejected")
+
+_STANDING = f"""
+select coalesce(sum(o.cumulative_quantity), 0),
+    coalesce(sum(o.quantity - o.cumulative_quantity) filter (where not o.status in ({", ".join(f"'{status}'" for status in ENDED)})), 0),
+    coalesce(max(o.slice), -1) + 1, max(o.market_time),
+    count(*) filter (where o.status in ('denied', 'rejected')
+        and o.slice > coalesce((select max(slice) from execution_order where algo_id = %(algo)s and status not in ('denied', 'rejected')), -1)),
+    coalesce(sum(o.cumulative_quantity * o.average_price), 0)
+from execution_order o where o.algo_id = %(algo)s
+"""  # noqa: S608 - statuses only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlgoDetail:
+    """A parent with all that belongs to it, as plain values, oldest first."""
+
+    algo: dict[str, Any]
+    events: tuple[dict[str, Any], ...]
+    decisions: tuple[dict[str, Any], ...]
+    children: tuple[dict[str, Any], ...]
+    routing: dict[str, Any] | None
+
+
+def algos_visible(user: "User") -> QuerySet[AlgoOrder]:
+    """Parents of the portfolios that the user sees, with what their rows show."""
+    return AlgoOrder.objects.filter(portfolio__in=portfolios_visible(user).order_by()).select_related(*RELATED)
+
+
+def algo_get(*, user: "User", algo_id: int) -> AlgoOrder:
+    """Raises NotFound, also for a parent in a portfolio that the user does not see."""
+    parent = algos_visible(user).filter(pk=algo_id).first()
+    if parent is None:
+        raise NotFound(f"there is no parent order {algo_id}", field="algo_id")
+    return parent
+
+
+def algos_active() -> QuerySet[AlgoOrder]:
+    """Parents that work or are paused, in the order of locks."""
+    return AlgoOrder.objects.filter(status__in=ACTIVE).select_related(*RELATED).order_by("portfolio_id", "id")
+
+
+def elapsed(parent: AlgoOrder, market_time: datetime) -> timedelta:
+    """Algorithm time: market time since the start without the pauses, negative before the start."""
+    paused = parent.paused_for + (max(timedelta(0), market_time - parent.paused_at) if parent.paused_at else timedelta(0))
+    return market_time - parent.start_at - paused
+
+
+def end_of(parent: AlgoOrder, market_time: datetime) -> datetime:
+    """When the parent ends (market time): its end moved by its pauses, at most the close of its session."""
+    return min(parent.latest_end_at, parent.end_at + (market_time - parent.start_at - elapsed(parent, market_time)))
+
+
+def standing_of(parent: AlgoOrder, market_time: datetime) -> Standing:
+    """How far the parent is, from its children as they stand. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, {"algo": parent.pk})
+        filled, working, following, last, refused, _ = cursor.fetchone()
+    gone = elapsed(parent, market_time)
+    if market_time >= parent.latest_end_at:  # a pause moves the end, never past the close
+        gone = max(gone, parent.end_at - parent.start_at)
+    sent = None if last is None else elapsed(parent, last)
+    return Standing(elapsed=gone, filled=filled, working=working, next_slice=following, last_sent=sent, refused=refused)
+
+
+def algo_row(parent: AlgoOrder) -> dict[str, Any]:
+    """The parent as plain values, with its progress (one query)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STANDING, {"algo": parent.pk})
+        filled, working, children, _, _, notional = cursor.fetchone()
+    average = (notional / filled).quantize(Decimal("0.000001")) if filled else None
+    return {
+        "id": parent.pk,
+        "client_order_id": str(parent.client_order_id),
+        "portfolio_id": parent.portfolio_id,
+        "portfolio": parent.portfolio.name,
+        "book": parent.book.name,
+        "symbol": parent.instrument.symbol,
+        "side": str(parent.side),
+        "quantity": trimmed(parent.quantity),
+        "limit_price": trimmed(parent.limit_price),
+        "algo": str(parent.algo),
+        "parameters": parent.parameters,
+        "participation_cap": trimmed(parent.participation_cap),
+        "start_at": plain(parent.start_at),
+        "end_at": plain(parent.end_at),
+        "status": str(parent.status),
+        "reason": parent.reason,
+        "filled_quantity": trimmed(filled),
+        "working_quantity": trimmed(working),
+        "left_quantity": trimmed(parent.quantity - filled),
+        "progress": format((filled / parent.quantity).quantize(Decimal("0.0001")), "f"),
+        "children": children,
+        "average_price": trimmed(average),
+        "reference_price": trimmed(parent.reference_price),
+        "basis": parent.plan["basis"],
+        "strategy": parent.strategy,
+        "note": parent.note,
+        "created_by": parent.created_by.get_username(),
+        "market_time": plain(parent.market_time),
+        "created_at": plain(parent.created_at),
+        "updated_at": plain(parent.updated_at),
+    }
+
+
+def algo_detail(*, user: "User", algo_id: int) -> AlgoDetail:
+    """The parent with events, decisions, children and the routing decision. Raises NotFound as `algo_get` does."""
+    parent = algo_get(user=user, algo_id=algo_id)
+    routing = RoutingDecision.objects.filter(algo=parent).first()
+    return AlgoDetail(
+        algo=algo_row(parent) | {"schedule": parent.plan["slices"], "plan": {k: v for k, v in parent.plan.items() if k != "slices"}},
+        events=tuple(
+            {
+                "id": event.pk,
+                "kind": event.kind,
+                "data": event.data,
+                "market_time": plain(event.market_time),
+                "recorded_at": plain(event.recorded_at),
+            }
+            for event in parent.events.order_by("id")
+        ),
+        decisions=tuple(
+            {"authority": one.authority, "allowed": one.allowed, "checks": one.checks, "decided_at": plain(one.decided_at)}
+            for one in parent.decisions.order_by("id")
+        ),
+        children=tuple(order_row(child) for child in parent.children.select_related(*ORDER_RELATED).order_by("slice")),
+        routing=None if routing is None else routing_row(routing),
+    )
+
+
+def routing_row(decision: RoutingDecision) -> dict[str, Any]:
+    """The decision with every quote that it saw."""
+    return {
+        "algo_id": decision.algo_id,
+        "quantity": trimmed(decision.quantity),
+        "best_bid": trimmed(decision.best_bid),
+        "best_ask": trimmed(decision.best_ask),
+        "order_protection": decision.order_protection,
+        "quotes": decision.quotes,
+        "routes": decision.routes,
+        "remainder": decision.remainder,
+        "market_time": plain(decision.market_time),
+        "recorded_at": plain(decision.recorded_at),
+    }
+
+
+def algo_progress(algo_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Rows of these parents by id, for the orders that are their children."""
+    found = AlgoOrder.objects.filter(pk__in=set(algo_ids)).select_related(*RELATED)
+    return {parent.pk: algo_row(parent) for parent in found}

@@ -1,0 +1,268 @@
+"""Brackets and OCO pairs: the orders of a group are kept in step with what has traded, in the same processing, again and again the same.
+
+What a group needs follows from its orders alone (`domain.groups`), and a member's client order id follows from the group and its role: so
+whoever looks at a group that a crash left out of step brings it into step, and nobody doubles an order.
+"""
+
+import hashlib
+import json
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4, uuid5
+
+from django.db import DatabaseError, transaction
+from django.db.models import Count, Q
+
+from apps.alerts.services import alert_raise
+from apps.core.errors import Conflict, DeskError, InvalidInput
+from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
+from apps.execution.domain.groups import GROUP_ORDERS, Act, GroupAction, GroupKind, GroupRole, Member, group_action, group_order_id
+from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
+from apps.execution.models import Order, OrderGroup, OrderReplacement
+from apps.execution.services.intents import Number, intent_build
+from apps.execution.services.orders import OrderLink, order_submit, order_withdraw
+from apps.execution.services.replacements import ReplacementDenied, order_replace
+from apps.portfolios.selectors.portfolios import portfolio_members
+from apps.portfolios.services.portfolios import portfolio_lock
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+logger = logging.getLogger(__name__)
+
+MOST_STEPS = 10
+OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+
+
+def bracket_submit(
+    *,
+    user: "User",
+    at: datetime,
+    take_profit: Number,
+    stop_loss: Number,
+    client_group_id: UUID | None = None,
+    exit_time_in_force: str = TimeInForce.GTC,
+    note: str = "",
+    **fields: Any,
+) -> OrderGroup:
+    """Submit an entry (`fields` as `intent_build` takes them) whose exits follow as it fills: a limit at `take_profit`, a stop at `stop_loss`.
+
+    The same client group id again returns the first group when all of it is the same. Raises as `intent_build` and `order_submit` do, and
+    InvalidInput for exits that are not on their sides of each other, and of the entry's limit.
+    """
+    key = client_group_id or uuid4()
+    entry_id = group_order_id(group=key, portfolio_id=fields["portfolio_id"], role=GroupRole.ENTRY)
+    entry = intent_build(user=user, **{**fields, "client_order_id": entry_id})
+    group = _group(
+        user, GroupKind.BRACKET, entry, key, OTHER[entry.side], take_profit, stop_loss, exit_time_in_force, at, reference=entry.limit_price
+    )
+    if not group.orders.filter(group_role=GroupRole.ENTRY.value).exists():
+        link = OrderLink(group_id=group.pk, group_role=GroupRole.ENTRY.value)
+        order_submit(intent=entry, user=user, at=at, note=note or f"entry of bracket {group.pk}", link=link)
+    group_advance(group_id=group.pk, at=at)
+    return group
+
+
+def oco_submit(
+    *,
+    user: "User",
+    at: datetime,
+    take_profit: Number,
+    stop_loss: Number,
+    client_group_id: UUID | None = None,
+    exit_time_in_force: str = TimeInForce.GTC,
+    **fields: Any,
+) -> OrderGroup:
+    """Submit two exits of a position, of which one cancels the other; `side` is theirs. Raises as `bracket_submit` does."""
+    key = client_group_id or uuid4()
+    own = group_order_id(group=key, portfolio_id=fields["portfolio_id"], role=GroupRole.TAKE_PROFIT)
+    wanted = intent_build(user=user, **{**fields, "client_order_id": own, "order_type": OrderType.LIMIT, "limit_price": take_profit})
+    group = _group(user, GroupKind.OCO, wanted, key, wanted.side, take_profit, stop_loss, exit_time_in_force, at, reference=None)
+    group_advance(group_id=group.pk, at=at)
+    return group
+
+
+def group_cancel(*, group_id: int, user: "User", at: datetime) -> int:
+    """Cancel all working orders of a group; returns how many. Exits that were not sent are never sent once the entry has not traded."""
+    from apps.execution.services.orders import order_cancel
+
+    cancelled = 0
+    for order_id in Order.objects.working().filter(group_id=group_id).order_by("id").values_list("id", flat=True):
+        try:
+            order_cancel(order_id=order_id, user=user, at=at, reason="its group was cancelled")
+        except Conflict:
+            continue
+        cancelled += 1
+    return cancelled
+
+
+def group_advance(*, group_id: int, at: datetime) -> int:
+    """Bring a group into step; returns how many things were done. Doing it twice does nothing twice."""
+    group = OrderGroup.objects.select_related("instrument", "created_by", "book").get(pk=group_id)
+    for done in range(MOST_STEPS):
+        action = group_action(kind=GroupKind(group.kind), quantity=group.quantity, members=_members(group_id))
+        if action is None or not _act(group, action, at):
+            return done
+    return MOST_STEPS
+
+
+def groups_recover(*, at: datetime) -> int:
+    """Look at every group that may be out of step: with an order that works, or with exits that were never sent. Returns what was done."""
+    exits = Count("orders", filter=Q(orders__group_role__in=[GroupRole.STOP_LOSS.value, GroupRole.TAKE_PROFIT.value]))
+    traded = Q(orders__group_role=GroupRole.ENTRY.value, orders__cumulative_quantity__gt=0) | Q(kind=GroupKind.OCO.value)
+    works = Q(orders__in=Order.objects.working())
+    found = OrderGroup.objects.annotate(exits=exits).filter(works | (traded & Q(exits__lt=2))).order_by("id")
+    done = 0
+    for group_id in dict.fromkeys(found.values_list("id", flat=True)):
+        try:
+            done += group_advance(group_id=group_id, at=at)
+        except (DeskError, DatabaseError):
+            logger.exception("group %s could not be brought into step", group_id)
+    return done
+
+
+def _group(
+    user: "User",
+    kind: GroupKind,
+    intent: OrderIntent,
+    key: UUID,
+    side: Side,
+    take_profit: Number,
+    stop_loss: Number,
+    time_in_force: str,
+    at: datetime,
+    *,
+    reference: Any,
+) -> OrderGroup:
+    """The group's row, made or found. Both exits are checked like orders before anything is stored."""
+    if time_in_force not in (TimeInForce.DAY, TimeInForce.GTC):
+        raise InvalidInput("exits are for the day or good till cancelled", field="exit_time_in_force")
+    if intent.time_in_force is TimeInForce.FOK or intent.order_type is OrderType.MARKET_ON_CLOSE:
+        raise InvalidInput("an entry that trades at once or at the close only has no bracket here", field="time_in_force")
+    profit, loss = (_exit_price(user, intent, side, name, price) for name, price in (("take_profit", take_profit), ("stop_loss", stop_loss)))
+    if side.sign * (loss - profit) <= 0:
+        text = f"to {side} out, the take-profit lies {'above' if side is Side.SELL else 'below'} the stop-loss"
+        raise InvalidInput(text, field="take_profit")
+    if reference is not None and not (side.sign * (reference - profit) > 0 and side.sign * (loss - reference) > 0):
+        raise InvalidInput("the entry's limit lies between the stop-loss and the take-profit", field="stop_loss")
+    values = {
+        "book_id": intent.book_id,
+        "instrument_id": intent.instrument_id,
+        "side": side.value,
+        "quantity": intent.quantity,
+        "take_profit": profit,
+        "stop_loss": loss,
+        "time_in_force": str(time_in_force),
+        "strategy": intent.strategy,
+        "kind": kind.value,
+    }
+    content = {name: format(value.normalize(), "f") if hasattr(value, "normalize") else str(value) for name, value in values.items()}
+    digest = hashlib.sha256(json.dumps([intent.digest, content], sort_keys=True).encode()).hexdigest()
+    with transaction.atomic():
+        portfolio_lock(intent.portfolio_id)
+        group, made = OrderGroup.objects.get_or_create(
+            portfolio_id=intent.portfolio_id,
+            client_group_id=key,
+            defaults={**values, "content_digest": digest, "created_by": user, "created_at": at},
+        )
+    if not made and group.content_digest != digest:
+        raise Conflict(f"client group id {key} belongs to another group, {group.pk}", field="client_group_id", group_id=group.pk)
+    return group
+
+
+def _exit_price(user: "User", intent: OrderIntent, side: Side, name: str, price: Number) -> Any:
+    """The price of an exit, checked as an order's. Errors name the exit."""
+    try:
+        built = intent_build(
+            user=user,
+            portfolio_id=intent.portfolio_id,
+            symbol=intent.symbol,
+            side=side,
+            quantity=intent.quantity,
+            order_type=OrderType.LIMIT,
+            limit_price=price,
+        )
+    except InvalidInput as error:
+        raise InvalidInput(error.detail, field=name if error.field == "limit_price" else error.field) from error
+    return built.limit_price
+
+
+def _members(group_id: int) -> dict[GroupRole, Member]:
+    return {
+        GroupRole(order.group_role): Member(
+            order_id=order.pk,
+            quantity=order.quantity,
+            cumulative=order.cumulative_quantity,
+            ended=order.status in TERMINAL_STATUSES,
+            changeable=order.status in CHANGEABLE_STATUSES,
+            cancelling=order.status == OrderStatus.PENDING_CANCEL,
+        )
+        for order in Order.objects.filter(group_id=group_id)
+    }
+
+
+def _act(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
+    """True when it was done and the group is worth another look. One that fails is looked at again by recovery."""
+    if action.order_id is None:
+        return _send(group, action, at)
+    try:
+        if action.act is Act.WITHDRAW:
+            order_withdraw(portfolio_id=group.portfolio_id, order_id=action.order_id, reason=action.reason, at=at)
+        else:
+            change = _change_id(group, action)
+            order_replace(order_id=action.order_id, user=group.created_by, replacement_id=change, changes={"quantity": action.quantity}, at=at)
+    except ReplacementDenied as error:
+        _alert(group, f"its {action.role.replace('_', '-')} keeps its size: {error.detail}", at)
+        return False
+    except Conflict as error:  # it has ended or is being changed meanwhile: what follows from that is looked at when it is known
+        logger.info("order %s of group %s: %s", action.order_id, group.pk, error)
+        return False
+    return True
+
+
+def _change_id(group: OrderGroup, action: GroupAction) -> UUID:
+    """The same change of the same order by two processes is one; there and back are two."""
+    earlier = OrderReplacement.objects.filter(order_id=action.order_id or 0).count()
+    return uuid5(GROUP_ORDERS, f"{group.pk}|{action.order_id}|{earlier}|{action.quantity.normalize():f}")
+
+
+def _send(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
+    profit = action.role is GroupRole.TAKE_PROFIT
+    intent = OrderIntent(
+        client_order_id=group_order_id(group=group.client_group_id, portfolio_id=group.portfolio_id, role=action.role),
+        portfolio_id=group.portfolio_id,
+        book_id=group.book_id,
+        instrument_id=group.instrument_id,
+        symbol=group.instrument.symbol,
+        side=Side(group.side),
+        quantity=action.quantity,
+        order_type=OrderType.LIMIT if profit else OrderType.STOP,
+        time_in_force=TimeInForce(group.time_in_force),
+        limit_price=group.take_profit if profit else None,
+        stop_price=None if profit else group.stop_loss,
+        strategy=group.strategy,
+    )
+    link = OrderLink(group_id=group.pk, group_role=action.role.value)
+    note = f"{action.role.replace('_', '-')} of {group.kind} {group.pk}"
+    try:
+        order = order_submit(intent=intent, user=group.created_by, at=at, note=note, link=link)
+    except Conflict:
+        return False  # another process has sent it a moment ago, for another quantity: the next look resizes it
+    if order.status == OrderStatus.DENIED:
+        _alert(group, f"its {action.role.replace('_', '-')} was denied: {order.reason}", at)
+    return True
+
+
+def _alert(group: OrderGroup, text: str, at: datetime) -> None:
+    alert_raise(
+        code="GROUP_OUT_OF_STEP",
+        severity="critical",
+        title=f"{group.kind.title()} {group.pk} in {group.instrument.symbol}: an exit is not as it should be",
+        detail=f"{text}. Look at the position.",
+        subject=f"group:{group.pk}",
+        data={"group_id": group.pk},
+        recipients={*portfolio_members(group.portfolio_id), group.created_by_id},
+        occurred_at=at,
+        recorded_at=at,
+    )

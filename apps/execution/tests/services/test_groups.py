@@ -1,0 +1,181 @@
+"""Brackets and OCO pairs on the real database, in one processing and after crashes."""
+
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import DatabaseError
+
+from apps.alerts.models import Alert
+from apps.core import clock
+from apps.core.errors import Conflict, InvalidInput
+from apps.execution.brokers.protocol import Execution, ExecutionReport, MarketPrice
+from apps.execution.domain.states import OrderEventKind
+from apps.execution.models import Order, OrderGroup
+from apps.execution.services.groups import bracket_submit, group_advance, group_cancel, groups_recover, oco_submit
+from apps.execution.services.orders import order_cancel
+from apps.execution.services.paper_market import prices_match
+from apps.execution.services.reports import order_lock, reports_book
+from apps.execution.tests.factories import make_desk, make_limits
+from apps.portfolios.selectors.holdings import holdings
+
+
+def see(value):
+    """The market shows a price; the groups follow as the receiver lets them."""
+    price = MarketPrice(symbol="AAPL", price=Decimal(value), market_time=clock.now(), source="test")
+    prices_match(prices={"AAPL": price}, at=clock.now())
+    groups_recover(at=clock.now())
+
+
+def trade(order, quantity, price="100"):
+    """The broker reports a fill of part of an order."""
+    locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+    execution = Execution(
+        execution_id=str(uuid4()), quantity=Decimal(quantity), price=Decimal(price), fee=Decimal(0), market_time=clock.now(), quote={}
+    )
+    reports_book(order=locked, reports=[ExecutionReport(kind=OrderEventKind.TRADE, execution=execution)], source="paper", at=clock.now())
+    group_advance(group_id=order.group_id, at=clock.now())
+
+
+def bracket(desk, **fields):
+    wanted = {"portfolio_id": desk.portfolio.pk, "symbol": "AAPL", "side": "buy", "quantity": "10", "take_profit": "110", "stop_loss": "95"}
+    return bracket_submit(user=desk.trader, at=clock.now(), **{**wanted, **fields})
+
+
+def oco(desk, **fields):
+    wanted = {"portfolio_id": desk.portfolio.pk, "symbol": "AAPL", "side": "sell", "quantity": "10", "take_profit": "110", "stop_loss": "95"}
+    return oco_submit(user=desk.trader, at=clock.now(), **{**wanted, **fields})
+
+
+def where(group):
+    return {order.group_role: (order.status, int(order.quantity), int(order.cumulative_quantity)) for order in group.orders.all()}
+
+
+def member(group, role):
+    return group.orders.get(group_role=role)
+
+
+class TestBracket:
+    def test_a_filled_entry_is_protected_at_once(self, desk):
+        group = bracket(desk)
+        assert where(group) == {"entry": ("filled", 10, 10), "stop_loss": ("new", 10, 0), "take_profit": ("new", 10, 0)}
+        stop, profit = member(group, "stop_loss"), member(group, "take_profit")
+        assert (stop.order_type, stop.stop_price, profit.order_type, profit.limit_price) == ("stop", 95, "limit", 110)
+
+    @pytest.mark.parametrize(("price", "traded", "cancelled"), [("111", "take_profit", "stop_loss"), ("94", "stop_loss", "take_profit")])
+    def test_one_exit_cancels_the_other(self, desk, price, traded, cancelled):
+        group = bracket(desk)
+        see(price)
+        assert (where(group)[traded], where(group)[cancelled]) == (("filled", 10, 10), ("canceled", 10, 0))
+        assert holdings(desk.portfolio.pk).positions == ()
+
+    def test_exits_grow_with_the_entry_and_shrink_with_each_other(self, desk):
+        group = bracket(desk, order_type="limit", limit_price="99", time_in_force="gtc")
+        assert where(group) == {"entry": ("new", 10, 0)}
+        trade(member(group, "entry"), "4", "99")
+        assert where(group)["stop_loss"] == where(group)["take_profit"] == ("new", 4, 0)
+        trade(member(group, "entry"), "3", "99")
+        assert where(group)["stop_loss"] == where(group)["take_profit"] == ("new", 7, 0)
+        trade(member(group, "take_profit"), "3", "110")  # back to four: a change of its own
+        assert where(group) == {"entry": ("canceled", 10, 7), "stop_loss": ("new", 4, 0), "take_profit": ("partially_filled", 7, 3)}
+        see("94")
+        assert where(group)["stop_loss"] == ("filled", 4, 4)
+        assert where(group)["take_profit"] == ("canceled", 7, 3)
+
+    def test_an_entry_that_never_traded_leaves_nothing(self, desk):
+        group = bracket(desk, order_type="limit", limit_price="99", time_in_force="gtc")
+        order_cancel(order_id=member(group, "entry").pk, user=desk.trader, at=clock.now())
+        assert groups_recover(at=clock.now()) == 0
+        assert where(group) == {"entry": ("canceled", 10, 0)}
+
+    def test_an_exit_that_somebody_cancels_leaves_the_other(self, desk):
+        group = bracket(desk)
+        order_cancel(order_id=member(group, "take_profit").pk, user=desk.trader, at=clock.now())
+        groups_recover(at=clock.now())
+        assert where(group)["stop_loss"] == ("new", 10, 0)
+        assert where(group)["take_profit"][0] == "canceled"
+
+    def test_a_denied_entry_has_no_exits(self, desk):
+        make_limits(desk.portfolio, at=clock.now(), position_size="5")
+        group = bracket(desk)
+        groups_recover(at=clock.now())
+        assert {role: status for role, (status, *_) in where(group).items()} == {"entry": "denied"}
+
+    def test_a_short_entry_is_refused_like_any(self, desk):
+        group = bracket(desk, side="sell", take_profit="90", stop_loss="105")
+        assert where(group)["entry"][0] == "denied"
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"take_profit": "90"}, "take_profit"),
+            ({"take_profit": "110.001"}, "take_profit"),
+            ({"stop_loss": "0"}, "stop_loss"),
+            ({"order_type": "limit", "limit_price": "94"}, "stop_loss"),
+            ({"exit_time_in_force": "ioc"}, "exit_time_in_force"),
+            ({"quantity": "-1"}, "quantity"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_by_name_and_nothing_is_stored(self, desk, change, field):
+        with pytest.raises(InvalidInput) as refused:
+            bracket(desk, **change)
+        assert refused.value.field == field
+        assert not OrderGroup.objects.exists()
+        assert not Order.objects.exists()
+
+
+class TestOneCancelsTheOther:
+    def test_two_exits_of_what_is_held(self, desk):
+        desk.submit()
+        group = oco(desk)
+        assert where(group) == {"stop_loss": ("new", 10, 0), "take_profit": ("new", 10, 0)}
+        see("94")
+        assert where(group) == {"stop_loss": ("filled", 10, 10), "take_profit": ("canceled", 10, 0)}
+
+    def test_the_gate_counts_one_of_the_two_but_nothing_else_twice(self, desk):
+        desk.submit()
+        oco(desk)
+        assert "SHORT_SALE" in desk.submit(side="sell", quantity="1").reason
+
+    def test_exits_of_what_is_not_held_are_denied_and_people_are_told(self, desk):
+        group = oco(desk)
+        assert {status for status, *_ in where(group).values()} == {"denied"}
+        assert Alert.objects.filter(code="GROUP_OUT_OF_STEP").count() == 2
+
+    def test_a_group_is_cancelled_as_one(self, desk):
+        desk.submit()
+        group = oco(desk)
+        assert group_cancel(group_id=group.pk, user=desk.trader, at=clock.now()) == 2
+        assert {status for status, *_ in where(group).values()} == {"canceled"}
+
+
+class TestAgainAndAgain:
+    def test_the_same_id_is_the_same_group(self, desk):
+        key = uuid4()
+        assert bracket(desk, client_group_id=key).pk == bracket(desk, client_group_id=key).pk
+        assert Order.objects.count() == 3
+        with pytest.raises(Conflict):
+            bracket(desk, client_group_id=key, stop_loss="94")
+
+    def test_recovery_sends_what_a_crash_left_out_once(self, desk, monkeypatch):
+        with monkeypatch.context() as crash:
+            crash.setattr("apps.execution.services.groups.group_advance", lambda **_: 0)
+            group = bracket(desk)
+        assert set(where(group)) == {"entry"}
+        assert groups_recover(at=clock.now()) == 2
+        assert groups_recover(at=clock.now()) == 0
+        assert set(where(group)) == {"entry", "stop_loss", "take_profit"}
+
+    def test_the_group_never_changes(self, desk):
+        group = bracket(desk)
+        with pytest.raises(DatabaseError):
+            OrderGroup.objects.filter(pk=group.pk).update(stop_loss=Decimal(1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_groups_orders_follow_in_the_same_processing():
+    desk = make_desk()
+    group = bracket(desk)
+    price = MarketPrice(symbol="AAPL", price=Decimal(111), market_time=clock.now(), source="test")
+    prices_match(prices={"AAPL": price}, at=clock.now())
+    assert where(group) == {"entry": ("filled", 10, 10), "stop_loss": ("canceled", 10, 0), "take_profit": ("filled", 10, 10)}
