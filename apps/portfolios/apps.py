@@ -16,3 +16,9 @@ class PortfoliosConfig(AppConfig):
             every=timedelta(seconds=30),  # a replayed session may be over in seconds; what was recorded before is not done again
             description="Record every portfolio's value once a session has closed",
         )
+        register_periodic(
+            "portfolios.actions_book",
+            queue="trade",
+            every=timedelta(minutes=1),  # before the first trades of the ex-date, which are by the new count
+            description="Book splits and dividends to those who held the shares before the ex-date",
+        )

@@ -8,6 +8,7 @@ from apps.core.clock import now
 from apps.core.jobs import Progress
 from apps.core.schedule import scheduled_task
 from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.services.corporate_actions import actions_book
 from apps.portfolios.services.values import portfolio_values_catch_up
 
 logger = logging.getLogger(__name__)
@@ -24,3 +25,13 @@ def values_record(*, at: datetime, progress: Progress, **_: Any) -> dict[str, An
     recorded = sum(len(session.recorded) for session in sessions)
     progress.say(f"{recorded} values recorded")
     return {"recorded": recorded, "sessions": [session.session.isoformat() for session in sessions if session.recorded], "missing": missing}
+
+
+@scheduled_task("portfolios.actions_book")
+def actions_booked(*, at: datetime, progress: Progress, **_: Any) -> dict[str, Any]:
+    """Book the splits and dividends whose ex-date has begun by the market's clock."""
+    report = actions_book(market_time=market_clock(at).market_time, recorded_at=now())
+    for reference, why in report.refused.items():
+        logger.warning("corporate action %s is not booked: %s", reference, why)
+    progress.say(f"{len(report.entries)} entries booked, {len(report.refused)} refused")
+    return {"entries": list(report.entries), "refused": dict(report.refused)}

@@ -1,13 +1,16 @@
 """What a portfolio holds, as risk, compliance and the screens read it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """An open position of one book. `quantity` and `cost` are signed (negative for a short), `realised` is what it earned so far."""
+    """An open position of one book. `quantity` and `cost` are signed (negative for a short), `realised` is what it earned so far.
+
+    Cost and gain are in the portfolio's currency; `currency` is the instrument's, "" where it is the same.
+    """
 
     book_id: int
     book: str
@@ -16,21 +19,46 @@ class Holding:
     quantity: Decimal
     cost: Decimal
     realised: Decimal
+    currency: str = ""
+
+
+def pair(currency: str, base: str) -> str:
+    """Symbol under which the price of a currency in another is found: EURUSD is dollars for one euro."""
+    return f"{currency}{base}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """Cash and open positions of a portfolio, in its base currency. `realised` also counts positions that are flat by now."""
+    """Cash and open positions of a portfolio. `cash` is that of its base currency, `foreign_cash` (currency, amount) of the others.
+
+    `realised` also counts positions that are flat by now.
+    """
 
     portfolio_id: int
     currency: str
     cash: Decimal
     positions: tuple[Holding, ...]
     realised: Decimal
+    foreign_cash: tuple[tuple[str, Decimal], ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(position.symbol for position in self.positions))
+        """All whose prices the value needs: what is held, and the pairs that convert it."""
+        return tuple(dict.fromkeys([*(position.symbol for position in self.positions), *self.pairs]))
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """Currency pairs that the value needs."""
+        foreign = [*(position.currency for position in self.positions), *(currency for currency, _ in self.foreign_cash)]
+        return tuple(dict.fromkeys(pair(currency, self.currency) for currency in foreign if currency and currency != self.currency))
+
+    def in_base(self, prices: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        """The prices of what is held in the base currency; those without a rate are left out."""
+        if not self.pairs:
+            return prices
+        rates = {p.symbol: pair(p.currency, self.currency) for p in self.positions if p.currency and p.currency != self.currency}
+        ones = {symbol: price for symbol, price in prices.items() if symbol not in rates}
+        return ones | {symbol: prices[symbol] * prices[rate] for symbol, rate in rates.items() if symbol in prices and rate in prices}
 
     def quantity(self, instrument_id: int) -> Decimal:
         """Net quantity of an instrument over all books."""

@@ -8,7 +8,10 @@ from decimal import Decimal, localcontext
 from apps.core.money import ZERO, money
 from apps.core.trading import ReferencePrice
 from apps.portfolios.domain.holdings import Holding, Holdings
+from apps.portfolios.domain.holdings import pair as pair_of
 from apps.portfolios.domain.lots import PRECISION
+
+ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,9 @@ class PositionValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Valuation:
-    """Value of a portfolio. `missing` lists the symbols without a price.
+    """Value of a portfolio. `missing` lists the symbols and currency pairs without a price. `cash` is that of all currencies, converted.
 
+    Quantities and prices are the instrument's own, everything else is in the portfolio's currency.
     With something missing, `total` and `unrealised` are None, and `invested`, `gross`, `net`, `long`, `short` cover only what has a price.
     `gross` = long - short, `net` = `invested` = long + short (short <= 0). `day_pnl` is None when a previous close or a price is missing.
     """
@@ -67,11 +71,13 @@ class Valuation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:
-    """What was traded of an instrument since the session began: net signed quantity, and the change of cash, fees included."""
+    """What was traded of an instrument since the session began: net signed quantity, and the change of cash, fees included, in the
+    portfolio's currency. `currency` is the instrument's, "" where it is the same."""
 
     symbol: str
     quantity: Decimal
     amount: Decimal
+    currency: str = ""
 
 
 def value_holdings(
@@ -81,28 +87,39 @@ def value_holdings(
     previous_closes: Mapping[str, Decimal] | None = None,
     traded: Mapping[int, Traded] | None = None,
 ) -> Valuation:
-    """Value the holdings, both maps keyed by symbol.
+    """Value the holdings in the portfolio's currency, both maps keyed by symbol; `prices` holds the pairs of foreign currencies too.
 
+    A pair without a price makes what needs it unknown, and is among `missing`. Both ends of the day's P&L are converted at the pair's
+    price now: what the rate itself did since the previous close is not in it.
     `traded` (by instrument) makes the day's P&L exact when something was traded today: value now - value at the previous close
     + cash from the day's trades. Without it, the position is taken to be as old as the previous close.
     """
     with localcontext(prec=PRECISION):
         closes, trades = previous_closes or {}, traded or {}
         merged = _by_instrument(holdings.positions)
-        values = {key: _market_value(held, prices) for key, held in merged.items()}
+        rates = {pair: prices[pair].price if pair in prices else None for pair in holdings.pairs}
+
+        def rate(currency: str) -> Decimal | None:
+            return rates.get(pair_of(currency, holdings.currency)) if currency and currency != holdings.currency else ONE
+
+        values = {key: _market_value(held, prices, rate(held.currency)) for key, held in merged.items()}
         known = [value for value in values.values() if value is not None]
-        missing = tuple(held.symbol for key, held in merged.items() if values[key] is None)
+        unpriced = [held.symbol for held in merged.values() if held.quantity and held.symbol not in prices]
+        missing = (*unpriced, *(pair for pair, price in rates.items() if price is None))
         invested = sum(known, ZERO)
-        total = None if missing else holdings.cash + invested
+        cash = holdings.cash + sum((money(amount * price) for currency, amount in holdings.foreign_cash if (price := rate(currency))), ZERO)
+        total = None if missing else cash + invested
         positions = tuple(
-            _position_value(held, prices.get(held.symbol), values[key], total, _day_pnl(held, values[key], closes, trades.get(key)))
+            _position_value(
+                held, prices.get(held.symbol), values[key], total, _day_pnl(held, values[key], closes, trades.get(key), rate(held.currency))
+            )
             for key, held in merged.items()
         )
         long = sum((value for value in known if value > 0), ZERO)
         return Valuation(
             portfolio_id=holdings.portfolio_id,
             currency=holdings.currency,
-            cash=holdings.cash,
+            cash=cash,
             invested=invested,
             total=total,
             gross=2 * long - invested,
@@ -111,7 +128,9 @@ def value_holdings(
             short=invested - long,
             unrealised=_sum([position.unrealised for position in positions]),
             realised=holdings.realised,
-            day_pnl=_sum([p.day_pnl for p in positions] + [_closed_today(t, closes) for key, t in trades.items() if key not in merged]),
+            day_pnl=_sum(
+                [p.day_pnl for p in positions] + [_closed_today(t, closes, rate(t.currency)) for key, t in trades.items() if key not in merged]
+            ),
             positions=positions,
             missing=missing,
         )
@@ -135,33 +154,34 @@ def _added(a: Holding, b: Holding) -> Holding:
         quantity=a.quantity + b.quantity,
         cost=a.cost + b.cost,
         realised=a.realised + b.realised,
+        currency=a.currency,
     )
 
 
-def _market_value(held: Holding, prices: Mapping[str, ReferencePrice]) -> Decimal | None:
+def _market_value(held: Holding, prices: Mapping[str, ReferencePrice], rate: Decimal | None) -> Decimal | None:
     if not held.quantity:
         return ZERO
     reference = prices.get(held.symbol)
-    return None if reference is None else money(held.quantity * reference.price)
+    return None if reference is None or rate is None else money(held.quantity * reference.price * rate)
 
 
-def _day_pnl(held: Holding, value: Decimal | None, closes: Mapping[str, Decimal], traded: Traded | None) -> Decimal | None:
-    if value is None:
+def _day_pnl(held: Holding, value: Decimal | None, closes: Mapping[str, Decimal], traded: Traded | None, rate: Decimal | None) -> Decimal | None:
+    if value is None or rate is None:
         return None
     before = held.quantity - (ZERO if traded is None else traded.quantity)
     close = closes.get(held.symbol)
     if before and close is None:
         return None
-    start_value = money(before * close) if close is not None else ZERO
+    start_value = money(before * close * rate) if close is not None else ZERO
     return value - start_value + (ZERO if traded is None else traded.amount)
 
 
-def _closed_today(traded: Traded, closes: Mapping[str, Decimal]) -> Decimal | None:
+def _closed_today(traded: Traded, closes: Mapping[str, Decimal], rate: Decimal | None) -> Decimal | None:
     """Day P&L of an instrument that is flat by now."""
     close = closes.get(traded.symbol)
-    if traded.quantity and close is None:
+    if traded.quantity and (close is None or rate is None):
         return None
-    return traded.amount + (money(traded.quantity * close) if close is not None else ZERO)
+    return traded.amount + (money(traded.quantity * close * rate) if close is not None and rate is not None else ZERO)
 
 
 def _position_value(

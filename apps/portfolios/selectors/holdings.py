@@ -11,13 +11,16 @@ from apps.core.errors import NotFound
 from apps.core.money import ZERO
 from apps.portfolios.domain.holdings import Holding, Holdings
 from apps.portfolios.domain.valuation import Traded
-from apps.portfolios.models import EntryKind, LedgerEntry
+from apps.portfolios.models import TRADED, EntryKind, LedgerEntry
 
-__all__ = ["Holding", "Holdings", "Traded", "holdings", "holdings_many", "traded_since"]
+#: Kinds that belong to the day's P&L of an instrument: trades, what a split adds, and the dividend by which the price falls.
+OF_DAY = (*TRADED, EntryKind.SPLIT, EntryKind.DIVIDEND, EntryKind.DIVIDEND_PAID)
+
+__all__ = ["OF_DAY", "Holding", "Holdings", "Traded", "holdings", "holdings_many", "traded_since", "traded_since_many"]
 
 
 def holdings(portfolio_id: int) -> Holdings:
-    """Cash in the base currency and open positions, by book and symbol. Raises NotFound."""
+    """Cash and open positions, by book and symbol. Raises NotFound."""
     found = holdings_many([portfolio_id])
     if portfolio_id not in found:
         raise NotFound(f"no portfolio {portfolio_id}")
@@ -26,7 +29,9 @@ def holdings(portfolio_id: int) -> Holdings:
 
 # In SQL, because each order asks it.
 HELD = """
-select f.id, f.base_currency, coalesce(c.amount, 0), b.id, b.name, i.id, i.symbol, p.quantity, p.cost, p.realised
+select f.id, f.base_currency, coalesce(c.amount, 0), b.id, b.name, i.id, i.symbol, p.quantity, p.cost, p.realised, i.currency,
+    (select json_object_agg(o.currency, o.amount::text) from portfolios_cashbalance o
+        where o.portfolio_id = f.id and o.currency <> f.base_currency and o.amount <> 0)
 from portfolios_portfolio f left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
 left join (portfolios_book b join portfolios_position p on p.book_id = b.id join marketdata_instrument i on i.id = p.instrument_id)
     on b.portfolio_id = f.id
@@ -39,16 +44,25 @@ def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
     with connection.cursor() as cursor:
         cursor.execute(HELD, [list(portfolio_ids)])
         rows = cursor.fetchall()
-    portfolios = {row[0]: (row[1], row[2]) for row in rows}
+    portfolios = {row[0]: (row[1], row[2], row[11] or {}) for row in rows}
     positions: dict[int, list[Holding]] = {portfolio_id: [] for portfolio_id in portfolios}
     realised: dict[int, Decimal] = dict.fromkeys(positions, ZERO)
-    for portfolio_id, _, _, book_id, book, instrument_id, symbol, quantity, cost, earned in rows:
+    for portfolio_id, _, _, book_id, book, instrument_id, symbol, quantity, cost, earned, currency, _ in rows:
         if book_id is None:  # it holds nothing
             continue
         realised[portfolio_id] += earned
         if quantity:
             positions[portfolio_id].append(
-                Holding(book_id=book_id, book=book, instrument_id=instrument_id, symbol=symbol, quantity=quantity, cost=cost, realised=earned)
+                Holding(
+                    book_id=book_id,
+                    book=book,
+                    instrument_id=instrument_id,
+                    symbol=symbol,
+                    quantity=quantity,
+                    cost=cost,
+                    realised=earned,
+                    currency="" if currency == portfolios[portfolio_id][0] else currency,
+                )
             )
     return {
         portfolio_id: Holdings(
@@ -57,20 +71,33 @@ def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
             cash=cash,
             positions=tuple(positions[portfolio_id]),
             realised=realised[portfolio_id],
+            foreign_cash=tuple((other, Decimal(amount)) for other, amount in sorted(foreign.items())),
         )
-        for portfolio_id, (currency, cash) in portfolios.items()
+        for portfolio_id, (currency, cash, foreign) in portfolios.items()
     }
 
 
 def traded_since(portfolio_id: int, since: datetime) -> dict[int, Traded]:
-    """Net quantity and cash of the trades that were effective at or after `since` (market time), by instrument: what
-    `domain.valuation.value_holdings` needs for an exact day P&L."""
+    """Net quantity and cash of what was effective at or after `since` (market time), by instrument: trades, and splits and dividends, so
+    that an ex-day is no loss. What `domain.valuation.value_holdings` needs for an exact day P&L."""
+    return traded_since_many([portfolio_id], since)[portfolio_id]
+
+
+def traded_since_many(portfolio_ids: Collection[int], since: datetime) -> dict[int, dict[int, Traded]]:
+    """The same for several portfolios in one query."""
     rows = (
-        LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind=EntryKind.TRADE, effective_at__gte=since)
-        .values("instrument_id", "instrument__symbol")
-        .annotate(total_quantity=Sum("quantity"), total_amount=Sum("amount"))
-        .order_by("instrument_id")
+        LedgerEntry.objects.filter(portfolio_id__in=portfolio_ids, kind__in=OF_DAY, instrument__isnull=False, effective_at__gte=since)
+        .values("portfolio_id", "instrument_id", "instrument__symbol", "instrument__currency", "portfolio__base_currency")
+        .annotate(total_quantity=Sum("quantity"), total_amount=Sum("base_amount"))
+        .order_by("portfolio_id", "instrument_id")
     )
-    return {
-        row["instrument_id"]: Traded(symbol=row["instrument__symbol"], quantity=row["total_quantity"], amount=row["total_amount"]) for row in rows
-    }
+    found: dict[int, dict[int, Traded]] = {portfolio_id: {} for portfolio_id in portfolio_ids}
+    for row in rows:
+        currency, base = row["instrument__currency"], row["portfolio__base_currency"]
+        found[row["portfolio_id"]][row["instrument_id"]] = Traded(
+            symbol=row["instrument__symbol"],
+            quantity=row["total_quantity"],
+            amount=row["total_amount"],
+            currency="" if currency == base else currency,
+        )
+    return found

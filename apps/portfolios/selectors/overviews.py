@@ -1,6 +1,5 @@
 """Portfolios as their pages show them: valued at the latest prices, with the day's and the whole return."""
 
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,13 +14,11 @@ from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
 from apps.marketdata.selectors.quotes import previous_closes, reference_prices
 from apps.portfolios.domain.holdings import Holdings
 from apps.portfolios.domain.valuation import Traded, Valuation, value_holdings
-from apps.portfolios.models import EntryKind, LedgerEntry, Lot, Portfolio
-from apps.portfolios.selectors.holdings import holdings_many
+from apps.portfolios.models import FLOWS, LedgerEntry, Lot, Portfolio
+from apps.portfolios.selectors.holdings import holdings_many, traded_since_many
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-
-FLOWS = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +56,12 @@ def portfolio_overviews(portfolios: Collection[Portfolio], *, market: MarketCloc
     """The portfolios in the order given, valued together: a fixed number of queries, however many there are."""
     ids = [portfolio.pk for portfolio in portfolios]
     held = holdings_many(ids)
-    traded = _traded_since(ids, calendars.session_hours(HOME_CALENDAR, market.session)[0])
+    traded = traded_since_many(ids, calendars.session_hours(HOME_CALENDAR, market.session)[0])
     deposited = dict(
         LedgerEntry.objects.filter(portfolio_id__in=ids, kind__in=FLOWS)
         .order_by("portfolio_id")
         .values("portfolio_id")
-        .annotate(flow=Sum("amount"))
+        .annotate(flow=Sum("base_amount"))
         .values_list("portfolio_id", "flow")
     )
     symbols = _symbols(held.values(), traded)
@@ -87,7 +84,7 @@ def portfolio_overview(portfolio: Portfolio, *, market: MarketClock) -> Portfoli
 
 
 def open_lots(portfolio_id: int) -> "QuerySet[Lot]":
-    """Lots that still hold something, oldest first within an instrument: the order in which sales close them (FIFO)."""
+    """Lots that still hold something, oldest first within an instrument."""
     return (
         Lot.objects.filter(book__portfolio_id=portfolio_id)
         .exclude(remaining=0)
@@ -104,16 +101,3 @@ def ledger_entries(portfolio_id: int) -> "QuerySet[LedgerEntry]":
 def _symbols(held: Collection[Holdings], traded: dict[int, dict[int, Traded]]) -> list[str]:
     open_now = {symbol for one in held for symbol in one.symbols}
     return sorted(open_now | {trade.symbol for trades in traded.values() for trade in trades.values()})
-
-
-def _traded_since(portfolio_ids: Collection[int], since: datetime) -> dict[int, dict[int, Traded]]:
-    rows = (
-        LedgerEntry.objects.filter(portfolio_id__in=portfolio_ids, kind=EntryKind.TRADE, effective_at__gte=since)
-        .values("portfolio_id", "instrument_id", "instrument__symbol")
-        .annotate(net=Sum("quantity"), cash=Sum("amount"))
-        .order_by("portfolio_id", "instrument_id")
-    )
-    result: dict[int, dict[int, Traded]] = defaultdict(dict)
-    for row in rows:
-        result[row["portfolio_id"]][row["instrument_id"]] = Traded(symbol=row["instrument__symbol"], quantity=row["net"], amount=row["cash"])
-    return result

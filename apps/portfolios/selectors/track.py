@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.db.models import Max, Sum
 
 from apps.core.money import ZERO
-from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
+from apps.portfolios.models import FLOWS, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ def portfolio_track(portfolio_id: int, *, before: datetime) -> Track:
     """The values recorded for market times before `before`; the opening value alone when the portfolio is younger. Two queries."""
     rows = list(PortfolioValue.objects.filter(portfolio_id=portfolio_id).order_by("ts").values_list("ts", "total", "flow", "last_entry_id"))
     kept = [row for row in rows if row[0] < before] or rows[:1]
-    flows = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=[EntryKind.DEPOSIT, EntryKind.WITHDRAWAL])
+    flows = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS)
     if kept:
         flows = flows.filter(id__gt=kept[-1][3])
-    flow = flows.aggregate(sum=Sum("amount"))["sum"]
+    flow = flows.aggregate(sum=Sum("base_amount"))["sum"]
     return Track(values=tuple((total, flow) for _, total, flow, _ in kept), flow=flow or ZERO)

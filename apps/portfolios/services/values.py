@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 
 from apps.core.money import ZERO, money, price_from_float
 from apps.marketdata.domain import calendars
@@ -14,10 +14,11 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.quotes import reference_prices
-from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
+from apps.portfolios.domain.holdings import pair
+from apps.portfolios.models import FLOWS, EntryKind, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
 from apps.portfolios.services.portfolios import portfolio_lock
 
-FLOWS = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL)
+ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,21 @@ class ValuesRecorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _State:
-    """A portfolio as it was at a moment of the market: cash, shares by symbol, and the last entry that was known."""
+    """A portfolio as it was at a moment of the market: cash by currency, shares by symbol, the last entry that was known, and the pair
+    by which each symbol and currency is converted, for those that are not of the base currency. `moved` are the shares that were
+    transferred from and to other portfolios since the row before: no gain, but a flow at their price."""
 
-    cash: Decimal
+    base: str
+    cash: Mapping[str, Decimal]
     shares: Mapping[str, Decimal]
+    moved: Mapping[str, Decimal]
+    pairs: Mapping[str, str]
     last_entry_id: int
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """All that must have a price."""
+        return tuple(dict.fromkeys([*self.shares, *self.moved, *self.pairs.values()]))
 
 
 def portfolio_values_record(*, session: date, market_time: datetime, recorded_at: datetime) -> ValuesRecorded:
@@ -54,14 +65,15 @@ def portfolio_values_record(*, session: date, market_time: datetime, recorded_at
     recorded, missing = [], {}
     for portfolio_id in wanted:
         with transaction.atomic():
-            portfolio_lock(portfolio_id)
-            state = _state_at(portfolio_id, close)
+            portfolio = portfolio_lock(portfolio_id)
+            before = PortfolioValue.objects.filter(portfolio_id=portfolio_id, ts__lt=close).order_by("-ts").first()
+            state = _state_at(portfolio, close, before)
             if state is None:  # it did not exist yet
                 continue
-            prices = _closing_prices(tuple(state.shares), session, close)
-            if without := tuple(symbol for symbol in state.shares if symbol not in prices):
+            prices = _closing_prices(state.priced, session, close)
+            if without := tuple(symbol for symbol in state.priced if symbol not in prices):
                 missing[portfolio_id] = without
-            elif _record(portfolio_id, close, state, prices, recorded_at):
+            elif _record(portfolio_id, close, before, state, prices, recorded_at):
                 recorded.append(portfolio_id)
     return ValuesRecorded(session=session, recorded=tuple(recorded), missing=missing)
 
@@ -81,15 +93,28 @@ def portfolio_values_catch_up(*, market_time: datetime, recorded_at: datetime, m
     return tuple(portfolio_values_record(session=day, market_time=market_time, recorded_at=recorded_at) for day in sessions)
 
 
-def _state_at(portfolio_id: int, moment: datetime) -> _State | None:
+def _state_at(portfolio: Portfolio, moment: datetime, before: PortfolioValue | None) -> _State | None:
     """Summed from the ledger, so that late and early calls see the same; None when nothing had happened by then."""
-    entries = LedgerEntry.objects.filter(portfolio_id=portfolio_id, effective_at__lte=moment)
-    totals = entries.aggregate(cash=Sum("amount"), last=Max("id"))
-    if totals["last"] is None:
+    entries = LedgerEntry.objects.filter(portfolio=portfolio, effective_at__lte=moment)
+    last = entries.aggregate(last=Max("id"))["last"]
+    if last is None:
         return None
-    rows = entries.filter(kind=EntryKind.TRADE).values_list("instrument__symbol").annotate(total=Sum("quantity")).order_by("instrument__symbol")
-    shares = {symbol: total for symbol, total in rows if total}
-    return _State(cash=totals["cash"], shares=shares, last_entry_id=totals["last"])
+    base = portfolio.base_currency
+    rows = entries.exclude(quantity=0).values_list("instrument__symbol", "instrument__currency").annotate(total=Sum("quantity"))
+    held = {symbol: (total, currency) for symbol, currency, total in rows.order_by("instrument__symbol") if total}
+    by_currency = entries.order_by("currency").values_list("currency").annotate(total=Sum("amount"))
+    cash = {currency: total for currency, total in by_currency if total}
+    transfers = _new_since(entries.filter(kind=EntryKind.TRANSFER), before).values_list("instrument__symbol", "instrument__currency")
+    moved = {symbol: (total, currency) for symbol, currency, total in transfers.annotate(total=Sum("quantity")).order_by() if total}
+    foreign = {symbol: currency for symbol, (_, currency) in (held | moved).items()} | {f"cash {currency}": currency for currency in cash}
+    return _State(
+        base=base,
+        cash=cash,
+        shares={symbol: total for symbol, (total, _) in held.items()},
+        moved={symbol: total for symbol, (total, _) in moved.items()},
+        pairs={name: pair(currency, base) for name, currency in foreign.items() if currency != base},
+        last_entry_id=last,
+    )
 
 
 def _closing_prices(symbols: tuple[str, ...], session: date, close: datetime) -> dict[str, Decimal]:
@@ -108,17 +133,24 @@ def _closing_prices(symbols: tuple[str, ...], session: date, close: datetime) ->
     return prices
 
 
-def _record(portfolio_id: int, close: datetime, state: _State, prices: Mapping[str, Decimal], recorded_at: datetime) -> bool:
-    invested = sum((money(quantity * prices[symbol]) for symbol, quantity in state.shares.items()), ZERO)
-    total = state.cash + invested
-    before = PortfolioValue.objects.filter(portfolio_id=portfolio_id, ts__lt=close).order_by("-ts").first()
+def _record(
+    portfolio_id: int, close: datetime, before: PortfolioValue | None, state: _State, prices: Mapping[str, Decimal], recorded_at: datetime
+) -> bool:
+
+    def rate(name: str) -> Decimal:
+        return prices[state.pairs[name]] if name in state.pairs else ONE
+
+    invested = sum((money(quantity * prices[symbol] * rate(symbol)) for symbol, quantity in state.shares.items()), ZERO)
+    cash = sum((money(amount * rate(f"cash {currency}")) for currency, amount in state.cash.items()), ZERO)
+    total = cash + invested
     flow = _flow_since(portfolio_id, before, close)
+    flow += sum((money(quantity * prices[symbol] * rate(symbol)) for symbol, quantity in state.moved.items()), ZERO)
     daily_return = float((total - flow) / before.total - 1) if before is not None and before.total > 0 else None
     _, created = PortfolioValue.objects.get_or_create(
         portfolio_id=portfolio_id,
         ts=close,
         defaults={
-            "cash": state.cash,
+            "cash": cash,
             "invested": invested,
             "total": total,
             "flow": flow,
@@ -133,6 +165,8 @@ def _record(portfolio_id: int, close: datetime, state: _State, prices: Mapping[s
 def _flow_since(portfolio_id: int, before: PortfolioValue | None, close: datetime) -> Decimal:
     """Deposits less withdrawals that this row knows of and the row before did not: effective later, or booked later."""
     flows = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS, effective_at__lte=close)
-    if before is not None:
-        flows = flows.filter(Q(effective_at__gt=before.ts) | Q(id__gt=before.last_entry_id))
-    return flows.aggregate(total=Sum("amount"))["total"] or ZERO
+    return _new_since(flows, before).aggregate(total=Sum("base_amount"))["total"] or ZERO
+
+
+def _new_since(entries: QuerySet[LedgerEntry], before: PortfolioValue | None) -> QuerySet[LedgerEntry]:
+    return entries if before is None else entries.filter(Q(effective_at__gt=before.ts) | Q(id__gt=before.last_entry_id))

@@ -46,7 +46,8 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
     symbols.pop(intent.instrument_id, None)
     market_time = snapshot.reference.market_time if snapshot.reference else None
     held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
-    found = last_prices(symbols.values(), market_time=market_time) if symbols else {}
+    wanted = [*symbols.values(), *held.pairs]
+    found = held.in_base(last_prices(wanted, market_time=market_time)) if wanted else {}
     prices = {key: found[symbol] for key, symbol in symbols.items() if symbol in found}
     if snapshot.reference is not None:
         prices[intent.instrument_id] = snapshot.reference.price

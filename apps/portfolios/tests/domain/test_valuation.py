@@ -110,3 +110,33 @@ class TestDayPnl:
         value = value_holdings(holdings=holdings, prices=self.PRICES, previous_closes={"A": Decimal(11)})
         assert value.positions[1].day_pnl is value.day_pnl is None
         assert value.total == 9300
+
+
+class TestCurrencies:
+    @pytest.fixture
+    def mixed(self):
+        """100 SAP in euros, cost 11,000 dollars; cash of 1,000 dollars and 500 euros."""
+        sap = Holding(
+            book_id=1, book="main", instrument_id=1, symbol="SAP", quantity=Decimal(100), cost=Decimal(11_000), realised=Decimal(0), currency="EUR"
+        )
+        return Holdings(
+            portfolio_id=1, currency="USD", cash=Decimal(1000), positions=(sap,), realised=Decimal(0), foreign_cash=(("EUR", Decimal(500)),)
+        )
+
+    def test_what_must_be_priced_includes_the_pair(self, mixed):
+        assert mixed.symbols == ("SAP", "EURUSD")
+
+    def test_everything_is_converted_at_the_pairs_price(self, mixed):
+        value = value_holdings(holdings=mixed, prices={"SAP": price("101"), "EURUSD": price("1.2")}, previous_closes={"SAP": Decimal(100)})
+        assert (value.cash, value.invested, value.total) == (1600, 12_120, 13_720)
+        assert (value.unrealised, value.day_pnl) == (1120, 120)
+        assert value.positions[0].price == 101
+
+    def test_without_the_pair_nothing_is_guessed(self, mixed):
+        value = value_holdings(holdings=mixed, prices={"SAP": price("101")})
+        assert value.missing == ("EURUSD",)
+        assert value.total is value.unrealised is value.positions[0].market_value is None
+
+    def test_prices_for_the_gate_are_in_the_base_currency(self, mixed):
+        assert mixed.in_base({"SAP": Decimal(101), "EURUSD": Decimal("1.2")}) == {"EURUSD": Decimal("1.2"), "SAP": Decimal("121.2")}
+        assert "SAP" not in mixed.in_base({"SAP": Decimal(101)})

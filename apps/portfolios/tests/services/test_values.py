@@ -8,6 +8,7 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.models import PortfolioValue
 from apps.portfolios.selectors.values import portfolio_values
+from apps.portfolios.services.moves import shares_transfer, split_post
 from apps.portfolios.services.portfolios import portfolio_close
 from apps.portfolios.services.values import portfolio_values_catch_up, portfolio_values_record
 from apps.portfolios.tests.factories import CashEntryFactory, InstrumentFactory, LedgerEntryFactory, PortfolioFactory, UserFactory
@@ -128,3 +129,26 @@ class TestSelector:
     def test_nothing_is_empty_arrays(self):
         values = portfolio_values(12345)
         assert len(values) == len(values.total) == 0
+
+
+class TestMoves:
+    def test_a_split_and_a_transfer_are_no_gain(self, portfolio):
+        record(DAYS[0])
+        book, instrument = portfolio.books.get(), InstrumentFactory(symbol="AAPL")
+        there = PortfolioFactory(effective_at=close_of(DAYS[0])).books.get()
+        at = close_of(DAYS[1]) - timedelta(hours=1)
+        facts = {"source": "test", "effective_at": at, "recorded_at": at}
+        shares_transfer(
+            from_portfolio_id=portfolio.pk, from_book_id=book.pk, to_portfolio_id=there.portfolio_id, to_book_id=there.pk,
+            instrument_id=instrument.pk, quantity=Decimal(40), source_ref="move", **facts,
+        )  # fmt: skip
+        record(DAYS[1])
+        left = PortfolioValue.objects.filter(portfolio_id=portfolio.pk).order_by("-ts").first()
+        assert (left.invested, left.flow, left.daily_return) == (660, -440, pytest.approx(0.01))
+        assert PortfolioValue.objects.filter(portfolio_id=there.portfolio_id).order_by("-ts").first().flow == 440
+        split_post(
+            portfolio_id=portfolio.pk, book_id=book.pk, instrument_id=instrument.pk, ratio=Decimal(2), source_ref="split", source="test",
+            effective_at=close_of(DAYS[2]) - timedelta(hours=1), recorded_at=at,
+        )  # fmt: skip
+        record(DAYS[2])
+        assert PortfolioValue.objects.filter(portfolio_id=portfolio.pk).order_by("-ts").first().invested == 120 * 12
