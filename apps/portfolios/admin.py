@@ -35,7 +35,7 @@ class PortfolioAdmin(SimpleHistoryAdmin):
     list_display = ("name", "base_currency", "benchmark_symbol", "status", "created_at")
     list_filter = ("status", "base_currency")
     search_fields = ("name",)
-    readonly_fields = ("base_currency", "status", "created_at")
+    readonly_fields = ("base_currency", "lot_method", "status", "created_at")
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         """Memberships, where the admin can look up users."""

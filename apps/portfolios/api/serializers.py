@@ -105,6 +105,12 @@ class LedgerEntrySerializer(serializers.Serializer):
     amount = Money(help_text="Change of cash, fee included")
     fee = Money()
     currency = serializers.CharField()
+    fx_rate = DecimalString(max_digits=20, decimal_places=10, help_text="Portfolio's currency for one of the entry's")
+    base_amount = Money(help_text="The amount in the portfolio's currency")
+    ratio = DecimalString(max_digits=24, decimal_places=10, allow_null=True, help_text="New shares per old of a split")
+    cost = Money(allow_null=True, help_text="What transferred shares cost, signed like the quantity")
+    lot_method = serializers.CharField(help_text="By which lots were closed; empty for cash")
+    settles_on = serializers.DateField()
     source = serializers.CharField()  # type: ignore[assignment]
     source_ref = serializers.CharField()
     effective_at = serializers.DateTimeField()

@@ -2,12 +2,17 @@
 
 from django.urls import path
 
+from apps.portfolios.api.ledger_views import PortfolioCash, PortfolioLotMethod, PortfolioRoundTrips, PositionTree
 from apps.portfolios.api.views import PortfolioDetail, PortfolioLedger, PortfolioList, PortfolioPositions, PositionList
 
 urlpatterns = [
     path("positions/", PositionList.as_view(), name="api-positions"),
+    path("positions/tree/", PositionTree.as_view(), name="api-position-tree"),
     path("portfolios/", PortfolioList.as_view(), name="api-portfolios"),
     path("portfolios/<int:portfolio_id>/", PortfolioDetail.as_view(), name="api-portfolio"),
     path("portfolios/<int:portfolio_id>/positions/", PortfolioPositions.as_view(), name="api-portfolio-positions"),
     path("portfolios/<int:portfolio_id>/ledger/", PortfolioLedger.as_view(), name="api-portfolio-ledger"),
+    path("portfolios/<int:portfolio_id>/round-trips/", PortfolioRoundTrips.as_view(), name="api-portfolio-round-trips"),
+    path("portfolios/<int:portfolio_id>/cash/", PortfolioCash.as_view(), name="api-portfolio-cash"),
+    path("portfolios/<int:portfolio_id>/lot-method/", PortfolioLotMethod.as_view(), name="api-portfolio-lot-method"),
 ]

@@ -10,6 +10,7 @@ from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, ZERO, exact
 from apps.core.postgres.rows import rows_of
 from apps.marketdata.selectors.instruments import instrument_get
+from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.models import Book, EntryKind, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus, PortfolioValue, Position
 from apps.portfolios.services.ledger import entry_post
 
@@ -127,18 +128,42 @@ def membership_grant(*, portfolio_id: int, user_id: int, role: str) -> Portfolio
         return membership
 
 
+def lot_method_set(*, user: "User", portfolio_id: int, method: str, reason: str) -> Portfolio:
+    """Close lots by another method from the next entry on; history keeps who changed it and why. The same method again changes nothing.
+
+    Raises NotFound (also for a portfolio that the user does not see), NotPermitted (not its manager), InvalidInput (method, reason).
+    """
+    if method not in set(LotMethod):
+        raise InvalidInput(f"{method!r} is no lot method ({', '.join(LotMethod)})", field="lot_method")
+    if not reason.strip():
+        raise InvalidInput("a change of the lot method has a reason", field="reason")
+    with transaction.atomic():
+        portfolio = _managed(user, portfolio_id, "changes its lot method")
+        if portfolio.lot_method != method:
+            portfolio.lot_method = method
+            portfolio._change_reason = reason[:100]  # type: ignore[attr-defined] # read by django-simple-history
+            portfolio.save()
+        return portfolio
+
+
+def _managed(user: "User", portfolio_id: int, act: str) -> Portfolio:
+    """The portfolio's row, locked, for its manager."""
+    portfolio = Portfolio.objects.visible_to(user).filter(pk=portfolio_id).first()
+    if portfolio is None:
+        raise NotFound(f"no portfolio {portfolio_id}")
+    portfolio = portfolio_lock(portfolio_id)
+    if not PortfolioMembership.objects.filter(portfolio=portfolio, user=user, role=PortfolioRole.MANAGER).exists():
+        raise NotPermitted(f"only a manager of {portfolio.name} {act}")
+    return portfolio
+
+
 def portfolio_close(*, user: "User", portfolio_id: int, reason: str = "") -> Portfolio:
     """Close a portfolio for trading; its numbers stay. Closing a closed one changes nothing.
 
     Raises NotFound (also for a portfolio that the user does not see), NotPermitted (not its manager), Conflict (open positions).
     """
     with transaction.atomic():
-        portfolio = Portfolio.objects.visible_to(user).filter(pk=portfolio_id).first()
-        if portfolio is None:
-            raise NotFound(f"no portfolio {portfolio_id}")
-        portfolio = portfolio_lock(portfolio_id)
-        if not PortfolioMembership.objects.filter(portfolio=portfolio, user=user, role=PortfolioRole.MANAGER).exists():
-            raise NotPermitted(f"only a manager of {portfolio.name} closes it")
+        portfolio = _managed(user, portfolio_id, "closes it")
         if portfolio.status == PortfolioStatus.CLOSED:
             return portfolio
         if opened := Position.objects.filter(book__portfolio=portfolio).exclude(quantity=0).count():

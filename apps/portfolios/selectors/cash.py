@@ -1,0 +1,50 @@
+"""Cash by currency, at trade date and at settlement date, and what moved it."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from django.db.models import QuerySet, Sum
+
+from apps.core.money import ZERO
+from apps.portfolios.models import MOVED, TRADED, CashBalance, LedgerEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashLine:
+    """Cash in one currency: `traded` counts every entry, `settled` those that have settled; the rest is `unsettled`."""
+
+    currency: str
+    traded: Decimal
+    settled: Decimal
+
+    @property
+    def unsettled(self) -> Decimal:
+        return self.traded - self.settled
+
+
+def settled_cash(portfolio_id: int, on: date) -> dict[str, Decimal]:
+    """Cash by currency that has settled by the end of a day. Entries that settle later do not count, whenever they were traded."""
+    return {line.currency: line.settled for line in cash_lines(portfolio_id, on)}
+
+
+def cash_lines(portfolio_id: int, on: date) -> tuple[CashLine, ...]:
+    """Cash by currency as it is now, and what of it has settled by a day: two queries."""
+    later = LedgerEntry.objects.filter(portfolio_id=portfolio_id, settles_on__gt=on).order_by("currency").values_list("currency")
+    pending = dict(later.annotate(total=Sum("amount")))
+    balances = CashBalance.objects.filter(portfolio_id=portfolio_id).order_by("currency").values_list("currency", "amount")
+    return tuple(CashLine(currency=currency, traded=amount, settled=amount - pending.get(currency, ZERO)) for currency, amount in balances)
+
+
+def cash_flows(portfolio_id: int) -> QuerySet[LedgerEntry]:
+    """Entries that moved cash and were no trade, newest first."""
+    return _entries(portfolio_id).exclude(kind__in=[*MOVED, *TRADED])
+
+
+def action_entries(portfolio_id: int) -> QuerySet[LedgerEntry]:
+    """What corporate actions did, and shares that were moved, newest first."""
+    return _entries(portfolio_id).filter(kind__in=[*MOVED, "dividend", "dividend_paid", "cash_in_lieu"])
+
+
+def _entries(portfolio_id: int) -> QuerySet[LedgerEntry]:
+    return LedgerEntry.objects.filter(portfolio_id=portfolio_id).select_related("instrument", "book").order_by("-id")
