@@ -1,6 +1,7 @@
-"""Serializer fields: money, prices and quantities cross the border as text, never as binary floats."""
+"""Serializer fields: money, prices and quantities cross the border as text, never as binary floats, and times with their zone."""
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -31,3 +32,15 @@ class DecimalString(serializers.DecimalField):
         if isinstance(data, bool) or not isinstance(data, str | int | Decimal) or not PLAIN_DECIMAL.fullmatch(str(data)):
             self.fail("text")
         return super().to_internal_value(data)
+
+
+class ZonedTime(serializers.DateTimeField):
+    """A time with its time zone, answered in UTC. A zone is never guessed."""
+
+    default_error_messages = {"naive": "A time needs its zone, for example 2012-01-03T14:30:00Z."}
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """The time as it was written. Raises ValidationError for one without zone."""
+        if value.tzinfo is None:
+            self.fail("naive")
+        return super().enforce_timezone(value)

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.core.api.fields import DecimalString
+from apps.core.api.fields import DecimalString, ZonedTime
 from apps.core.api.schema import ProblemCheckSerializer
 from apps.core.api.serializers import StrictSerializer
 from apps.core.documents import plain
@@ -40,7 +40,7 @@ class OrderIntentSerializer(StrictSerializer):
         allow_null=True,
         help_text="How far a trailing stop follows the best price",
     )
-    expire_at = serializers.DateTimeField(default=None, allow_null=True, help_text="End of a good-till-date order (gtd), in market time")
+    expire_at = ZonedTime(default=None, allow_null=True, help_text="End of a good-till-date order (gtd), in market time")
     client_order_id = serializers.UUIDField(default=None, allow_null=True, help_text="Yours, or made from the Idempotency-Key")
     book = serializers.CharField(max_length=100, default="main")
     strategy = serializers.CharField(max_length=100, default="", allow_blank=True)
@@ -60,7 +60,7 @@ class ReplaceSerializer(StrictSerializer):
     stop_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, required=False)
     trail_offset = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, required=False)
     time_in_force = serializers.ChoiceField(choices=_choices(TimeInForce), required=False)
-    expire_at = serializers.DateTimeField(required=False, allow_null=True)
+    expire_at = ZonedTime(required=False, allow_null=True)
 
 
 class CancelSerializer(StrictSerializer):

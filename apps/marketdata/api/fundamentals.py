@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.api.fields import ZonedTime
 from apps.core.api.serializers import StrictSerializer
 from apps.core.clock import now
 from apps.core.documents import plain
@@ -20,7 +21,7 @@ class FundamentalQuery(StrictSerializer):
     """Which figure as known when. A moment in the market's future is answered as of the market's time."""
 
     metric = serializers.ChoiceField(choices=sorted(METRICS), required=False, default=None)
-    as_of = serializers.DateTimeField(required=False, default=None)
+    as_of = ZonedTime(required=False, default=None)
 
 
 class FundamentalSerializer(serializers.Serializer):

@@ -6,6 +6,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.api.fields import ZonedTime
 from apps.core.api.serializers import StrictModelSerializer, StrictSerializer
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.adjustment import Adjustment
@@ -62,18 +63,6 @@ class MomentField(serializers.Field):
         return value.isoformat()
 
 
-@extend_schema_field({"type": "string", "example": "2012-01-03T14:30:00Z", "description": "a time with its zone"})
-class ZonedField(MomentField):
-    """A time with its zone."""
-
-    def to_internal_value(self, data: Any) -> datetime:
-        """The aware datetime. Raises ValidationError for anything else."""
-        moment = super().to_internal_value(data)
-        if not isinstance(moment, datetime):
-            raise serializers.ValidationError("Not a time like 2012-01-03T14:30:00Z.")
-        return moment
-
-
 @extend_schema_field({"type": "string", "enum": list(Adjustment), "default": "none"})
 class AdjustmentField(serializers.Field):
     """An adjustment by its name."""
@@ -103,7 +92,7 @@ class BarQuery(StrictSerializer):
     limit = serializers.IntegerField(min_value=1, max_value=MOST_BARS, default=LIMIT)
     adjustment = AdjustmentField(default=Adjustment.NONE)
     adjusted_to = serializers.DateField(required=False, default=None)
-    as_of = ZonedField(required=False, default=None)
+    as_of = ZonedTime(required=False, default=None)
 
 
 class BarSerializer(serializers.Serializer):
@@ -131,7 +120,7 @@ class BarPage(serializers.Serializer):
 class ActionQuery(StrictSerializer):
     """As of when."""
 
-    as_of = ZonedField(required=False, default=None)
+    as_of = ZonedTime(required=False, default=None)
 
 
 class ActionSerializer(serializers.Serializer):

@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.api.fields import ZonedTime
 from apps.core.api.serializers import StrictSerializer
 from apps.core.clock import now
 from apps.core.documents import plain
 from apps.core.errors import InvalidInput
-from apps.marketdata.api.serializers import MomentField, ZonedField
+from apps.marketdata.api.serializers import MomentField
 from apps.marketdata.selectors.bars import bounds
 from apps.marketdata.selectors.books import MOST_LEVELS, BookView, book_at
 from apps.marketdata.selectors.market import market_clock
@@ -177,7 +178,7 @@ class DepthList(_TickList):
 class BookQuery(StrictSerializer):
     """When, and how deep. Without `at` the market's time counts."""
 
-    at = ZonedField(required=False, default=None)
+    at = ZonedTime(required=False, default=None)
     levels = serializers.IntegerField(min_value=1, max_value=MOST_LEVELS, default=10)
     source = serializers.CharField(max_length=100, required=False, default=None)  # type: ignore[assignment]
 

@@ -39,8 +39,8 @@ class Recommendation:
 def shown_date(universe: Universe, now: datetime, wanted: date | None = None) -> ShownDate:
     """The last date with scores which is not after the wanted one, nor after the last session that has closed in the market.
 
-    Where a replay stands before the first score there is no such date: then the scores after it are shown, and a note says that they
-    are the future. Nothing but people's screens and REST ever asks for these.
+    A wanted date before all scores has none. Where nobody wants a date and a replay stands before the first score, the last scores
+    are shown, and a note says that they are the future. Nothing but people's screens and REST ever asks for these.
     """
     closed = bounds(None, visible_end(now))[1].date() - timedelta(days=1)
     day = latest_factor_date(universe, closed if wanted is None else min(wanted, closed))
@@ -49,8 +49,8 @@ def shown_date(universe: Universe, now: datetime, wanted: date | None = None) ->
     first = first_factor_date(universe)
     if first is None:
         return ShownDate(day=None, visible=False)
-    if first <= closed:  # the market has scores, the wanted date is before all of them
-        return ShownDate(day=first, visible=True, note=f"There are no scores before {_written(first)}.")
+    if wanted is not None and wanted < first:
+        return ShownDate(day=None, visible=True, note=f"There are no scores before {_written(first)}.")
     day = latest_factor_date(universe, wanted) or first
     standing = "replay stands" if market_clock(now).mode == "replay" else "market stands"
     note = (

@@ -96,12 +96,15 @@ class BacktestRequest:
 
     @cached_property
     def known_at(self) -> datetime | None:
-        if self.as_of is None or isinstance(self.as_of, datetime):
-            return self.as_of
+        if self.as_of is None:
+            return None
         try:
-            return datetime.fromisoformat(self.as_of)
+            moment = self.as_of if isinstance(self.as_of, datetime) else datetime.fromisoformat(self.as_of)
         except ValueError as error:
             raise InvalidInput(f"{self.as_of!r} is no time like 2026-01-31T00:00:00Z", field="as_of") from error
+        if moment.tzinfo is None:
+            raise InvalidInput(f"{self.as_of} has no time zone", field="as_of")
+        return moment
 
     @cached_property
     def prepared(self) -> "Prepared":

@@ -67,6 +67,15 @@ class TestLatest:
         assert "9 Sep 2011" in answer["X-Desk-Note"]
         assert "cannot see" in answer["X-Desk-Note"]
 
+    @pytest.mark.parametrize("market", [None, datetime(2011, 9, 12, 15, tzinfo=UTC)])
+    def test_no_later_date_answers_for_a_wanted_one(self, client, last, market) -> None:
+        if market:
+            stand_at(market)
+        answer = client.get("/api/v1/factors/latest/?date=2011-12-01")
+        assert answer.json() == []
+        assert "no scores before" in answer["X-Desk-Note"]
+        assert client.get("/api/v1/factors/recommendations/?date=2011-12-01").json() == {"recommendations": [], "generation_date": None}
+
     def test_an_empty_desk_has_an_empty_list(self, client) -> None:
         assert client.get("/api/v1/factors/latest/").json() == []
 

@@ -116,6 +116,8 @@ class TestStore:
         assert [row["value"] for row in client.get("/api/v1/instruments/AAA/fundamentals").json()] == [1.2]
         assert [row["value"] for row in client.get("/api/v1/instruments/AAA/fundamentals/?as_of=2012-02-10T00:00:00Z&metric=eps").json()] == [1.0]
         assert client.get("/api/v1/instruments/AAA/fundamentals/?metric=size").status_code == 400
+        refused = client.get("/api/v1/instruments/AAA/fundamentals/?as_of=2012-02-10T00:00:00")
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/as_of")
 
     def test_records_of_a_file_with_line_accurate_errors(self, tmp_path) -> None:
         path = tmp_path / "figures.csv"
