@@ -3,11 +3,14 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from apps.execution.api.algos import AlgoViewSet, BracketViewSet
 from apps.execution.api.views import OrderViewSet, TradeViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("orders", OrderViewSet, basename="api-orders")
+router.register("algos", AlgoViewSet, basename="api-algos")
+router.register("brackets", BracketViewSet, basename="api-brackets")
 router.register("trades", TradeViewSet, basename="api-trades")
 
 urlpatterns = [path("", include(router.urls))]

@@ -15,6 +15,7 @@ from apps.core.api.idempotency import idempotent
 from apps.core.api.problems import problem, problem_response
 from apps.core.api.schema import ProblemSerializer
 from apps.core.api.users import desk_user
+from apps.execution.api.algos import RoutingSerializer
 from apps.execution.api.filters import FillFilter, OrderFilter
 from apps.execution.api.serializers import (
     CancelSerializer,
@@ -28,7 +29,8 @@ from apps.execution.api.serializers import (
 )
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Fill, Order
-from apps.execution.selectors.orders import blocking_checks, fills_visible, order_detail, orders_visible
+from apps.execution.selectors.algos import order_routing
+from apps.execution.selectors.orders import blocking_checks, fills_visible, order_detail, order_get, orders_visible
 from apps.execution.selectors.rows import order_row
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_cancel, order_submit
@@ -111,6 +113,12 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         data = _validated(CancelSerializer, request)
         order = order_cancel(order_id=int(pk), user=desk_user(request), at=clock.now(), reason=data["reason"])
         return Response(order_row(order))
+
+    @extend_schema(responses=RoutingSerializer)
+    @action(detail=True, methods=["get"])
+    def routing(self, request: Request, pk: str) -> Response:
+        """How its parent was routed, with every quote that was seen. 404 for an order that no smart router sent."""
+        return Response(order_routing(order_get(user=desk_user(request), order_id=int(pk))))
 
 
 class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):

@@ -11,9 +11,11 @@ from django.db.models import QuerySet
 
 from apps.core.documents import plain
 from apps.core.errors import NotFound
+from apps.core.money import ZERO
+from apps.core.trading import Side
 from apps.execution.domain.algos import AlgoStatus, Standing
-from apps.execution.domain.amounts import trimmed
-from apps.execution.models import AlgoOrder, RoutingDecision
+from apps.execution.domain.amounts import slippage_bps, trimmed
+from apps.execution.models import AlgoOrder, Order, RoutingDecision
 from apps.execution.models.orders import ENDED
 from apps.execution.selectors.rows import RELATED as ORDER_RELATED
 from apps.execution.selectors.rows import order_row
@@ -24,17 +26,20 @@ if TYPE_CHECKING:
 
 RELATED = ("instrument", "book", "portfolio", "created_by")
 ACTIVE = (AlgoStatus.WORKING.value, AlgoStatus.PAUSED.value)
-#: A child that ended so never worked: the gate or the broker would not have it.
-REFUSED = ("denied", "rejected")
 
 _STANDING = f"""
 select coalesce(sum(o.cumulative_quantity), 0),
     coalesce(sum(o.quantity - o.cumulative_quantity) filter (where not o.status in ({", ".join(f"'{status}'" for status in ENDED)})), 0),
     coalesce(max(o.slice), -1) + 1, max(o.market_time),
     count(*) filter (where o.status in ('denied', 'rejected')
-        and o.slice > coalesce((select max(slice) from execution_order where algo_id = %(algo)s and status not in ('denied', 'rejected')), -1)),
-    coalesce(sum(o.cumulative_quantity * o.average_price), 0)
+        and o.slice > coalesce((select max(slice) from execution_order where algo_id = %(algo)s and status not in ('denied', 'rejected')), -1))
 from execution_order o where o.algo_id = %(algo)s
+"""  # noqa: S608 - statuses only
+_PROGRESS = f"""
+select algo_id, sum(cumulative_quantity),
+    coalesce(sum(quantity - cumulative_quantity) filter (where not status in ({", ".join(f"'{status}'" for status in ENDED)})), 0),
+    count(*), coalesce(sum(cumulative_quantity * average_price), 0)
+from execution_order where algo_id = any(%s) group by algo_id
 """  # noqa: S608 - statuses only
 
 
@@ -82,7 +87,7 @@ def standing_of(parent: AlgoOrder, market_time: datetime) -> Standing:
     """How far the parent is, from its children as they stand. One query."""
     with connection.cursor() as cursor:
         cursor.execute(_STANDING, {"algo": parent.pk})
-        filled, working, following, last, refused, _ = cursor.fetchone()
+        filled, working, following, last, refused = cursor.fetchone()
     gone = elapsed(parent, market_time)
     if market_time >= parent.latest_end_at:  # a pause moves the end, never past the close
         gone = max(gone, parent.end_at - parent.start_at)
@@ -92,10 +97,21 @@ def standing_of(parent: AlgoOrder, market_time: datetime) -> Standing:
 
 def algo_row(parent: AlgoOrder) -> dict[str, Any]:
     """The parent as plain values, with its progress (one query)."""
+    return algo_rows([parent])[0]
+
+
+def algo_rows(parents: Iterable[AlgoOrder]) -> list[dict[str, Any]]:
+    """Parents as plain values, with their progress: one query for all of them."""
+    found = list(parents)
     with connection.cursor() as cursor:
-        cursor.execute(_STANDING, {"algo": parent.pk})
-        filled, working, children, _, _, notional = cursor.fetchone()
+        cursor.execute(_PROGRESS, [[parent.pk for parent in found]])
+        progress = {algo_id: numbers for algo_id, *numbers in cursor.fetchall()}
+    return [_row(parent, *progress.get(parent.pk, (ZERO, ZERO, 0, ZERO))) for parent in found]
+
+
+def _row(parent: AlgoOrder, filled: Decimal, working: Decimal, children: int, notional: Decimal) -> dict[str, Any]:
     average = (notional / filled).quantize(Decimal("0.000001")) if filled else None
+    slippage = slippage_bps(side=Side(parent.side), average_price=average, arrival_price=parent.reference_price)
     return {
         "id": parent.pk,
         "client_order_id": str(parent.client_order_id),
@@ -120,6 +136,7 @@ def algo_row(parent: AlgoOrder) -> dict[str, Any]:
         "children": children,
         "average_price": trimmed(average),
         "reference_price": trimmed(parent.reference_price),
+        "slippage_bps": None if slippage is None else str(slippage),
         "basis": parent.plan["basis"],
         "strategy": parent.strategy,
         "note": parent.note,
@@ -128,6 +145,11 @@ def algo_row(parent: AlgoOrder) -> dict[str, Any]:
         "created_at": plain(parent.created_at),
         "updated_at": plain(parent.updated_at),
     }
+
+
+def algo_blocking_checks(parent: AlgoOrder) -> list[dict[str, Any]]:
+    """All checks of a denied parent that did not pass, with the authority that made them."""
+    return [{"authority": one.authority, **check} for one in parent.decisions.order_by("id") for check in one.checks if check["outcome"] != "pass"]
 
 
 def algo_detail(*, user: "User", algo_id: int) -> AlgoDetail:
@@ -174,4 +196,12 @@ def routing_row(decision: RoutingDecision) -> dict[str, Any]:
 def algo_progress(algo_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Rows of these parents by id, for the orders that are their children."""
     found = AlgoOrder.objects.filter(pk__in=set(algo_ids)).select_related(*RELATED)
-    return {parent.pk: algo_row(parent) for parent in found}
+    return {row["id"]: row for row in algo_rows(found)}
+
+
+def order_routing(order: Order) -> dict[str, Any]:
+    """The routing decision that an order came from. Raises NotFound for one that no smart router sent."""
+    decision = RoutingDecision.objects.filter(algo_id=order.algo_id).first() if order.algo_id else None
+    if decision is None:
+        raise NotFound(f"order {order.pk} was not sent by a smart router", field="order_id")
+    return routing_row(decision)
