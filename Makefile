@@ -20,7 +20,7 @@ INSTALLED_BENCH := .venv/.installed-bench-$(call hash,bench)
 UV := .venv/bin/python -m uv
 LOCKS := uv base dev bench ray
 # Tests that start all processes of a desk want both cores, and a browser that drives pages wants no other event loop beside it.
-WHOLE_DESKS := tests/recovery tests/browser
+WHOLE_DESKS := tests/recovery tests/feeds tests/browser
 
 .PHONY: help setup demo test screenshots check format bench soak lock timescaledb chromium stop clean
 

@@ -1,15 +1,15 @@
 """The one WebSocket of a page: snapshot, then numbered deltas, a heartbeat between them.
 
 The client sends {type: subscribe|unsubscribe, ch} and answers each heartbeat with {type: ack, n}, the number of messages it has had.
-Ticks are gathered to at most 25 messages a second and held back while the client is far behind; how often an eye sees a cell change is
-the page's business (static/js/pace.js). Every other message (orders, fills, alerts, trading state) goes out at once. A message that
-does get lost on the way shows as a gap in `seq`; the client then subscribes again and gets a snapshot.
+Ticks go out at once as the feed paces them, gathered to at most 50 messages a second, and are held back while the client is far behind;
+how often an eye sees a cell change is the page's business (static/js/pace.js). Every other message (orders, fills, alerts, trading
+state) goes out at once. A message that does get lost on the way shows as a gap in `seq`; the client then subscribes again and gets a
+snapshot.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,26 +31,30 @@ LATE_DELTA_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Subscription:
-    """One channel of one connection. `base` is the number of its snapshot; `held` is what waits for the next flush."""
+    """One channel of one connection. `base` is the number of its snapshot; `held` is what waits for the next flush: a message's text as
+    it came, or several of them merged.
+    """
 
     channel: str
     interval: float
     base: int
     since: float
     sent_at: float = 0.0
-    held: dict[str, Any] | None = None
+    held: str | dict[str, Any] | None = None
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     def covers(self, seq: int, at: float) -> bool:
         """Whether the snapshot already holds this delta. Long after it, a low number means that the numbering began again."""
         return seq <= self.base and at - self.since < LATE_DELTA_SECONDS
 
-    def hold(self, envelope: Mapping[str, Any]) -> None:
+    def hold(self, text: str) -> None:
         """Merge a delta into the one that waits: newest values win, `first` remembers where the row of numbers began."""
         if self.held is None:
-            self.held = {"first": envelope["seq"], **envelope}
-        else:
-            self.held = {**envelope, "first": self.held["first"], "d": merged(self.held["d"], envelope["d"])}
+            self.held = text
+            return
+        old = json.loads(self.held) if isinstance(self.held, str) else self.held
+        new = json.loads(text)
+        self.held = {**new, "first": old.get("first", old["seq"]), "d": merged(old["d"], new["d"])}
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -64,7 +68,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """Serves one signed-in user. The numbers below may be set by `as_asgi(...)`."""
 
     heartbeat_seconds: float = 5.0
-    tick_seconds: float = 0.04
+    tick_seconds: float = 0.02
     tick_streams: frozenset[str] = frozenset({"quotes", "market"})
     most_behind_for_ticks: int = 200
     most_behind: int = 5000
@@ -110,19 +114,29 @@ class LiveConsumer(AsyncWebsocketConsumer):
         else:
             await self._refuse("", "INVALID_INPUT", "type must be subscribe, unsubscribe or ack")
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Messages of the channel layer need no database, and must not wait for the thread in which snapshots are read."""
+        if message["type"] == "stream.message":
+            await self.stream_message(message)
+        else:
+            await super().dispatch(message)
+
     async def stream_message(self, event: dict[str, Any]) -> None:
-        """A message of the channel layer: on to the client now, or with the next flush of ticks."""
-        envelope = event["envelope"]
-        subscription = self.subscriptions.get(envelope["ch"])
+        """A message of the channel layer: on to the client now, or with the next flush of ticks when the last was a moment ago."""
+        subscription = self.subscriptions.get(event["ch"])
         at = asyncio.get_running_loop().time()
-        if subscription is None or subscription.covers(envelope["seq"], at):
+        if subscription is None or subscription.covers(event["seq"], at):
             return
         if not subscription.interval:
-            await self._send(envelope)
+            await self._send_text(event["text"])
             return
-        subscription.hold(envelope)
+        subscription.hold(event["text"])
         if subscription.timer is None:
-            self._flush_later(subscription, max(0.0, subscription.sent_at + subscription.interval - at))
+            pause = subscription.sent_at + subscription.interval - at
+            if pause > 0:
+                self._flush_later(subscription, pause)
+            else:
+                await self._flush(subscription)
 
     async def _subscribe(self, channel: str) -> None:
         found = streams.stream_of(channel)
@@ -182,9 +196,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.sent - self.acknowledged > self.most_behind_for_ticks:
             self._flush_later(subscription, subscription.interval)  # the newest values wait until the client has caught up
             return
-        envelope, subscription.held = subscription.held, None
+        held, subscription.held = subscription.held, None
         subscription.sent_at = asyncio.get_running_loop().time()
-        await self._send(envelope)
+        await self._send_text(held if isinstance(held, str) else streams.message_text(held))
 
     async def _beat(self) -> None:
         while True:
@@ -197,6 +211,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _refuse(self, channel: str, code: str, detail: str) -> None:
         await self._send({"v": streams.VERSION, "ch": channel, "type": "error", "code": code, "detail": detail})
 
-    async def _send(self, message: Mapping[str, Any]) -> None:
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(streams.message_text(message))
+
+    async def _send_text(self, text: str) -> None:
         self.sent += 1
-        await self.send(text_data=streams.message_text(dict(message)))
+        await self.send(text_data=text)

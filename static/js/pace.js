@@ -1,4 +1,4 @@
-// Ticks come up to 25 times a second; an eye gets at most four paints of a widget in a second. The newest values win, none is lost.
+// Ticks come up to 40 times a second; an eye gets at most four paints of a widget in a second. The newest values win, none is lost.
 const EVERY = 250;
 
 /** Channels of ticks. Everything else (orders, fills, alerts, trading state) is painted at once. */

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -46,8 +47,8 @@ class TestPublish:
         data = {"price": Decimal("1.50"), "at": datetime(2026, 11, 20, tzinfo=UTC), "nan": float("nan")}
         await sync_to_async(publish)("orders:3", data)
         message = await asyncio.wait_for(layer.receive(channel), 10)
-        envelope = message["envelope"]
-        assert message["type"] == "stream.message"
+        envelope = json.loads(message["text"])
+        assert (message["type"], message["ch"], message["seq"]) == ("stream.message", "orders:3", 1)
         assert (envelope["v"], envelope["ch"], envelope["seq"], envelope["type"]) == (1, "orders:3", 1, "delta")
         assert envelope["d"] == {"price": "1.50", "at": "2026-11-20T00:00:00Z", "nan": None}
         assert envelope["ts"].endswith("Z")

@@ -91,9 +91,7 @@ async def test_a_delta_that_the_snapshot_already_holds_is_not_sent(user: User, s
         await publish("sample:1", {"value": 2})
         await ask(socket, type="subscribe", ch="sample:1")
         assert (await told(socket))["seq"] == 1
-        late = streams.envelope("sample:1", {"value": 2}, seq=1, kind="delta")
-        layer_send = streams._group_send
-        await sync_to_async(layer_send)(streams.group_name("sample:1"), {"type": "stream.message", "envelope": late})
+        await sync_to_async(streams.publish_text)("sample:1", '{"value":2}', seq=1)
         await publish("sample:1", {"value": 3})
         assert (await told(socket))["seq"] == 2
 
@@ -161,6 +159,17 @@ async def test_ticks_are_gathered_and_the_gathered_message_names_its_first_numbe
         gathered = await told(socket)
     assert (gathered["first"], gathered["seq"]) == (2, 3)
     assert gathered["d"] == {"prices": {"A": "3", "B": "7"}}
+
+
+async def test_ticks_that_come_slower_than_the_pace_go_out_as_they_are(user: User, stream: dict[str, Any]) -> None:
+    async with connection(user, tick_streams=frozenset({"ticks"}), tick_seconds=0.0001) as socket:
+        await ask(socket, type="subscribe", ch="ticks")
+        await told(socket)
+        for number in (1, 2, 3):
+            await publish("ticks", {"prices": {"A": str(number)}})
+            message = await told(socket)
+            assert (message["seq"], message["d"]) == (number, {"prices": {"A": str(number)}})
+            assert "first" not in message  # it stands for itself
 
 
 async def test_a_client_far_behind_gets_no_ticks_but_every_order(user: User, stream: dict[str, Any]) -> None:

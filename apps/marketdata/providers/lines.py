@@ -16,6 +16,8 @@ Found = TypeVar("Found")
 
 #: A stream that sends bigger messages than this is cut off.
 LARGEST_MESSAGE = 16 * 1024 * 1024
+#: So many messages may wait before the socket is not read, and so many when it is read again: a burst is normal and costs no system calls.
+WAITING_MESSAGES = (1024, 256)
 
 
 class JsonLine:
@@ -56,7 +58,7 @@ async def connected(vendor: str, address: str, *, timeout_seconds: float) -> "Cl
     from websockets.asyncio.client import connect
 
     try:
-        return await connect(address, open_timeout=timeout_seconds, max_size=LARGEST_MESSAGE)
+        return await connect(address, open_timeout=timeout_seconds, max_size=LARGEST_MESSAGE, max_queue=WAITING_MESSAGES)
     except Exception as error:
         raise broken(vendor, error) from error
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -61,7 +61,8 @@ def quotes_publish(*, quotes: Sequence[Quote], feed: str, session: date | None =
         if announce:
             newest = max(quotes, key=lambda quote: quote.market_time)
             day, market_time = session or newest.market_time.date(), newest.market_time
-            message = quotes_message(quotes, feed=feed, session=day, market_time=market_time, received_at=newest.received_at, step=step)
+            prices = {quote.symbol: str(quote.price) for quote in quotes}
+            message = quotes_message(prices, feed=feed, session=day, market_time=market_time, received_at=newest.received_at, step=step)
             pipeline.publish(CHANNELS["quotes"], message)
         pipeline.execute()
 
@@ -106,10 +107,10 @@ def quote_to_json(quote: Quote) -> str:
     return json.dumps(data)
 
 
-def quotes_message(quotes: Iterable[Quote], *, feed: str, session: date, market_time: datetime, received_at: datetime, step: str = "") -> str:
+def quotes_message(prices: Mapping[str, str], *, feed: str, session: date, market_time: datetime, received_at: datetime, step: str = "") -> str:
     """The message of kind "quotes" by which a feed announces new last prices."""
     message = _head("quotes", feed, session, market_time, received_at)
-    return json.dumps(message | {"prices": {quote.symbol: str(quote.price) for quote in quotes}, "step": step})
+    return json.dumps(message | {"prices": prices, "step": step})
 
 
 def _head(kind: str, feed: str, session: date, market_time: datetime, received_at: datetime) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Four threads: the line reads the vendor, the main one accepts and sends, the kee
 the spool to the database. Without its lease a feed accepts and spools, and writes nothing to Redis.
 """
 
+import gc
 import os
 import socket
 import sys
@@ -37,7 +38,7 @@ from apps.marketdata.services.feeds.storing import Origin, latest_stored, spool_
 from apps.marketdata.services.feeds.writer import Writer
 
 #: A tick waits at most so long for its batch.
-BATCH_SECONDS = 0.04
+BATCH_SECONDS = 0.025
 SAY_SECONDS = 1.0
 DRAIN_SECONDS = 10.0
 #: While a market is open and nothing at all comes for so long, the line is taken for dead and opened again.
@@ -80,6 +81,7 @@ def live_run(
     feed = _LiveFeed(plan, provider, clock, on_line)
     try:
         feed.start()
+        gc.freeze()  # what is loaded stays: to look through all of it for garbage now and then would hold up a batch
         while not stopping() and feed.well():
             feed.batch()
     finally:

@@ -1,33 +1,34 @@
 """A live feed's latest prices out to Redis, to the desk's processes and to screens, in small batches.
 
-Transport is about 25 batches a second, so that a price is on the screen's side within a tenth of a second; how often an eye sees a
-cell change is the browser's business (static/js/cells.js). Processes that value and match hear of new prices ten times a second. Of
+A batch goes out in two round trips to Redis, so that a price is on the screen's side within a tenth of a second; how often an eye sees
+a cell change is the browser's business (static/js/pace.js). Processes that value and match hear of new prices ten times a second. Of
 several ticks of a symbol in one batch the last one goes, and those that it replaces are counted.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from time import monotonic
-
-import redis
+from typing import Any
 
 from apps.core.documents import plain
-from apps.core.money import price_from_float
-from apps.core.streams import publish
+from apps.core.streams import next_seq, publish, publish_text
 from apps.marketdata.domain.latest import Latest
 from apps.marketdata.models.feed import FaultKind
 from apps.marketdata.selectors.market import MarketClock
-from apps.marketdata.selectors.quotes import Quote, quote_row
 from apps.marketdata.selectors.store import CHANNELS, GONE, LATEST, redis_impatient
 from apps.marketdata.services.feeds.health import FeedCounters
 from apps.marketdata.services.feeds.records import Fault
-from apps.marketdata.services.quotes import quote_to_json, quotes_message
+from apps.marketdata.services.feeds.rows import PriceRow, price_row
+from apps.marketdata.services.quotes import quotes_message
 
 logger = logging.getLogger(__name__)
 
 ANNOUNCE_SECONDS = 0.1
 CLOCK_SECONDS = 1.0
+#: The marker of a feed that ended without a word is forgotten after a day.
+MARKER_SECONDS = 86_400
 #: How soon a Redis that is away is tried again.
 AGAIN_SECONDS = 0.25
 
@@ -55,7 +56,9 @@ class Screens:
         self._marker = f"marketdata:feed:{instance}"
         self._redis = redis_impatient()
         self._changed: set[str] = set()
-        self._unannounced: dict[str, Quote] = {}
+        self._unannounced: dict[str, PriceRow] = {}
+        self._feed_json = json.dumps(feed)
+        self._names = {symbol: json.dumps(symbol, ensure_ascii=False) for symbol in instruments}
         self._announced_at = self._clock_at = self._try_at = 0.0
 
     def changed(self, symbol: str) -> None:
@@ -77,8 +80,7 @@ class Screens:
         if monotonic() < self._try_at:
             return None
         try:
-            healed = self._heal(writable)
-            self._send_changed(writable)
+            healed = self._send_changed(writable)
             self._announce()
         except GONE as error:
             self._away(error)
@@ -90,39 +92,49 @@ class Screens:
         self._good_at = self._clock()
         return fault
 
-    def _send_changed(self, writable: Callable[[str], bool]) -> None:
-        quotes = [quote for symbol in self._changed if writable(symbol) and (quote := self.quote(symbol))]
-        if not quotes:
-            return
-        self._redis.hset(LATEST, mapping={quote.symbol: quote_to_json(quote) for quote in quotes})
-        if not publish("quotes", {"quotes": {quote.symbol: quote_row(quote) for quote in quotes}}):
-            raise redis.ConnectionError("the stream of quotes cannot be published")
-        for quote in quotes:
-            self._changed.discard(quote.symbol)
-            self._unannounced[quote.symbol] = quote
-            self._sent(self._book[quote.symbol], rows=1)
+    def _send_changed(self, writable: Callable[[str], bool]) -> bool:
+        """Write and publish what changed; whether Redis had lost its prices and has them again."""
+        rows = self._rows(self._changed, writable)
+        with self._redis.pipeline(transaction=False) as both:
+            both.expire(self._marker, MARKER_SECONDS)  # says whether it is there, and keeps it
+            if rows:
+                both.hset(LATEST, mapping=self._stored(rows))
+                next_seq(both, "quotes")
+            marked, *answers = both.execute()
+        healed = not marked and self._heal(writable)
+        if rows:
+            text = ",".join([f"{self._names[symbol]}:{row.text}" for symbol, row in rows.items()])
+            publish_text("quotes", f'{{"quotes":{{{text}}}}}', seq=answers[-1])
+        for symbol in rows:
+            self._changed.discard(symbol)
+            self._sent(self._book[symbol], rows=1)
+        self._unannounced |= rows
+        return healed
+
+    def _rows(self, symbols: Iterable[str], writable: Callable[[str], bool]) -> dict[str, PriceRow]:
+        """The rows of those that may be written and have a price."""
+        return {symbol: row for symbol in symbols if writable(symbol) and (row := price_row(self._book[symbol], self._feed_json))}
+
+    def _stored(self, rows: dict[str, PriceRow]) -> dict[Any, Any]:
+        return {symbol: row.stored(self._instruments[symbol]) for symbol, row in rows.items()}
 
     def _announce(self) -> None:
         if not self._unannounced or monotonic() - self._announced_at < ANNOUNCE_SECONDS:
             return
-        quotes = list(self._unannounced.values())
-        newest = max(quotes, key=lambda quote: quote.market_time)
-        day, market_time = newest.market_time.date(), newest.market_time
-        self._redis.publish(
-            CHANNELS["quotes"], quotes_message(quotes, feed=self._feed, session=day, market_time=market_time, received_at=self._clock())
-        )
+        market_time = max(row.market_time for row in self._unannounced.values())
+        prices = {symbol: row.price for symbol, row in self._unannounced.items()}
+        message = quotes_message(prices, feed=self._feed, session=market_time.date(), market_time=market_time, received_at=self._clock())
+        self._redis.publish(CHANNELS["quotes"], message)
         self._unannounced, self._announced_at = {}, monotonic()
 
     def _heal(self, writable: Callable[[str], bool]) -> bool:
-        """Give a Redis that has lost them all prices that may be written; whether that was so."""
-        if self._redis.exists(self._marker):
-            return False
-        quotes = [quote for symbol in self._book if writable(symbol) and (quote := self.quote(symbol))]
-        if not quotes:
+        """Give a Redis that does not have them all prices that may be written; whether it had them before."""
+        rows = self._rows(self._book, writable)
+        if not rows:
             return False
         with self._redis.pipeline(transaction=True) as both:  # or a Redis emptied in between would have the marker and no prices
-            both.hset(LATEST, mapping={quote.symbol: quote_to_json(quote) for quote in quotes})
-            both.set(self._marker, self._clock().isoformat(), ex=86_400)
+            both.hset(LATEST, mapping=self._stored(rows))
+            both.set(self._marker, self._clock().isoformat(), ex=MARKER_SECONDS)
             both.execute()
         lost, self._marked = self._marked, True
         return lost
@@ -149,26 +161,3 @@ class Screens:
         if since is None:
             return None
         return Fault(kind=FaultKind.REDIS.value, from_at=since, to_at=self._clock(), detail="Redis was away; it has all latest prices again")
-
-    def quote(self, symbol: str) -> Quote | None:
-        """The symbol's latest price with its bid and ask; None before there is a price."""
-        latest = self._book[symbol]
-        if latest.price is None:
-            return None
-        price, market_time, received_at = latest.price
-        quote = latest.quote
-        return Quote(
-            symbol=symbol,
-            instrument_id=self._instruments[symbol],
-            price=price_from_float(price),
-            market_time=market_time,
-            received_at=received_at,
-            feed=self._feed,
-            bid=price_from_float(quote.bid) if quote and quote.bid > 0 else None,
-            ask=price_from_float(quote.ask) if quote and quote.ask > 0 else None,
-            bid_size=price_from_float(quote.bid_size) if quote and quote.bid > 0 else None,
-            ask_size=price_from_float(quote.ask_size) if quote and quote.ask > 0 else None,
-            quote_time=quote.ts if quote else None,
-            count=latest.count,
-            basis="trade" if latest.trade is not None else "mid",
-        )

@@ -51,6 +51,7 @@ class Spool:
         self._lock = (self.folder / LOCK).open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.durable = Place()
+        self._bytes = 0  # at least what is there: the writer removes segments
         self._file = self._start(1)
         self.folder = self.folder.rename(root / self.name)
         _sync_folder(root)
@@ -58,7 +59,9 @@ class Spool:
     def append(self, records: list[Record]) -> None:
         """Put one batch on the disk. Raises SpoolFull, and then nothing of the batch is there."""
         line = _line(records)
-        if self.bytes_waiting() + len(line) > self._limit:
+        if self._bytes + len(line) > self._limit:
+            self._bytes = self.bytes_waiting()
+        if self._bytes + len(line) > self._limit:
             raise SpoolFull(f"the spool holds {self._limit} bytes and no more")
         try:
             if self.durable.offset >= self._segment_bytes:
@@ -71,6 +74,7 @@ class Spool:
         except OSError as error:
             self._undo()
             raise SpoolFull(f"the spool cannot be written: {error}") from error
+        self._bytes += len(line)
         self.durable = Place(self.durable.segment, self.durable.offset + len(line))
 
     def bytes_waiting(self) -> int:

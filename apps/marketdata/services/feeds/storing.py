@@ -56,9 +56,15 @@ def records_store(*, records: Sequence[Record], upto: Place, origin: Origin, at:
         for kind in TABLES:
             _store(kind, [record for record in records if record[0] == kind], source_id, origin, at, stored)
         _faults_store([fault_of(record) for record in records if record[0] == "f"], origin, at)
-        values = {"feed": origin.feed, "host": origin.host, "segment": upto.segment, "offset": upto.offset, "updated_at": at}
-        FeedSpool.objects.update_or_create(pk=origin.spool, defaults=values)
+        _place_store(upto, origin, at)
     return stored
+
+
+def _place_store(place: Place, origin: Origin, at: datetime) -> None:
+    """One statement, for it is in every batch."""
+    row = FeedSpool(name=origin.spool, feed=origin.feed, host=origin.host, segment=place.segment, offset=place.offset, updated_at=at)
+    moving = ["segment", "offset", "updated_at"]
+    FeedSpool.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=moving)
 
 
 def spool_place(name: str) -> Place:

@@ -93,16 +93,14 @@ class Writer(threading.Thread):
             self._orphans_at = time.monotonic()
         if fresh := self._minutes.adopt(self._symbols(), now=self._clock()):
             self._on_adopted(fresh)
-        while self._write_some():
-            pass
+        self._write_all(self._spool.durable)
         self._minutes.store(now=self._clock())
         if time.monotonic() - self._second_at >= 1.0:
             self._each_second()
             self._second_at = time.monotonic()
 
     def _last_round(self) -> None:
-        while self._write_some():
-            pass
+        self._write_all(self._spool.durable)
         self._minutes.store(now=self._clock())
         self.drained = self._place == self._spool.durable
 
@@ -123,9 +121,14 @@ class Writer(threading.Thread):
             self._on_fault(Fault(kind=FaultKind.DATABASE.value, from_at=self.down_since, to_at=self._clock(), detail=detail))
             self.down_since = None
 
-    def _write_some(self) -> bool:
-        """Store the next batches; whether there are more."""
-        records, upto = _next(self._spool.folder, self._place, self._spool.durable)
+    def _write_all(self, target: Place) -> None:
+        """Store what is spooled up to a place. What comes meanwhile waits for the next round: few large batches cost the least."""
+        while self._place < target and self._write_some(target):
+            pass
+
+    def _write_some(self, target: Place) -> bool:
+        """Store the next batches; whether there were any."""
+        records, upto = _next(self._spool.folder, self._place, target)
         if not records:
             return False
         stored = records_store(records=records, upto=upto, origin=self._origin, at=self._clock())
@@ -138,7 +141,7 @@ class Writer(threading.Thread):
         trades = _trades(records, self._symbol_of)
         self._market_time = max([self._market_time, *(moment(record[2]) for record in records if record[0] in "qt")])
         self._minutes.add(trades, self._market_time)
-        return upto < self._spool.durable
+        return True
 
     def _bring_home(self, folder: Path) -> None:
         """An orphan's ticks, with its own place; then it is removed, and the bars of its trades are built anew."""

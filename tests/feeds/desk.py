@@ -17,7 +17,7 @@ import redis
 from apps.core.servers import EmbeddedServers
 from apps.marketdata.selectors.store import LATEST
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 300.0
 
 

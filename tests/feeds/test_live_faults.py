@@ -13,8 +13,8 @@ import pytest
 from apps.marketdata.domain.vendor import QuoteTick, TradeTick
 from apps.marketdata.services.feeds.records import micros
 from apps.marketdata.services.feeds.spool import Place, batches
-from apps.marketdata.tests.feeds.desk import Desk, desk_running, wait_for
 from apps.marketdata.tests.feeds.vendor import Vendor, vendor_running
+from tests.feeds.desk import Desk, desk_running, wait_for
 
 pytestmark = pytest.mark.slow
 

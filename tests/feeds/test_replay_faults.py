@@ -10,7 +10,7 @@ import pytest
 
 from apps.marketdata.domain.calendars import sessions
 from apps.marketdata.domain.replay import Step, step_time
-from apps.marketdata.tests.feeds.desk import Desk, desk_running, wait_for
+from tests.feeds.desk import Desk, desk_running, wait_for
 
 FIRST, LAST = date(2010, 1, 4), date(2012, 12, 31)
 SYMBOLS = ("AAA", "BBB")
