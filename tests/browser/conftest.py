@@ -36,6 +36,7 @@ PICTURES = Path(os.environ.get("DESK_SCREENSHOTS") or ROOT / "var" / "screenshot
 class Desk:
     url: str
     process: subprocess.Popen[str]
+    environment: dict[str, str]
     output: list[str] = field(default_factory=list)
 
     @property
@@ -76,7 +77,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     environment |= {"DESK_VAR": str(tmp_path_factory.mktemp("desk")), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, str(ROOT / "manage.py"), "desk", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
-    running = Desk(f"http://127.0.0.1:{port}", process)
+    running = Desk(f"http://127.0.0.1:{port}", process, environment)
     try:
         ready = running.read_until(lambda: len(running.logins) >= 7, START_SECONDS)
         assert ready, "the desk did not start:\n" + "\n".join(running.output[-40:])
