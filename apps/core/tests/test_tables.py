@@ -15,6 +15,8 @@ EXEMPT = {
     "portfolios_position": "projection of the ledger, rebuilt and compared",
     "portfolios_cashbalance": "projection of the ledger, rebuilt and compared",
     "marketdata_feedstate": "where a feed stands, written with each step",
+    "marketdata_feedhealth": "counters of a feed, written every second; what went wrong is append-only in its faults",
+    "marketdata_feedspool": "up to where a feed's spool is stored, moved with each batch of ticks",
     "marketdata_barsource": "names of files and vendors; the bars that refer to them are append-only",
     # Django and libraries
     "auth_permission": "derived from the code",

@@ -1,5 +1,6 @@
 import uuid
 from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -44,6 +45,8 @@ class TestOrderIntent:
             {"time_in_force": TimeInForce.GTC},
             {"limit_price": None},
             {"stop_price": Decimal("1")},
+            {"trail_offset": Decimal("1")},
+            {"expire_at": datetime(2026, 3, 1, tzinfo=UTC)},
             {"strategy": "macd"},
         ],
     )
@@ -59,7 +62,9 @@ class TestOrderIntent:
         assert replace(INTENT, side=Side.SELL).signed_quantity == -100
 
     def test_limit_and_stop_belong_to_the_type(self) -> None:
-        assert [(kind.has_limit, kind.has_stop) for kind in OrderType] == [(False, False), (True, False), (False, True), (True, True)]
+        assert [kind for kind in OrderType if kind.has_limit] == [OrderType.LIMIT, OrderType.STOP_LIMIT]
+        assert [kind for kind in OrderType if kind.has_stop] == [OrderType.STOP, OrderType.STOP_LIMIT]
+        assert [kind for kind in OrderType if kind.has_trail] == [OrderType.TRAILING_STOP]
 
 
 class TestVerdict:

@@ -133,9 +133,11 @@ def moments(returns: Sequence[float]) -> tuple[float, float]:
     """Population skewness and excess kurtosis; zero for a series that does not move."""
     values = _observations(returns)
     centred = values - values.mean()
-    variance = float((centred**2).mean())
-    if variance <= 0:
+    largest = float(np.abs(centred).max())
+    if largest <= 0:
         return 0.0, 0.0
+    centred /= largest  # moments have no unit, and powers of tiny numbers would vanish
+    variance = float((centred**2).mean())
     return float((centred**3).mean()) / variance**1.5, float((centred**4).mean()) / variance**2 - 3
 
 

@@ -26,6 +26,7 @@ FIELDS = {
     "commission": "1",
     "slippage_bps": "5",
     "fill_at": "close",
+    "adjustment": "split",
     "max_volume_pct": "0.1",
 }
 

@@ -76,7 +76,8 @@ class TestAnchor:
         assert fingerprint(raw) != fingerprint(panel)
 
     def test_weeks_are_made_of_adjusted_days(self) -> None:
-        bars_store(series=[make_series("AAA", [100.0], start=date(2012, 1, 9))], timeframe=Timeframe.WEEK, source="test", recorded_at=RECORDED_AT)
+        weeks = [make_series("AAA", [100.0], start=start) for start in (date(2012, 1, 3), date(2012, 1, 9))]
+        bars_store(series=weeks, timeframe=Timeframe.WEEK, source="test", recorded_at=RECORDED_AT)
         with pytest.raises(InvalidInput, match="adjusted days"):
             bar_series(symbol="AAA", timeframe=Timeframe.WEEK, adjustment=Adjustment.SPLIT)
 

@@ -23,7 +23,7 @@ from apps.risk.domain.value_at_risk import (
     var_normal,
 )
 
-RETURNS = st.lists(st.floats(-0.2, 0.2), min_size=5, max_size=200)
+RETURNS = st.lists(st.floats(-0.2, 0.2), min_size=5, max_size=40)
 CONFIDENCE = st.sampled_from([0.9, 0.95, 0.975, 0.99])
 
 
