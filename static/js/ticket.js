@@ -10,6 +10,8 @@ const PAUSE = 250;
 const NUMBER = /^\d{1,12}(\.\d{1,6})?$/;
 const DRAFT = "desk:ticket";
 const OLD_PRICE = 10000;
+const ALGOS = ["twap", "vwap", "pov", "iceberg", "is", "smart"];
+const PARAMETER = "parameters/";
 
 function make(tag, { text = "", className = "" } = {}) {
   const element = document.createElement(tag);
@@ -29,6 +31,12 @@ function sides(quote) {
   if (!quote.bid && !quote.ask) return "";
   const side = (price, size) => (price ? `${format(price, "price")} \u00d7 ${format(size, "quantity")}` : "\u2014");
   return `; bid ${side(quote.bid, quote.bid_size)}, ask ${side(quote.ask, quote.ask_size)}`;
+}
+
+/** A parent order as the list of sent orders shows it. */
+function ofParent(algo) {
+  const name = `${algo.algo.toUpperCase()} ${algo.id}`;
+  return { ...algo, id: `parent-${algo.id}`, name, href: `/algos/${algo.id}`, cumulative_quantity: algo.filled_quantity };
 }
 
 class Ticket {
@@ -52,26 +60,61 @@ class Ticket {
     this.changed();
   }
 
+  /** What the form asks for as an ordinary order: of a parent that is its whole quantity, at its limit or the market. */
   get fields() {
     const data = Object.fromEntries(new FormData(this.form));
-    const type = data.order_type;
+    const algo = this.algo;
+    const type = algo ? (data.limit_price.trim() ? "limit" : "market") : data.order_type;
     const body = {
       portfolio_id: Number(data.portfolio_id),
       symbol: data.symbol.trim().toUpperCase(),
       side: data.side,
       quantity: data.quantity.replaceAll(",", "").trim(),
       order_type: type,
-      time_in_force: data.time_in_force,
+      time_in_force: algo ? "day" : data.time_in_force,
       client_order_id: this.key,
     };
     if (type === "limit" || type === "stop_limit") body.limit_price = data.limit_price.trim();
     if (type === "stop" || type === "stop_limit") body.stop_price = data.stop_price.trim();
     if (type === "trailing_stop") body.trail_offset = data.trail_offset.trim();
-    if (data.time_in_force === "gtd") body.expire_at = data.expire_at && `${data.expire_at}Z`;
+    if (!algo && data.time_in_force === "gtd") body.expire_at = data.expire_at && `${data.expire_at}Z`;
     return body;
   }
 
+  get algo() {
+    const type = this.form.elements.order_type.value;
+    return ALGOS.includes(type) ? type : "";
+  }
+
+  get bracketed() {
+    return !this.algo && ["take_profit", "stop_loss"].some((name) => this.form.elements[name].value.trim());
+  }
+
+  /** Where the ticket goes, and what is sent there. */
+  get request() {
+    const fields = this.fields;
+    const data = this.form.elements;
+    const note = data.note.value;
+    if (this.algo) {
+      const { order_type: _type, time_in_force: _tif, ...body } = fields;
+      const inputs = [...this.form.querySelectorAll(`[data-for~="${this.algo}"] [name^="${PARAMETER}"]`)];
+      const parameters = Object.fromEntries(inputs.map((input) => [input.name.slice(PARAMETER.length), input.value.trim()]));
+      const visible = (name) => !data[name].closest("[data-for]").hidden && data[name].value.trim();
+      if (visible("participation_cap")) body.participation_cap = data.participation_cap.value.trim();
+      if (visible("end_at")) body.end_at = `${data.end_at.value}Z`;
+      return { url: this.form.dataset.algos, body: { ...body, algo: this.algo, parameters, note } };
+    }
+    if (this.bracketed) {
+      const { client_order_id, ...body } = fields;
+      const exits = { take_profit: data.take_profit.value.trim(), stop_loss: data.stop_loss.value.trim() };
+      return { url: this.form.dataset.brackets, body: { ...body, ...exits, client_group_id: client_order_id, note } };
+    }
+    return { url: this.form.dataset.orders, body: { ...fields, note } };
+  }
+
   get complete() {
+    if (this.bracketed && ["take_profit", "stop_loss"].some((name) => !this.form.elements[name].value.trim())) return false;
+    if (this.algo === "iceberg" && !(this.form.elements.limit_price.value.trim() && this.form.elements["parameters/display"].value.trim())) return false;
     const body = this.fields;
     return ["symbol", "quantity", "limit_price", "stop_price", "trail_offset", "expire_at"].every((name) => body[name] === undefined || body[name] !== "");
   }
@@ -102,16 +145,20 @@ class Ticket {
   arrange() {
     const type = this.form.elements.order_type.value;
     if (type === "market_on_close") this.form.elements.time_in_force.value = "day";
-    this.form.querySelector("[data-needs=expire]").hidden = this.form.elements.time_in_force.value !== "gtd";
+    const algo = this.algo;
+    for (const field of this.form.querySelectorAll("[data-for]")) field.hidden = !field.dataset.for.split(" ").includes(algo);
+    this.form.querySelector("[data-needs=tif]").hidden = Boolean(algo);
+    this.form.querySelector("[data-needs=bracket]").hidden = Boolean(algo);
+    this.form.querySelector("[data-needs=expire]").hidden = Boolean(algo) || this.form.elements.time_in_force.value !== "gtd";
     this.form.querySelector("[data-needs=trail]").hidden = type !== "trailing_stop";
-    for (const [part, types] of [["limit", ["limit", "stop_limit"]], ["stop", ["stop", "stop_limit"]]]) {
+    for (const [part, types] of [["limit", ["limit", "stop_limit", ...ALGOS]], ["stop", ["stop", "stop_limit"]]]) {
       const field = this.form.querySelector(`[data-needs=${part}]`);
       const wanted = types.includes(type);
       if (field.hidden === !wanted) continue;
       field.hidden = !wanted;
       const input = field.querySelector("input");
       const last = this.quotes.get(this.fields.symbol);
-      if (wanted && !input.value && last) input.value = Number(last.price).toFixed(2);
+      if (wanted && !algo && !input.value && last) input.value = Number(last.price).toFixed(2);
     }
   }
 
@@ -207,8 +254,9 @@ class Ticket {
       stop: `stop ${format(order.stop_price, "price")}`,
       trailing_stop: `trailing by ${format(order.trail_offset, "price")}`,
     }[order.order_type] || `stop ${format(order.stop_price, "price")} limit ${format(order.limit_price, "price")}`;
+    const worked = this.algo ? ` by ${this.algo.toUpperCase()}` : this.bracketed ? " with exits" : "";
     const worth = shown.estimated_value === null ? "" : ` (≈ ${format(shown.estimated_value, "money")})`;
-    return `${order.side === "buy" ? "Buy" : "Sell"} ${format(order.quantity, "quantity")} ${order.symbol} ${kind}${worth} ${shown.mode.toUpperCase()}`;
+    return `${order.side === "buy" ? "Buy" : "Sell"} ${format(order.quantity, "quantity")} ${order.symbol} ${kind}${worked}${worth} ${shown.mode.toUpperCase()}`;
   }
 
   showChecks(checks) {
@@ -268,10 +316,11 @@ class Ticket {
     this.button.disabled = true;
     const label = this.button.textContent;
     this.button.textContent = `Sending: ${label}`;
-    const body = { ...this.fields, note: this.form.elements.note.value };
+    const { url, body } = this.request;
     try {
-      const order = await postJson(this.form.dataset.orders, body, { headers: { "Idempotency-Key": this.key } });
-      this.done(order);
+      const made = await postJson(url, body, { headers: { "Idempotency-Key": this.key } });
+      for (const one of (made.orders || []).slice(1)) this.list(one);
+      this.done(made.orders ? made.orders[0] : made.algo ? ofParent(made) : made);
     } catch (error) {
       this.failed(error);
     } finally {
@@ -282,17 +331,19 @@ class Ticket {
   done(order) {
     this.list(order);
     const filled = order.status === "filled" ? `, filled at ${format(order.average_price, "price")}` : `, ${order.status.replaceAll("_", " ")}`;
-    say(`Order ${order.id}: ${order.side} ${order.quantity} ${order.symbol}${filled}.`);
+    say(`${order.name || `Order ${order.id}`}: ${order.side} ${order.quantity} ${order.symbol}${filled}.`);
     this.mint();
-    this.form.elements.quantity.value = "";
+    for (const name of ["quantity", "take_profit", "stop_loss"]) this.form.elements[name].value = "";
     this.form.elements.note.value = "";
     this.sending = false;
     this.changed();
-    document.getElementById("checks-state").textContent = `order ${order.id} is with the server`;
+    document.getElementById("checks-state").textContent = `${order.name || `order ${order.id}`} is with the server`;
   }
 
   failed(error) {
     const known = error.status === undefined;
+    if (error.body?.algo) error.body.order = ofParent(error.body.algo);
+    if (error.body?.errors) this.errors(error.body.errors);
     if (error.body?.order) {
       this.list(error.body.order); // denied, and stored with its reasons
       this.mint();
@@ -313,8 +364,8 @@ class Ticket {
       row = make("tr");
       row.dataset.key = order.id;
       const name = make("td", { className: "mono" });
-      const link = make("a", { text: String(order.id) });
-      link.href = `/trades/${order.id}`;
+      const link = make("a", { text: order.name || String(order.id) });
+      link.href = order.href || `/trades/${order.id}`;
       name.append(link);
       row.append(name, make("th", { text: `${order.side} ${format(order.quantity, "quantity")} ${order.symbol}` }));
       row.lastChild.scope = "row";

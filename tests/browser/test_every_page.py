@@ -19,6 +19,7 @@ PAGES = {
         "/trade",
         "/trades",
         "/trades?tab=all",
+        "/algos",
         "/instruments",
         "/instruments/AAPL?i=bbands(20, 2)&i=rsi",
         "/watchlists",

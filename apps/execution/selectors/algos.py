@@ -15,7 +15,7 @@ from apps.core.money import ZERO
 from apps.core.trading import Side
 from apps.execution.domain.algos import AlgoStatus, Standing
 from apps.execution.domain.amounts import slippage_bps, trimmed
-from apps.execution.models import AlgoOrder, Order, RoutingDecision
+from apps.execution.models import AlgoOrder, Fill, Order, RoutingDecision
 from apps.execution.models.orders import ENDED
 from apps.execution.selectors.rows import RELATED as ORDER_RELATED
 from apps.execution.selectors.rows import order_row
@@ -197,6 +197,31 @@ def algo_progress(algo_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Rows of these parents by id, for the orders that are their children."""
     found = AlgoOrder.objects.filter(pk__in=set(algo_ids)).select_related(*RELATED)
     return {row["id"]: row for row in algo_rows(found)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A parent over market time: shares due by its schedule (none without one), and shares traded, both cumulative from zero."""
+
+    planned: tuple[tuple[datetime, Decimal], ...]
+    done: tuple[tuple[datetime, Decimal], ...]
+    until: datetime
+
+
+def algo_course(parent: AlgoOrder, market_time: datetime) -> Course:
+    """How the parent went so far against its schedule, which its pauses have moved. One query."""
+    shift = parent.start_at + parent.paused_for
+    planned, due = [], ZERO
+    for seconds, shares in parent.plan["slices"]:
+        due += Decimal(shares)
+        planned.append((shift + timedelta(seconds=seconds), due))
+    done, traded = [(parent.start_at, ZERO)], ZERO
+    for fill in Fill.objects.filter(order__algo=parent).order_by("market_time", "id"):
+        traded += fill.quantity
+        done.append((fill.market_time, traded))
+    ended = parent.status not in ACTIVE
+    until = max(done[-1][0], parent.end_at if ended else min(market_time, parent.latest_end_at))
+    return Course(planned=tuple(planned), done=(*done, (until, traded)), until=until)
 
 
 def order_routing(order: Order) -> dict[str, Any]:

@@ -1,11 +1,17 @@
 """The ticket, the blotter and one order's page."""
 
+from datetime import UTC, date, datetime
+
 import pytest
 from django.test import Client
 
+from apps.core import clock
 from apps.core.roles import Role
-from apps.execution.models import Order
-from apps.execution.tests.factories import Desk, make_user
+from apps.execution.models import AlgoOrder, Order
+from apps.execution.services.algo_engine import algo_advance
+from apps.execution.services.algos import algo_submit
+from apps.execution.tests.factories import Desk, make_user, quote
+from apps.marketdata.models import FeedState
 from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import PortfolioFactory
 
@@ -113,3 +119,47 @@ def test_cancel_is_no_link(client: Client, desk: Desk) -> None:
     order = desk.submit(order_type="limit", limit_price="90")
     assert client.get(f"/trades/{order.pk}/cancel").status_code == 405
     assert Order.objects.get(pk=order.pk).status == "new"
+
+
+class TestParents:
+    @pytest.fixture
+    def parent(self, desk: Desk) -> AlgoOrder:
+        opened = datetime(2024, 7, 2, 13, 30, tzinfo=UTC)
+        FeedState.objects.create(name="test", mode="replay", market_time=opened, session=date(2024, 7, 2), updated_at=clock.now())
+        quote("AAPL", "100", market_time=opened)
+        fields = {"portfolio_id": desk.portfolio.pk, "symbol": "AAPL", "side": "buy", "quantity": "600", "parameters": {"slices": 6}}
+        parent = algo_submit(user=desk.trader, algo="twap", at=clock.now(), **fields)
+        algo_advance(algo_id=parent.pk, portfolio_id=parent.portfolio_id, at=clock.now())
+        return parent
+
+    def test_the_blotter_leads_from_a_child_to_its_parent(self, client: Client, parent: AlgoOrder) -> None:
+        html = client.get("/trades?tab=all").content.decode()
+        assert f'href="/algos/{parent.pk}"' in html
+        assert 'value="0.1667"' in html
+
+    def test_the_parents_page_shows_progress_children_and_the_schedule(self, client: Client, parent: AlgoOrder) -> None:
+        html = client.get(f"/algos/{parent.pk}").content.decode()
+        assert f"TWAP {parent.pk}" in html
+        assert "equal slices" in html
+        assert f'href="/trades/{parent.children.get().pk}"' in html
+        assert f'href="/algos/{parent.pk}"' in client.get("/algos").content.decode()
+
+    def test_its_chart_says_what_has_traded_and_what_was_due(self, client: Client, parent: AlgoOrder) -> None:
+        chart = client.get(f"/charts/algos/{parent.pk}").json()
+        assert chart["summary"] == "100 of 600 shares have traded; by then the schedule had 100 due."
+        assert chart["item"] is not None
+        assert len(chart["table"]["rows"]) == 6 + 3
+
+    def test_it_is_cancelled_with_its_children(self, client: Client, parent: AlgoOrder) -> None:
+        assert client.post(f"/algos/{parent.pk}/cancel").status_code == 302
+        parent.refresh_from_db()
+        assert parent.status == "cancelled"
+
+    def test_it_is_not_shown_to_others(self, parent: AlgoOrder) -> None:
+        stranger = Client()
+        stranger.force_login(make_user("stranger", Role.TRADER))
+        for path in ("", "/cancel"):
+            assert (stranger.post if path else stranger.get)(f"/algos/{parent.pk}{path}").status_code in (302, 404)
+        assert stranger.get(f"/charts/algos/{parent.pk}").status_code == 404
+        parent.refresh_from_db()
+        assert parent.status == "working"
