@@ -1,5 +1,6 @@
 """Pages of portfolios: the list, one portfolio, its charts."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +15,36 @@ from apps.core.pages import RequestOfUser, page
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_series
 from apps.marketdata.selectors.instruments import instruments_known
-from apps.marketdata.selectors.market import market_clock
+from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
+from apps.portfolios.domain.closing import LotMethod
+from apps.portfolios.domain.settlement import local_date
+from apps.portfolios.models import Portfolio
+from apps.portfolios.selectors.cash import action_entries, cash_flows, cash_lines
 from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portfolio_overview, portfolio_overviews
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
+from apps.portfolios.selectors.round_trips import closures, round_trips
 from apps.portfolios.selectors.values import PortfolioValues, portfolio_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PAGE = 50
-TABS = (("positions", "Positions"), ("lots", "Tax lots"), ("ledger", "Ledger"))
+TABS = (
+    ("positions", "Positions"),
+    ("lots", "Tax lots"),
+    ("trips", "Round trips"),
+    ("cash", "Cash flows"),
+    ("actions", "Corporate actions"),
+    ("ledger", "Ledger"),
+)
+#: What a sale does, by lot method.
+METHODS = {
+    LotMethod.FIFO: "the oldest lots first (FIFO)",
+    LotMethod.LIFO: "the newest lots first (LIFO)",
+    LotMethod.HIFO: "the dearest lots first (HIFO)",
+    LotMethod.AVERAGE: "a part of every lot, at the average cost",
+    LotMethod.SPECIFIC: "the lots that are named, and the oldest first where none are",
+}
 
 
 @require_GET
@@ -37,19 +58,29 @@ def portfolio_list(request: RequestOfUser) -> HttpResponse:
 @require_GET
 @page
 def portfolio_detail(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
-    """One portfolio: cards and charts, and below them positions, lots or the ledger."""
+    """One portfolio: cards and charts, and below them one part: positions, or what the ledger says."""
     portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
     tab = request.GET.get("tab", "positions")
-    context: dict[str, Any] = {
-        "overview": portfolio_overview(portfolio, market=market_clock(now())),
-        "tabs": TABS,
-        "tab": tab if tab in dict(TABS) else "positions",
-    }
-    if tab == "lots":
-        context["lots"] = Paginator(open_lots(portfolio_id), PAGE).get_page(request.GET.get("page"))
-    elif tab == "ledger":
-        context["entries"] = Paginator(ledger_entries(portfolio_id), PAGE).get_page(request.GET.get("page"))
+    overview = portfolio_overview(portfolio, market=market_clock(now()))
+    context: dict[str, Any] = {"overview": overview, "tabs": TABS, "tab": tab if tab in dict(TABS) else "positions"}
+    context |= _tab(tab, portfolio, overview.market_time, request.GET.get("page"))
     return render(request, "portfolios/detail.html", context)
+
+
+def _tab(tab: str, portfolio: Portfolio, market_time: datetime, page_number: str | None) -> dict[str, Any]:
+    """What a tab shows besides the overview."""
+    if tab == "lots":
+        return {"lots": Paginator(open_lots(portfolio.pk), PAGE).get_page(page_number), "method": METHODS[LotMethod(portfolio.lot_method)]}
+    if tab == "trips":
+        closed = Paginator(closures(portfolio.pk), PAGE).get_page(page_number)
+        return {"closures": closed, "trips": round_trips(list(closed))}
+    if tab == "cash":
+        flows = Paginator(cash_flows(portfolio.pk), PAGE).get_page(page_number)
+        return {"entries": flows, "cash": cash_lines(portfolio.pk, local_date(HOME_CALENDAR, market_time))}
+    if tab in ("actions", "ledger"):
+        entries = action_entries(portfolio.pk) if tab == "actions" else ledger_entries(portfolio.pk)
+        return {"entries": Paginator(entries, PAGE).get_page(page_number)}
+    return {}
 
 
 @require_GET
@@ -69,6 +100,11 @@ def ledger_csv(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
         "amount",
         "fee",
         "currency",
+        "fx_rate",
+        "base_amount",
+        "ratio",
+        "lot_method",
+        "settles_on",
         "source",
         "source_ref",
     )
@@ -85,6 +121,11 @@ def ledger_csv(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
             e.amount,
             e.fee,
             e.currency,
+            e.fx_rate,
+            e.base_amount,
+            e.ratio,
+            e.lot_method,
+            e.settles_on,
             e.source,
             e.source_ref,
         )

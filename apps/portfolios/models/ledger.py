@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Round
@@ -162,6 +164,11 @@ class Lot(models.Model):
 
     def __str__(self) -> str:
         return f"lot {self.pk} of {self.instrument}"
+
+    @property
+    def unit_cost(self) -> Decimal | None:
+        """Cost per share of what remains, to six places; None when nothing does."""
+        return round(self.remaining_cost / self.remaining, PRICE_PLACES) if self.remaining else None
 
 
 class LotClosure(models.Model):

@@ -15,7 +15,7 @@ from apps.portfolios.models import CashBalance, Position
 from apps.portfolios.services.portfolios import portfolio_lock
 
 # Units as in `domain.closing`; empty text instead of null, which replaying never asks for.
-_ENTRIES = """
+ENTRIES_COPY = """
 copy (select id, book_id, case kind when 'trade' then 'trade' when 'cash_in_lieu' then 'trade' when 'split' then 'split'
         when 'transfer' then 'transfer' else 'cash' end,
     coalesce(instrument_id, 0), (quantity * 1e6)::numeric(30, 0), (amount * 1e4)::numeric(30, 0), currency,
@@ -71,15 +71,21 @@ def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
     """
     with transaction.atomic():
         portfolio_lock(portfolio_id)
-        replay = Replay()
-        for row in _entries(portfolio_id):
-            replay.take(row)
+        replay = replay_ledger(portfolio_id)
         lots = {lot[ENTRY_ID]: lot for line in replay.lines.values() for lot in line.lots}
         wrong, lot_differences = _lot_differences(portfolio_id, lots)
         differences = (*_position_differences(portfolio_id, replay), *lot_differences, *_cash_differences(portfolio_id, replay))
         if differences and not check:
             _correct(portfolio_id, replay, [lots[entry_id] for entry_id in wrong])
         return Rebuild(portfolio_id=portfolio_id, entries=replay.entries, differences=differences, corrected=bool(differences) and not check)
+
+
+def replay_ledger(portfolio_id: int) -> Replay:
+    """What lots, positions and cash must be, by the portfolio's ledger alone."""
+    replay = Replay()
+    for row in _entries(portfolio_id):
+        replay.take(row)
+    return replay
 
 
 def _lines(statement: str, portfolio_id: int) -> Iterator[list[bytes]]:
@@ -101,7 +107,7 @@ def _entries(portfolio_id: int) -> Iterator[Row]:
             found = words[raw] = raw.decode()
         return found
 
-    for f in _lines(_ENTRIES, portfolio_id):
+    for f in _lines(ENTRIES_COPY, portfolio_id):
         yield (
             int(f[0]), int(f[1]), word(f[2]), int(f[3]), int(f[4]), int(f[5]), word(f[6]), int(f[7]), int(f[8]), word(f[9]),
             f[10].decode(), int(f[11]), int(f[12]), int(f[13]),

@@ -1,13 +1,15 @@
 """Pages and charts of portfolios."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.test import Client
 
+from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.models import Portfolio, PortfolioValue
-from apps.portfolios.tests.factories import START, PortfolioFactory, UserFactory
+from apps.portfolios.services.moves import split_post
+from apps.portfolios.tests.factories import START, InstrumentFactory, LedgerEntryFactory, PortfolioFactory, UserFactory
 
 CLOSE = datetime(2024, 1, 3, 21, tzinfo=UTC)
 
@@ -52,7 +54,7 @@ def test_list_without_portfolios_says_why(db: None) -> None:
     assert "You are a member of none" in client.get("/portfolios").content.decode()
 
 
-@pytest.mark.parametrize("tab", ["positions", "lots", "ledger"])
+@pytest.mark.parametrize("tab", ["positions", "lots", "trips", "cash", "actions", "ledger"])
 def test_a_portfolio_of_others_does_not_exist(portfolio: Portfolio, tab: str) -> None:
     client = Client()
     client.force_login(UserFactory())
@@ -60,10 +62,40 @@ def test_a_portfolio_of_others_does_not_exist(portfolio: Portfolio, tab: str) ->
 
 
 @pytest.mark.parametrize(
-    ("tab", "text"), [("positions", "No positions"), ("lots", "No open lots"), ("ledger", "deposit"), ("nonsense", "No positions")]
+    ("tab", "text"),
+    [
+        ("positions", "No positions"),
+        ("lots", "No open lots"),
+        ("trips", "No round trips"),
+        ("cash", "deposit"),
+        ("actions", "No corporate actions"),
+        ("ledger", "deposit"),
+        ("nonsense", "No positions"),
+    ],
 )
 def test_tabs(client: Client, portfolio: Portfolio, tab: str, text: str) -> None:
     assert text in client.get(f"/portfolios/{portfolio.pk}?tab={tab}").content.decode()
+
+
+def test_tabs_show_what_the_ledger_holds(client: Client, portfolio: Portfolio) -> None:
+    store_series(make_series("AAPL", [10, 8, 12], start=date(2024, 1, 2)))
+    where = {"portfolio_id": portfolio.pk, "instrument_id": InstrumentFactory(symbol="AAPL").pk}
+    LedgerEntryFactory(**where, quantity=Decimal(10), price=Decimal(10), effective_at=START)
+    LedgerEntryFactory(**where, quantity=Decimal(-4), price=Decimal(12), effective_at=START + timedelta(days=2))
+    split_post(
+        **where, book_id=portfolio.books.get().pk, ratio=Decimal(2), source="test", source_ref="split",
+        effective_at=START + timedelta(days=3), recorded_at=START,
+    )  # fmt: skip
+
+    def shown(tab: str) -> str:
+        return client.get(f"/portfolios/{portfolio.pk}?tab={tab}").content.decode()
+
+    lots, trips, cash, actions = (shown(tab) for tab in ("lots", "trips", "cash", "actions"))
+    assert "the oldest lots first (FIFO)" in lots
+    assert '<td class="num">12</td>' in lots  # six shares left, two for one
+    assert "+20.00 %" in trips  # 12 for 10
+    assert "948.00" in cash
+    assert "test:split" in actions
 
 
 def test_ledger_as_csv(client: Client, portfolio: Portfolio) -> None:
