@@ -99,3 +99,16 @@ def test_malformed_vendor_variables_are_named(monkeypatch: pytest.MonkeyPatch) -
     assert "POLYGON_STREAM_URL: scheme must be one of ws, wss" in str(caught.value)
     assert "ALPACA_FEED: " in str(caught.value)
     assert "VENDOR_TIMEOUT_SECONDS: " in str(caught.value)
+
+
+def test_a_gateway_has_a_host_a_port_and_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IB_HOST", "IB_PORT", "IB_CLIENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    found = read_environment()
+    assert (found.ib_host, found.ib_port, found.ib_client_id) == ("", 4002, 17)
+    monkeypatch.setenv("IB_PORT", "70000")
+    monkeypatch.setenv("IB_CLIENT_ID", "0")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_environment()
+    assert "IB_PORT: " in str(caught.value)
+    assert "IB_CLIENT_ID: " in str(caught.value)

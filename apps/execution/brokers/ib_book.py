@@ -265,7 +265,7 @@ def reports_of(
         and picture.state is IbState.WORKING
     ):
         reports.append(ExecutionReport(kind=OrderEventKind.RESTATED, working_stop=picture.trail_stop))
-    change = [ExecutionReport(kind=OrderEventKind.REPLACED)] if wanted is not None and _is_as_wanted(picture, wanted) else []
+    change = [ExecutionReport(kind=OrderEventKind.REPLACED)] if wanted is not None and _is_changed(picture, order, wanted) else []
     grows = wanted is not None and wanted.quantity >= order.quantity
     reports += [*change, *trades] if grows else [*trades, *change]
     if not waiting and picture.executed >= picture.filled:
@@ -283,8 +283,10 @@ def _trades(executions: Iterable[IbExecution], fees_until: float | None) -> tupl
     return ready, waiting
 
 
-def _is_as_wanted(picture: IbOrder, wanted: BrokerOrder) -> bool:
-    """TWS has the values that were asked for. TRAIL keeps its offset where a stop has its price."""
+def _is_changed(picture: IbOrder, order: BrokerOrder, wanted: BrokerOrder) -> bool:
+    """TWS has the values that were asked for, or more has traded than the order was for before. TRAIL keeps its offset as a stop's price."""
+    if order.quantity < picture.executed <= wanted.quantity:
+        return True
     stop = wanted.trail_offset if wanted.order_type.has_trail else wanted.stop_price
     return (
         picture.quantity == wanted.quantity

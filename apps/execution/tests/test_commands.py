@@ -16,7 +16,9 @@ from apps.core import clock
 from apps.core.locks import lease
 from apps.core.roles import roles_synchronise
 from apps.execution.models import Order
+from apps.execution.services.accounts import ib_account_create
 from apps.execution.tests.factories import make_desk, quote
+from apps.execution.tests.gateways.ib import IbGateway
 from apps.execution.tests.services.test_live import CLOSES, START, complete
 from apps.marketdata.services.quotes import bars_announce
 from apps.marketdata.tests.factories import make_series, store_series
@@ -153,3 +155,38 @@ def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert sum(len(step["orders"]) for step in json.loads(out)["steps"]) == 1
+
+
+@pytest.mark.slow
+def test_run_broker_for_interactive_brokers_takes_up_what_a_killed_one_left(run, monkeypatch):
+    desk = make_desk()
+    desk.account.delete()
+    ib_account_create(portfolio_id=desk.portfolio.pk, number="DU1234567")
+    with IbGateway() as gateway:
+        monkeypatch.setenv("IB_HOST", "127.0.0.1")
+        monkeypatch.setenv("IB_PORT", str(gateway.port))
+        words = ("run_broker", "--broker", "ib", "--json")
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        first = run(*words)
+        wait_for(lambda: Order.objects.get(pk=order.pk).status == "new", process=first)
+        second = run(*words)
+        out, _ = second.communicate(timeout=40)
+        assert (second.returncode, json.loads(out)["error"]["code"]) == (4, "CONFLICT")  # one process holds the line
+        first.kill()
+        first.wait(20)
+        gateway.price("AAPL", "98.5")  # it trades while nobody listens
+        third = run(*words)
+        wait_for(lambda: Order.objects.get(pk=order.pk).status == "filled", process=third)
+        third.send_signal(signal.SIGTERM)
+        out, _ = third.communicate(timeout=20)
+        assert third.returncode == 0
+        assert json.loads(out)["connections"] == 1
+        assert (len(gateway.placed), gateway.duplicates) == (1, {})
+
+
+def test_a_line_needs_a_gateway(db, capsys, settings):
+    settings.IB_HOST = ""
+    with pytest.raises(CommandError) as caught:
+        call_command("run_broker", "--broker", "ib", "--json")
+    assert caught.value.returncode == 2
+    assert json.loads(capsys.readouterr().out)["error"]["field"] == "IB_HOST"

@@ -286,6 +286,18 @@ class TestDisorder:
         gateway.release()
         assert kinds(until(broker, order, "canceled")) == ["new", "trade", "canceled"]
 
+    def test_more_than_was_ordered_proves_a_change_that_was_not_confirmed(self, gateway, broker):
+        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(90))
+        broker.submit(order)
+        gateway.hold = {5}
+        wanted = replace(order, quantity=Decimal(150))
+        broker.send_change(order, wanted)
+        broker.line.heartbeat()
+        assert kinds(broker.reports(order, wanted=wanted)) == ["new"]
+        gateway.fill("7", "120", "90")
+        until(broker, order, "trade")
+        assert kinds(broker.reports(order, wanted=wanted)) == ["new", "replaced", "trade"]
+
     def test_a_correction_takes_the_place_of_the_execution(self, gateway, broker):
         gateway.price("AAPL", "100")
         order = make_broker_order()
