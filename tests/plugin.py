@@ -15,6 +15,7 @@ from unittest.mock import Mock
 
 import pytest
 from django.db import transaction
+from hypothesis import HealthCheck, settings
 
 from apps.core.servers import EmbeddedServers, ServerError
 from apps.core.servers.postgres import has_timescaledb, postgres_binaries
@@ -24,6 +25,10 @@ TIMESCALEDB = ROOT / "var" / "timescaledb" / "bin"
 SHARED_DATA = Path(os.environ.get("DESK_SHARED_DATA", ROOT.parent / "shared" / "data" / "shared_only"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _servers: EmbeddedServers | None = None
+
+# A property holds or does not, however slow the machine is on which it is tried.
+settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("desk")
 
 
 def in_ci() -> bool:
