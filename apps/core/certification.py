@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.core.domain.vectors import DEFAULT_TOLERANCE, answer, argument, equal, number
 from apps.core.errors import DeskError, InvalidInput
-from apps.core.measures import Measure, measures
+from apps.core.measures import Measure, measures, unfold
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,7 @@ def _fault(vector: Any) -> str:
 def _call(measure: Measure, inputs: dict[str, Any]) -> Any:
     """The measure's answer, or its refusal. Raises TypeError for inputs that do not fit its parameters."""
     hints = typing.get_type_hints(measure.function)
+    inputs = unfold(inputs, measure.groups)
     bound = measure.signature.bind(**inputs)
     try:
         arguments = {name: argument(value, hints.get(name, Any)) for name, value in bound.arguments.items() if name in inputs}

@@ -7,7 +7,7 @@ libraries and most processes need no numbers.
 import importlib
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,13 +18,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A registered pure function. Its parameters are those of its signature."""
+    """A registered pure function. Its parameters are those of its signature.
+
+    `groups` are names under which several parameters may be given as one object: `{"columns": {"close": [...]}}`.
+    """
 
     name: str
     function: Callable[..., Any]
     units: str
     convention: str
     source: str
+    groups: tuple[str, ...] = ()
 
     @property
     def signature(self) -> inspect.Signature:
@@ -60,14 +64,14 @@ _waiting: list[str] = []
 _lock = threading.Lock()
 
 
-def measure(name: str, *, units: str, convention: str = "", source: str = "") -> Callable[[Function], Function]:
+def measure(name: str, *, units: str, convention: str = "", source: str = "", groups: tuple[str, ...] = ()) -> Callable[[Function], Function]:
     """Register a pure function under a dotted name. Raises ValueError when another function has the name."""
 
     def register(function: Function) -> Function:
         there = _registered.get(name)
         if there is not None and (there.function.__module__, there.function.__qualname__) != (function.__module__, function.__qualname__):
             raise ValueError(f"measure {name} is registered twice: {there.function.__module__} and {function.__module__}")
-        _registered[name] = Measure(name=name, function=function, units=units, convention=convention, source=source)
+        _registered[name] = Measure(name=name, function=function, units=units, convention=convention, source=source, groups=groups)
         return function
 
     return register
@@ -76,6 +80,22 @@ def measure(name: str, *, units: str, convention: str = "", source: str = "") ->
 def register_measures(*modules: str) -> None:
     """Name modules whose import registers measures, from AppConfig.ready(). They are imported on first use."""
     _waiting.extend(module for module in modules if module not in _waiting)
+
+
+def unfold(inputs: Mapping[str, Any], groups: Iterable[str]) -> dict[str, Any]:
+    """The inputs with what stands in an object of a group laid beside the others.
+
+    Raises TypeError, as a call would, for a group that is no object and for an input that is given twice.
+    """
+    found = {name: value for name, value in inputs.items() if name not in groups}
+    for group in groups:
+        inner = inputs.get(group, {})
+        if not isinstance(inner, Mapping):
+            raise TypeError(f"{group} is an object")
+        if twice := found.keys() & inner.keys():
+            raise TypeError(f"given twice: {', '.join(sorted(twice))}")
+        found |= inner
+    return found
 
 
 def measures() -> dict[str, Measure]:

@@ -24,7 +24,7 @@ from apps.marketdata.models import AssetClass, Instrument
 from apps.marketdata.selectors.corporate_actions import actions_of
 from apps.marketdata.selectors.instruments import instrument_get, instruments_matching
 from apps.marketdata.selectors.market import market_clock
-from apps.marketdata.selectors.price_chart import RANGES, ChartRequest, PriceChart, price_chart, timeframes_of
+from apps.marketdata.selectors.price_chart import RANGES, ChartRequest, PriceChart, price_chart, timeframes_shown, timeframes_stored
 from apps.marketdata.selectors.quarantine import quarantines_open
 from apps.marketdata.selectors.quotes import latest_quotes
 from apps.marketdata.selectors.watchlists import watched_rows, watchlists_visible
@@ -63,7 +63,8 @@ def instrument_list(request: RequestOfUser) -> HttpResponse:
 def instrument_detail(request: RequestOfUser, symbol: str) -> HttpResponse:
     """One instrument: price now, chart, what the company did, and where to go from here."""
     instrument = instrument_get(symbol)
-    available = timeframes_of(instrument)
+    stored = timeframes_stored(instrument)
+    available = timeframes_shown(stored)
     error = ""
     if "add" in request.GET:
         try:
@@ -82,6 +83,8 @@ def instrument_detail(request: RequestOfUser, symbol: str) -> HttpResponse:
         "error": error,
         "wrong": request.GET.get("add", ""),
         "timeframes": available,
+        "stored": stored,
+        "made": [one for one in available if one not in stored],
         "ranges": tuple(span for span in RANGES if asked.timeframe.is_intraday or span not in SHORT_RANGES),
         "adjustments": ADJUSTMENTS,
         "chips": [(str(term), _without(request, at)) for at, term in enumerate(asked.terms)],
@@ -99,7 +102,7 @@ def instrument_detail(request: RequestOfUser, symbol: str) -> HttpResponse:
 def instrument_chart(request: RequestOfUser, symbol: str) -> HttpResponse:
     """The chart's figure; with `tail` only its newest rows, for a chart that is on the screen already."""
     instrument = instrument_get(symbol)
-    asked = _asked(request, instrument, timeframes_of(instrument))
+    asked = _asked(request, instrument, timeframes_shown(timeframes_stored(instrument)))
     chart = price_chart(asked, instrument, now=now())
     if request.GET.get("tail"):
         return JsonResponse(_tail(chart, DARK if request.GET.get("theme") == "dark" else LIGHT))
@@ -165,7 +168,9 @@ def _chart(chart: PriceChart) -> Chart:
     asked, bars = chart.request, chart.bars
     name = f"{asked.symbol}-{asked.timeframe.code}"
     if not len(bars):
-        return Chart(name=name, draw=None, summary=f"No bars of {asked.timeframe.code} are stored for {asked.symbol} in this range.")
+        return Chart(
+            name=name, draw=None, summary=f"No bars of {asked.timeframe.code} are stored for {asked.symbol} in this range, and none to make them of."
+        )
     lines, values = _lines(chart)
 
     def draw(palette: Palette) -> Any:

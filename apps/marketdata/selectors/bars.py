@@ -74,7 +74,7 @@ def bar_panel(
     if len(set(symbols)) != len(symbols):
         raise InvalidInput("a symbol is given twice", field="symbols")
     instruments = list(instruments_get(symbols).values())
-    series = _many(instruments, timeframe, *bounds(start, end), as_of=_known_at(as_of))
+    series = series_as_traded(instruments, timeframe, *bounds(start, end), as_of=as_of)
     return panel_of(adjusted_series(series, instruments, timeframe, adjustment, as_of, adjusted_to))
 
 
@@ -178,6 +178,15 @@ def bars_present(ids: list[int], timeframe: Timeframe, lower: datetime, upper: d
         return bool(cursor.fetchone()[0])
 
 
+def ids_with_bars(ids: Sequence[int], timeframe: Timeframe, lower: datetime, upper: datetime) -> set[int]:
+    """Those of the instruments that have any bar stored in the range."""
+    one = RANGE.replace("any(%(ids)s)", "i.id")
+    with connection.cursor() as cursor:
+        query = f"select i.id from unnest(%(ids)s::bigint[]) as i(id) where exists (select 1 from marketdata_bar where {one})"  # noqa: S608
+        cursor.execute(query, _range(list(ids), timeframe, lower, upper))
+        return {pk for (pk,) in cursor.fetchall()}
+
+
 def bars_by_id(
     ids: list[int], timeframe: Timeframe, lower: datetime, upper: datetime, *, revisions: bool = False, as_of: datetime | None = None
 ) -> dict[str, NDArray]:
@@ -196,7 +205,11 @@ def bars_by_id(
     return columns
 
 
-def _many(instruments: list[Instrument], timeframe: Timeframe, lower: datetime, upper: datetime, *, as_of: datetime | None) -> list[BarSeries]:
+def series_as_traded(
+    instruments: Sequence[Instrument], timeframe: Timeframe, lower: datetime, upper: datetime, *, as_of: datetime | None = None
+) -> list[BarSeries]:
+    """Stored bars of several instruments in their order, by one query. Raises InvalidInput for an `as_of` without zone."""
+    as_of = _known_at(as_of)
     if len(instruments) == 1:
         return [_series(instruments[0].symbol, instruments[0].pk, timeframe, lower, upper, as_of=as_of)]
     ids = [item.pk for item in instruments]

@@ -1,7 +1,8 @@
 """Closes of many instruments in one adjustment, whichever way the desk has them, and where each column came from.
 
-A column comes from one place as a whole, since two places' levels do not fit together: from bars where they are known with dividends (for
-closes as traded: where there are any), else from a series of closes, else from bars as they are.
+A column comes from one place as a whole, since two places' levels do not fit together: from daily bars where they are known with dividends
+(for closes as traded: where there are any), else from a series of closes, else from bars as they are. Where an instrument has no daily
+bars they are made of shorter ones, which count after a series of closes: a few days of minutes do not take the place of years.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,10 @@ from apps.core.errors import InvalidInput
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.selectors.bars import Moment, bar_panel, bounds
+from apps.marketdata.selectors.bars import Moment, bounds
 from apps.marketdata.selectors.instruments import instrument_get, instruments_get
 from apps.marketdata.selectors.points import CLOSES, points_read
+from apps.marketdata.selectors.resampled import panel_at
 
 BARS_WITH_DIVIDENDS = "bars, splits and dividends"
 BARS = "bars"
@@ -91,7 +93,7 @@ def _from_closes(ids: list[int], adjustment: CloseKind, start: Moment, end: Mome
 def _from_bars(symbols: list[str], adjustment: CloseKind, start: Moment, end: Moment, as_of: datetime | None) -> dict[str, Column]:
     if not symbols:
         return {}
-    panel = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment(adjustment.code), as_of=as_of)
+    panel = panel_at(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment(adjustment.code), as_of=as_of)
     there = ~np.isnan(panel.close)
     return {symbol: (panel.ts[there[:, n]], panel.close[there[:, n], n]) for n, symbol in enumerate(panel.symbols)}
 
@@ -102,12 +104,13 @@ def closes_series(*, symbol: str, adjustment: CloseKind, start: Moment = None, e
     return CloseSeries(symbol=symbol, ts=panel.ts, close=panel.close[:, 0], source=panel.sources[0])
 
 
-#: Of each instrument the source of its closes, whether it has daily bars, and whether dividends of it are known.
+#: Of each instrument the source of its closes, whether it has daily bars, whether shorter ones, and whether dividends of it are known.
 HAVE = """
 select i.id,
     (select name from marketdata_barsource s join marketdata_closeprice c on c.source_id = s.id
         where c.instrument_id = i.id and c.adjustment = %(adjustment)s order by c.ts desc, c.revision desc limit 1),
     exists (select 1 from marketdata_bar b where b.instrument_id = i.id and b.timeframe = %(timeframe)s),
+    exists (select 1 from marketdata_bar b where b.instrument_id = i.id and b.timeframe < %(timeframe)s),
     exists (select 1 from marketdata_corporateaction a where a.instrument_id = i.id and a.kind = 'dividend' and a.status = 'applied')
 from unnest(%(ids)s::bigint[]) as i(id)
 """
@@ -117,12 +120,13 @@ def _sources(ids: list[int], adjustment: CloseKind) -> dict[int, str]:
     """Where each instrument's closes come from, whatever the range that is asked for; "" where there are none."""
     with connection.cursor() as cursor:
         cursor.execute(HAVE, {"ids": ids, "adjustment": int(adjustment), "timeframe": int(Timeframe.DAY)})
-        return {pk: _source(adjustment, name, bars, dividends) for pk, name, bars, dividends in cursor.fetchall()}
+        return {pk: _source(adjustment, *found) for pk, *found in cursor.fetchall()}
 
 
-def _source(adjustment: CloseKind, closes: str | None, bars: bool, dividends: bool) -> str:
-    if adjustment is CloseKind.NONE:
-        return BARS if bars else f"closes of {closes}" if closes else ""
-    if bars and dividends:
-        return BARS_WITH_DIVIDENDS
-    return f"closes of {closes}" if closes else BARS_AND_SPLITS if bars else ""
+def _source(adjustment: CloseKind, closes: str | None, days: bool, shorter: bool, dividends: bool) -> str:
+    best = BARS if adjustment is CloseKind.NONE else BARS_WITH_DIVIDENDS if dividends else ""
+    if days and best:
+        return best
+    if closes:
+        return f"closes of {closes}"
+    return (best or BARS_AND_SPLITS) if days or shorter else ""

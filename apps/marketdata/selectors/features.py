@@ -9,7 +9,7 @@ from apps.core.errors import IntegrityBroken, InvalidInput, NotFound
 from apps.marketdata.domain.features import FeatureSet
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import FeatureSetDefinition
-from apps.marketdata.selectors.bars import bars_present, bounds
+from apps.marketdata.selectors.bars import bounds, ids_with_bars
 
 
 def feature_set_get(name: str) -> FeatureSet:
@@ -47,8 +47,8 @@ def bars_before(ids: Sequence[int], timeframe: Timeframe, moment: datetime, coun
 
 def warm_start(ids: Sequence[int], timeframe: Timeframe, moment: datetime, count: int) -> datetime:
     """The same for bars of any time frame. Bars that are made of shorter ones are not counted but allowed for: by days of five hours."""
-    lower, upper = bounds(None, moment)
-    if bars_present(list(ids), timeframe, lower, upper):
-        return bars_before(ids, timeframe, moment, count)
+    earliest = bars_before(ids, timeframe, moment, count)
+    if len(ids_with_bars(ids, timeframe, *bounds(None, moment))) == len(set(ids)):
+        return earliest
     per_day = {Timeframe.WEEK: 1 / 7, Timeframe.MONTH: 1 / 31, Timeframe.DAY: 0.6}.get(timeframe) or 0.6 * 300 / int(timeframe)
-    return max(moment - timedelta(days=count / per_day + 7), datetime(1970, 1, 1, tzinfo=UTC))
+    return min(earliest, max(moment - timedelta(days=count / per_day + 7), datetime(1970, 1, 1, tzinfo=UTC)))

@@ -24,6 +24,7 @@ from apps.marketdata.selectors.corporate_actions import Action, actions_of
 from apps.marketdata.selectors.features import warm_start
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import latest_quotes
+from apps.marketdata.selectors.resampled import bars_at
 
 #: Ranges that the page offers, in days; None is everything.
 RANGES: dict[str, int | None] = {"1d": 1, "5d": 7, "1m": 31, "3m": 92, "6m": 183, "1y": 366, "5y": 1_827, "max": None}
@@ -95,15 +96,20 @@ def price_chart(request: ChartRequest, instrument: Instrument, *, now: datetime)
     )
 
 
-def timeframes_of(instrument: Instrument) -> tuple[Timeframe, ...]:
-    """Time frames in which the instrument can be shown, shortest first: those with bars, and all that are made of them."""
+def timeframes_stored(instrument: Instrument) -> tuple[Timeframe, ...]:
+    """Time frames in which bars of the instrument are stored, shortest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select t from unnest(%s::int[]) as t where exists (select 1 from marketdata_bar where instrument_id = %s and timeframe = t)",
             [[int(one) for one in Timeframe], instrument.pk],
         )
-        stored = [value for (value,) in cursor.fetchall()]
-    return tuple(one for one in Timeframe if stored and one >= min(stored))
+        return tuple(sorted(Timeframe(value) for (value,) in cursor.fetchall()))
+
+
+def timeframes_shown(stored: Sequence[Timeframe]) -> tuple[Timeframe, ...]:
+    """Time frames in which an instrument can be shown, shortest first: those with bars, and all that can be made of these."""
+    finest = min((one for one in stored if one is not Timeframe.WEEK), default=None)
+    return tuple(one for one in Timeframe if one in stored or (finest is not None and one > finest))
 
 
 def _floor(instrument: Instrument, timeframe: Timeframe, market_time: datetime, days: int) -> datetime:
@@ -121,7 +127,7 @@ def _bars(request: ChartRequest, instrument: Instrument, lower: datetime | None,
         known = [one for one in memories if one is not None]
         start = None if len(known) < len(memories) else warm_start([instrument.pk], request.timeframe, lower, max(known) + 1)
     anchor = adjusted_to if request.adjustment is not Adjustment.NONE else None
-    return bar_series(symbol=request.symbol, timeframe=request.timeframe, start=start, end=end, adjustment=request.adjustment, adjusted_to=anchor)
+    return bars_at(symbol=request.symbol, timeframe=request.timeframe, start=start, end=end, adjustment=request.adjustment, adjusted_to=anchor)
 
 
 def _with(bars: BarSeries, forming: Forming) -> BarSeries:

@@ -13,9 +13,9 @@ from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import FundamentalRecord
 from apps.marketdata.domain.windows import carried
-from apps.marketdata.selectors.bars import bar_panel
 from apps.marketdata.selectors.closes import closes_panel
 from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.selectors.resampled import panel_at
 
 Numbers = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -77,8 +77,8 @@ def _prices(symbols: Sequence[str], sessions: Times) -> tuple[Numbers, Numbers]:
     start, end = (sessions[at].astype("datetime64[D]").item() for at in (0, -1))
     panel = closes_panel(symbols=symbols, adjustment=CloseKind.NONE, start=start, end=end)
     raw = _on(sessions, panel.ts, panel.close)
-    bars = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end)
-    split = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment.SPLIT)
+    bars = panel_at(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end)
+    split = panel_at(symbols=symbols, timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment.SPLIT)
     shares = carried(_on(sessions, bars.ts, bars.close / split.close), len(sessions))
     return raw, np.where(np.isnan(shares), 1.0, shares)
 

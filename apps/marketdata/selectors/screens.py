@@ -16,11 +16,12 @@ from apps.marketdata.domain.bars import BarSeries
 from apps.marketdata.domain.screening import Column, Fact, Query, Screened, Term, evaluate
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import AssetClass, Instrument, Screen, Universe
-from apps.marketdata.selectors.bars import bar_panel, visible_until
+from apps.marketdata.selectors.bars import visible_until
 from apps.marketdata.selectors.factors import factor_scores, latest_factor_date
-from apps.marketdata.selectors.features import bars_before
+from apps.marketdata.selectors.features import warm_start
 from apps.marketdata.selectors.fundamentals import fundamentals_as_of
 from apps.marketdata.selectors.market import market_clock
+from apps.marketdata.selectors.resampled import panel_at
 from apps.marketdata.selectors.watchlists import watched_instruments, watchlist_get
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def _series(instruments: Sequence[Instrument], query: Query, day: date) -> list[
         return []
     after = datetime.combine(day, time(), UTC) + timedelta(days=1)
     memory = query.memory
-    start = None if memory is None else bars_before([item.pk for item in instruments], Timeframe.DAY, after, memory + 1)
-    panel = bar_panel(symbols=[item.symbol for item in instruments], timeframe=Timeframe.DAY, start=start, end=day, adjustment=Adjustment.SPLIT)
+    start = None if memory is None else warm_start([item.pk for item in instruments], Timeframe.DAY, after, memory + 1)
+    panel = panel_at(symbols=[item.symbol for item in instruments], timeframe=Timeframe.DAY, start=start, end=day, adjustment=Adjustment.SPLIT)
     return [panel.series(item.symbol) for item in instruments]
 
 

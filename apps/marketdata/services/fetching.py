@@ -24,7 +24,7 @@ from apps.marketdata.providers.protocol import (
     VendorRefused,
     VendorUnavailable,
 )
-from apps.marketdata.selectors.bars import bounds
+from apps.marketdata.selectors.bars import EARLIEST, bounds
 from apps.marketdata.selectors.coverage import bars_covered
 from apps.marketdata.selectors.instruments import instruments_get
 from apps.marketdata.selectors.vendors import vendor_get, vendors_in_order
@@ -35,6 +35,9 @@ from apps.marketdata.services.vendors.making import Make, provider_of
 
 #: The name that stands for all enabled vendors in their order.
 AUTO = "auto"
+
+#: How late a vendor may publish a split or dividend: so far before the missing bars, and before now, it is asked about them again.
+LATE_ACTIONS = timedelta(days=30)
 
 #: Errors that hold for the vendor as a whole: in this run it is asked for no other symbol.
 OF_VENDOR = (MissingKey, VendorRefused, VendorUnavailable, RateLimited)
@@ -57,7 +60,8 @@ class SymbolFetch:
 
     `vendor` delivered all of `asked`, the stretches that were missing; it is "" when nothing was missing (`complete` all the same) and
     when nobody did. `notes` say why the vendors before it did not. Pages that were stored before an error are counted: they stay.
-    `actions` are splits and dividends that were new or different; whether the bars bear them out is judged as the bars come.
+    `actions` are splits and dividends that were new or different; whether the bars bear them out is judged as the bars come. They are
+    asked for even when no bars are missing, since a vendor may publish one after its day.
     """
 
     symbol: str
@@ -212,14 +216,15 @@ def _fall_through(run: _Run, instrument: Instrument, result: SymbolFetch) -> Non
     upper = min(run.end, finished_until(run.timeframe, instrument.calendar, run.at))
     for vendor in run.vendors:
         spans = _spans(run, instrument, upper, vendor)
-        if not spans:
+        about = _about_actions(run, spans, upper)
+        if not spans and about is None:
             result.complete = True
             return
         if vendor.name in run.out:
             result.notes += (run.out[vendor.name],)
             continue
         try:
-            _fetch_from(run, instrument, vendor, spans, result)
+            _fetch_from(run, instrument, vendor, spans, about, result)
         except (*OF_VENDOR, *OF_SYMBOL) as error:
             note = VendorNote(vendor=vendor.name, code=error.code, detail=error.detail)
             result.notes += (note,)
@@ -241,27 +246,37 @@ def _spans(run: _Run, instrument: Instrument, upper: datetime, vendor: Vendor) -
     return tuple(span for span in missing if has_session(span, run.timeframe, instrument.calendar))
 
 
-def _fetch_from(run: _Run, instrument: Instrument, vendor: Vendor, spans: tuple[Span, ...], result: SymbolFetch) -> None:
+def _about_actions(run: _Run, spans: tuple[Span, ...], upper: datetime) -> Span | None:
+    """The one stretch of which splits and dividends are asked: all missing bars, and what lies so little before them, or before now, that
+    an action of it may have been published since the bars came. None where there is nothing to ask.
+    """
+    recent = upper > run.at - LATE_ACTIONS
+    if run.timeframe.is_intraday or not (spans or recent):
+        return None
+    first = spans[0][0] if spans else upper
+    return first - min(LATE_ACTIONS, first - EARLIEST), upper if recent else spans[-1][1]
+
+
+def _fetch_from(run: _Run, instrument: Instrument, vendor: Vendor, spans: tuple[Span, ...], about: Span | None, result: SymbolFetch) -> None:
     provider, guard = run.line(vendor)
     if run.timeframe not in provider.offer.timeframes:
         raise NotOffered(f"{vendor.name} has no bars of {run.timeframe.code}", field="timeframe")
     guard.symbol = instrument.symbol
     result.asked = spans
     try:
+        if about is not None and provider.offer.corporate_actions:
+            _fetch_actions(run, instrument, vendor, provider, about, result)
         for span in spans:
-            _fetch_actions(run, instrument, vendor, provider, span, result)
             if not _fetch_span(run, instrument, vendor, provider, span, result):
                 return
     except (VendorNonsense, VendorUnavailable, VendorRefused) as error:
         guard.report(error)
         raise
-    result.vendor, result.complete = vendor.name, True
+    result.vendor, result.complete = vendor.name if spans else "", True
 
 
 def _fetch_actions(run: _Run, instrument: Instrument, vendor: Vendor, provider: Provider, span: Span, result: SymbolFetch) -> None:
     """Before the bars, whose cover would say that nothing is left to ask: prices without their splits would be wrong."""
-    if run.timeframe.is_intraday or not provider.offer.corporate_actions:
-        return
     records = provider.corporate_actions(instrument.symbol, span[0].date(), (span[1] - timedelta(microseconds=1)).date())
     try:
         stored = actions_store(records=records, source=vendor.name, recorded_at=run.clock())
@@ -318,11 +333,11 @@ def _store_page(run: _Run, instrument: Instrument, vendor: Vendor, page: BarsPag
 
 def _line(result: SymbolFetch) -> str:
     notes = "; ".join(f"{note.vendor} {note.detail}".strip() for note in result.notes)
-    if result.complete and not result.vendor:
+    if result.complete and not result.vendor and not result.actions:
         return f"{result.symbol}: nothing is missing"
     counts = f"{result.inserted} new, {result.revised} revised, {result.unchanged} known"
     if result.actions:
         counts += f", {result.actions} splits and dividends"
     if not result.complete:
         return f"{result.symbol}: not complete, {counts}: {notes or 'stopped'}"
-    return f"{result.symbol}: {counts}, from {result.vendor}" + (f" ({notes})" if notes else "")
+    return f"{result.symbol}: {counts}" + (f", from {result.vendor}" if result.vendor else "") + (f" ({notes})" if notes else "")

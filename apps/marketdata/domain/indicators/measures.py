@@ -1,13 +1,18 @@
-"""Each indicator as a measure `marketdata.indicator.<name>`: columns and parameters in, the series out; several lines as an object."""
+"""Each indicator as a measure `marketdata.indicator.<name>`: columns and parameters in, the series out; several lines as an object.
+
+Columns and parameters may each stand in an object of that name, or beside one another.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps.core.measures import measure
+from apps.core.measures import measure, unfold
 from apps.marketdata.domain.indicators.kinds import Indicator, Numbers
 from apps.marketdata.domain.indicators.registry import COLUMNS, compute, indicators
 
+#: Names under which columns, and parameters, may be given together.
+GROUPS = ("columns", "parameters")
 Result = Numbers | dict[str, Numbers]
 NAN_RULE = "NaN while warming up; a row with a NaN is a missing bar and left out"
 
@@ -19,6 +24,7 @@ def _measure_of(indicator: Indicator) -> Callable[..., Result]:
     """
 
     def series(**given: Any) -> Result:
+        given = unfold(given, GROUPS)
         columns: Mapping[str, Any] = {key: value for key, value in given.items() if key in COLUMNS}
         lines = compute(indicator.name, columns, {key: value for key, value in given.items() if key not in COLUMNS})
         return lines if len(indicator.lines) > 1 else lines[indicator.lines[0].name]
@@ -40,7 +46,9 @@ def _register() -> None:
     for indicator in indicators().values():
         units = "; ".join(f"{line.name}: {line.units}" for line in indicator.lines) if len(indicator.lines) > 1 else indicator.lines[0].units
         convention = f"{indicator.convention}; {NAN_RULE}" if indicator.convention else NAN_RULE
-        measure(f"marketdata.indicator.{indicator.name}", units=units, convention=convention, source=indicator.source)(_measure_of(indicator))
+        measure(f"marketdata.indicator.{indicator.name}", units=units, convention=convention, source=indicator.source, groups=GROUPS)(
+            _measure_of(indicator)
+        )
 
 
 _register()

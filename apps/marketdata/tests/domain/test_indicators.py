@@ -201,6 +201,28 @@ class TestVectors:
         vector = {"id": "x", "measure": "marketdata.indicator.sma", "inputs": inputs, "expected": ["nan", 1.5, 2.5, "nan"]}
         assert certify_vector(vector, name="x").outcome is Outcome.PASSED
 
+    @pytest.mark.parametrize(
+        "inputs",
+        [
+            {"columns": {"open": [1.0] * 4, "close": [1.0, 2.0, 3.0, "nan"]}, "period": 2},
+            {"columns": {"close": [1.0, 2.0, 3.0, "nan"]}, "parameters": {"period": 2}},
+            {"close": [1.0, 2.0, 3.0, "nan"], "parameters": {"period": 2}},
+        ],
+        ids=["columns together", "both together", "parameters together"],
+    )
+    def test_columns_and_parameters_may_stand_in_objects(self, inputs: dict[str, Any]) -> None:
+        vector = {"id": "x", "measure": "marketdata.indicator.sma", "inputs": inputs, "expected": ["nan", 1.5, 2.5, "nan"]}
+        assert certify_vector(vector, name="x").outcome is Outcome.PASSED
+        values = measures()["marketdata.indicator.sma"].function(**inputs)
+        np.testing.assert_array_equal(values, [math.nan, 1.5, 2.5, math.nan])
+
+    @pytest.mark.parametrize(
+        "inputs", [{"columns": [1.0, 2.0]}, {"columns": {"close": [1.0]}, "close": [1.0]}, {"columns": {"open": [1.0]}}], ids=str
+    )
+    def test_an_object_that_is_none_or_gives_twice_or_too_little_is_malformed(self, inputs: dict[str, Any]) -> None:
+        vector = {"id": "x", "measure": "marketdata.indicator.sma", "inputs": inputs, "expected": [1.0]}
+        assert certify_vector(vector, name="x").outcome is Outcome.MALFORMED
+
     def test_a_refusal_is_an_answer(self) -> None:
         vector = {"id": "x", "measure": "marketdata.indicator.sma", "inputs": {"close": [1.0], "window": 2}, "expected": {"error": "INVALID_INPUT"}}
         assert certify_vector(vector, name="x").outcome is Outcome.PASSED

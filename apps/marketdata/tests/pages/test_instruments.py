@@ -11,10 +11,13 @@ from django.test import Client
 
 from apps.core.roles import Role
 from apps.core.tests.factories import UserFactory
+from apps.marketdata.domain.bars import BarSeries
 from apps.marketdata.domain.calendars import session_hours
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.domain.vendor import ActionKind, ActionRecord
 from apps.marketdata.models import FeedState, Watchlist
 from apps.marketdata.selectors.quotes import Quote
-from apps.marketdata.services.corporate_actions import actions_store
+from apps.marketdata.services.corporate_actions import action_release, actions_store
 from apps.marketdata.services.feeds.replay import ticks_store
 from apps.marketdata.services.quotes import quotes_publish
 from apps.marketdata.services.watchlists import watchlist_create
@@ -103,8 +106,6 @@ class TestInstrument:
         assert len(payload["table"]["rows"]) < 30
 
     def test_prices_are_adjusted_as_asked_and_actions_are_marked(self, client: Client, bars: None) -> None:
-        from apps.marketdata.domain.vendor import ActionKind, ActionRecord
-
         store_series(make_series("CCC", [100.0] * 100 + [50.0] * 100))
         day = make_series("CCC", [1.0] * 101).ts[100].astype("datetime64[D]").item()
         record = ActionRecord(symbol="CCC", kind=ActionKind.SPLIT, ex_date=day, value=Decimal(2), currency="USD")
@@ -113,6 +114,34 @@ class TestInstrument:
         assert closes == {"none": "100.0000", "split": "50.0000"}
         assert "1 corporate actions" in chart(client, "i=&range=max", "CCC")["summary"]
         assert str(day) in client.get("/instruments/CCC").content.decode()
+
+    @pytest.mark.parametrize(("timeframe", "bars_shown"), [("1w", 49), ("1mo", 11)])
+    def test_weeks_and_months_are_made_of_stored_days(self, client: Client, bars: None, timeframe: str, bars_shown: int) -> None:
+        payload = chart(client, f"timeframe={timeframe}&range=max&i=")
+        assert len(payload["table"]["rows"]) == bars_shown
+        assert "AAA" in client.get(f"/instruments/AAA?timeframe={timeframe}").content.decode()
+
+    def test_the_page_tells_stored_bars_from_made_ones(self, client: Client, bars: None) -> None:
+        html = client.get("/instruments/AAA").content.decode()
+        assert "<dt>Bars stored</dt><dd>1d</dd><dt>Made of them</dt><dd>1w, 1mo</dd>" in html
+
+    def test_five_minutes_are_made_of_minutes_and_adjusted_for_a_split_between(self, client: Client) -> None:
+        """Each bar that is shown is whole, although the market's time ends within the bars of which a later one would be made."""
+        opens = [session_hours("XNYS", day)[0].replace(tzinfo=None) for day in (date(2012, 12, 13), DAY)]
+        ts = np.concatenate([np.datetime64(opened, "us") + np.arange(60) * np.timedelta64(1, "m") for opened in opens])
+        price = np.concatenate([np.full(60, 100.0), 50 + np.arange(60) * 0.01])
+        minutes = BarSeries(symbol="MMM", ts=ts, open=price, high=price, low=price, close=price, volume=np.full(120, 10.0))
+        store_series(minutes, timeframe=Timeframe.MINUTE)
+        record = ActionRecord(symbol="MMM", kind=ActionKind.SPLIT, ex_date=DAY, value=Decimal(2), currency="USD")
+        (doubted,) = actions_store(records=[record], source="test", recorded_at=RECORDED_AT).quarantined
+        action_release(action_id=doubted.id, reason="it is so", user=UserFactory(role=Role.OPERATOR), recorded_at=RECORDED_AT)
+        replay_at(OPEN + timedelta(minutes=32))
+        rows = chart(client, "timeframe=5m&range=max&i=", "MMM")["table"]["rows"]
+        assert len(rows) == 12 + 6
+        assert [rows[0][4], rows[11][4], rows[12][1], rows[-1][4]] == ["50.0000", "50.0000", "50.0000", "50.2900"]
+        assert [rows[0][5], rows[-1][5]] == ["100.0000", "50.0000"]
+        raw = chart(client, "timeframe=5m&range=max&i=&adjustment=none", "MMM")["table"]["rows"]
+        assert [raw[0][4], raw[-1][4]] == ["100.0000", "50.2900"]
 
     def test_csv_has_every_bar(self, client: Client, bars: None) -> None:
         text = client.get("/charts/instrument/AAA?range=max&i=&format=csv").content.decode("utf-8-sig")

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.core.errors import InvalidInput
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import FIELDS, BarSeries
 from apps.marketdata.domain.resampling import resample
@@ -17,10 +18,10 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import ActionKind
 from apps.marketdata.selectors.bars import EARLIEST, LATEST, bar_series
 from apps.marketdata.selectors.instruments import instrument_get
-from apps.marketdata.selectors.resampled import AGGREGATES, GROUPED, bars_at, bars_by_sql, finest_source
+from apps.marketdata.selectors.resampled import AGGREGATES, GROUPED, bars_at, bars_by_sql, finest_source, panel_at
 from apps.marketdata.services.bars import bars_store
 from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
-from apps.marketdata.tests.selectors.test_adjusted_bars import act
+from apps.marketdata.tests.selectors.test_adjusted_bars import act, release
 from tests.plugin import SHARED_DATA
 
 pytestmark = pytest.mark.django_db
@@ -147,7 +148,7 @@ class TestBarsAt:
         found = bars_at(symbol="AAA", timeframe=HOUR, start=datetime(2019, 12, 20, 15, 30, tzinfo=UTC), end=datetime(2019, 12, 20, 17, 0, tzinfo=UTC))
         assert found.ts.tolist() == whole.ts[1:3].tolist()
         assert found.close[0] == whole.close[1]
-        assert found.close[1] == series.close[149]  # the running hour, as far as it is before the end
+        assert found.close[1] == whole.close[2]  # whole, as a stored bar would be that starts before the end
         assert len(bars_at(symbol="AAA", timeframe=HOUR, last=2)) == 2
 
     def test_a_week_is_whole_from_its_monday(self) -> None:
@@ -168,3 +169,82 @@ class TestBarsAt:
         InstrumentFactory(symbol="AAA")
         assert len(bars_at(symbol="AAA", timeframe=WEEK)) == 0
         assert len(bars_at(symbol="AAA", timeframe=MONTH, adjustment=Adjustment.SPLIT)) == 0
+
+    def test_days_of_minutes_are_told_in_the_shares_of_the_last_one(self) -> None:
+        """Minutes of the day after are read with them, and its split is not theirs."""
+        store_series(named(two_days(), "AAA"), timeframe=MINUTE)
+        split("AAA", date(2019, 12, 23))
+        raw = bars_at(symbol="AAA", timeframe=DAY)
+        same(bars_at(symbol="AAA", timeframe=DAY, end=date(2019, 12, 20), adjustment=Adjustment.SPLIT), rows(raw, 1))
+        both = bars_at(symbol="AAA", timeframe=DAY, adjustment=Adjustment.SPLIT)
+        assert both.close.tolist() == [raw.close[0] / 2, raw.close[1]]
+        assert both.volume.tolist() == [raw.volume[0] * 2, raw.volume[1]]
+
+
+def two_days() -> BarSeries:
+    """Minutes of Friday and Monday, the price of Monday half of Friday's."""
+    series = minutes([*range(390), *range(4320, 4710)])
+    half = np.where(np.arange(780) < 390, 1.0, 0.5)
+    return BarSeries(symbol="AAA", ts=series.ts, volume=series.volume, **{name: getattr(series, name) * half for name in FIELDS[:4]})
+
+
+def named(series: BarSeries, symbol: str) -> BarSeries:
+    return BarSeries(symbol=symbol, ts=series.ts, **{name: getattr(series, name) for name in FIELDS})
+
+
+def rows(series: BarSeries, count: int) -> BarSeries:
+    return BarSeries(symbol=series.symbol, ts=series.ts[:count], **{name: getattr(series, name)[:count] for name in FIELDS})
+
+
+def split(symbol: str, day: date) -> None:
+    """Two for one. The minutes alone do not bear it out, so a person says that it is so."""
+    act(symbol, ActionKind.SPLIT, day, 2, doubts=1)
+    release(symbol)
+
+
+class TestPanelAt:
+    """DAYS has days alone, MINS minutes alone with a split between the two days, BOTH both, NONE nothing."""
+
+    SYMBOLS = ("MINS", "NONE", "DAYS", "BOTH")
+
+    @pytest.fixture(autouse=True)
+    def bars(self) -> None:
+        InstrumentFactory(symbol="NONE")
+        store_series(named(two_days(), "MINS"), named(minutes(list(range(0, 390, 7)), seed=2), "BOTH"), timeframe=MINUTE)
+        store_series(make_series("DAYS", [10.0, 11.0, 12.0], start=date(2019, 12, 19)), make_series("BOTH", [7.0, 8.0], start=date(2019, 12, 20)))
+        split("MINS", date(2019, 12, 23))
+
+    @pytest.mark.parametrize("adjustment", [Adjustment.NONE, Adjustment.SPLIT, Adjustment.TOTAL_RETURN])
+    @pytest.mark.parametrize("to", list(Timeframe), ids=lambda one: one.code)
+    @pytest.mark.parametrize(
+        "span",
+        [{}, {"start": date(2019, 12, 20), "end": date(2019, 12, 20)}, {"start": datetime(2019, 12, 20, 15, 40, tzinfo=UTC)}],
+        ids=["all", "before the split", "from within a bar"],
+    )
+    def test_each_column_is_what_bars_at_gives(self, to: Timeframe, adjustment: Adjustment, span: dict) -> None:
+        found = panel_at(symbols=self.SYMBOLS, timeframe=to, adjustment=adjustment, **span)
+        assert found.symbols == self.SYMBOLS
+        anchor = date(2019, 12, 20) if span.get("end") else date(2019, 12, 23)
+        for symbol in self.SYMBOLS:
+            alone = bars_at(symbol=symbol, timeframe=to, adjustment=adjustment, adjusted_to=None if adjustment is Adjustment.NONE else anchor, **span)
+            same(found.series(symbol), alone)
+        assert len(found.series("MINS"))
+
+    def test_a_symbol_whose_bars_are_stored_is_read_as_it_is(self) -> None:
+        found = panel_at(symbols=["MINS", "BOTH"], timeframe=DAY)
+        assert found.series("BOTH").close.tolist() == [7.0, 8.0]
+        assert found.ts.astype("datetime64[D]").tolist() == [date(2019, 12, 20), date(2019, 12, 23)]
+
+    def test_nothing_more_is_asked_where_all_are_stored(self, django_assert_num_queries) -> None:
+        with django_assert_num_queries(2):  # instruments, and whether anything was revised; the COPY is not counted
+            panel_at(symbols=["DAYS", "BOTH"], timeframe=DAY)
+
+    def test_what_was_not_known_then_is_not_made(self) -> None:
+        assert len(panel_at(symbols=["MINS"], timeframe=DAY, as_of=RECORDED_AT - timedelta(days=1))) == 0
+        assert len(panel_at(symbols=["MINS"], timeframe=DAY, as_of=RECORDED_AT)) == 2
+        assert len(bars_at(symbol="MINS", timeframe=DAY, as_of=RECORDED_AT - timedelta(days=1))) == 0
+
+    def test_a_symbol_twice_is_refused(self) -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            panel_at(symbols=["MINS", "MINS"], timeframe=DAY)
+        assert refusal.value.field == "symbols"

@@ -11,6 +11,7 @@ from apps.core.errors import InvalidInput, NotFound, RuleRefused, Unavailable
 from apps.core.jobs import NullProgress
 from apps.core.locks import lease
 from apps.marketdata.domain import calendars
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.pacing import RetryRule
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Bar, BarCoverage, BarSource, CorporateAction, Vendor, VendorIncident
@@ -291,9 +292,46 @@ class TestActions:
         action = CorporateAction.objects.order_by("-revision").first()
         assert action.status == "applied"  # doubted while there were no bars, and judged again with each page
         assert (action.ex_date, action.value, BarSource.objects.get(pk=action.source_id).name) == (date(2026, 1, 20), Decimal("0.25"), "first")
-        assert desk.first.action_requests == [("AAA", "2026-01-05", "2026-02-06")]
+        assert desk.first.action_requests == [("AAA", "2025-12-06", "2026-02-06")]
+
+    def test_a_split_that_the_vendor_publishes_late_comes_with_a_later_fetch(self, desk) -> None:
+        for n, day in enumerate(desk.days):
+            desk.first.closes["AAA"][day] = 100.0 + n if day < date(2026, 2, 6) else 60.0
+        assert (fetch(desk).symbols[0].actions, CorporateAction.objects.exists()) == (0, False)
+        desk.first.actions = [("split", "2026-02-06", "2")]
+        (symbol,) = fetch(desk, now=datetime(2026, 2, 9, 22, tzinfo=UTC)).symbols
+        assert (symbol.inserted, symbol.actions, desk.first.requests[-1]) == (1, 1, ("AAA", "2026-02-07", "2026-02-10"))
+        assert bar_series(symbol="AAA", timeframe=Timeframe.DAY, adjustment=Adjustment.SPLIT).close[0] == 50.0
+
+    def test_they_are_asked_once_although_no_bars_are_missing(self, desk) -> None:
         fetch(desk)
-        assert len(desk.first.action_requests) == 1
+        desk.first.requests.clear()
+        desk.first.action_requests.clear()
+        desk.first.actions = [("dividend", "2026-01-20", "0.25")]
+        (symbol,) = fetch(desk).symbols
+        assert (symbol.complete, symbol.vendor, symbol.actions, desk.first.requests) == (True, "", 1, [])
+        assert desk.first.action_requests == [("AAA", "2026-01-08", "2026-02-06")]
+        assert fetch(desk).symbols[0].actions == 0  # known by now
+
+    def test_one_question_holds_all_that_is_missing(self, desk) -> None:
+        fetch(desk, start=date(2026, 1, 20), end=date(2026, 1, 23))
+        desk.first.action_requests.clear()
+        fetch(desk)
+        assert desk.first.action_requests == [("AAA", "2025-12-06", "2026-02-06")]
+
+    def test_long_gone_bars_that_are_there_need_no_question(self, desk) -> None:
+        late = datetime(2026, 3, 13, 22, tzinfo=UTC)
+        fetch(desk, end=date(2026, 2, 6), now=late)
+        desk.first.action_requests.clear()
+        assert fetch(desk, end=date(2026, 2, 6), now=late).symbols[0].complete
+        assert desk.first.action_requests == []
+
+    def test_nothing_is_complete_while_nobody_says_what_became_of_it(self, desk) -> None:
+        fetch(desk, provider="auto")
+        desk.first.action_faults = desk.second.action_faults = [(500, "")] * 4
+        (symbol,) = fetch(desk, provider="auto").symbols
+        assert (symbol.complete, [note.vendor for note in symbol.notes]) == (False, ["first", "second"])
+        assert fetch(desk, provider="auto").symbols[0].complete
 
     def test_no_bars_without_them(self, desk) -> None:
         desk.first.action_faults = [(500, "")] * 2
