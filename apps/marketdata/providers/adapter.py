@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar, TypeVar
@@ -128,10 +129,24 @@ class Adapter:
         return symbol
 
     async def opened(self, opening: Callable[[], Awaitable[Opened]]) -> Opened:
-        """Open a stream through the guard, which may wait, without holding up the event loop."""
+        """Open a stream through the guard, which may wait, without holding up the event loop. Who is cancelled opens nothing any more."""
         loop = asyncio.get_running_loop()
+        asked: list[Future[Opened]] = []
+        wanted = True
 
         async def attempt() -> Opened:
+            if not wanted:
+                raise asyncio.CancelledError
             return await opening()
 
-        return await asyncio.to_thread(self.guard.call, lambda: asyncio.run_coroutine_threadsafe(attempt(), loop).result())
+        def ask() -> Opened:
+            asked.append(asyncio.run_coroutine_threadsafe(attempt(), loop))
+            return asked[-1].result()
+
+        try:
+            return await asyncio.to_thread(self.guard.call, ask)
+        except asyncio.CancelledError:
+            wanted = False
+            for item in asked:
+                item.cancel()
+            raise

@@ -140,3 +140,18 @@ class TestSubscriptionsInTheAdmin:
         assert answer.status_code == 200
         assert answer.context["adminform"].form.errors
         assert not Subscription.objects.exists()
+
+
+class TestRunFeed:
+    def refused(self, capsys, provider: str) -> tuple[int, dict]:
+        code, out, _ = run(capsys, "run_feed", "--provider", provider, "--symbols", "AAA", "--json")
+        return code, json.loads(out)["error"]
+
+    def test_a_disabled_vendor_is_refused(self, capsys) -> None:
+        Vendor.objects.filter(name="coinbase").update(enabled=False)
+        code, error = self.refused(capsys, "coinbase")
+        assert (code, error["field"]) == (4, "provider")
+        assert "not enabled" in error["detail"]
+
+    def test_a_feed_has_one_vendor(self, capsys) -> None:
+        assert [self.refused(capsys, name)[0] for name in ("auto", "acme")] == [2, 2]

@@ -10,10 +10,10 @@ from apps.core.commands import CommandResult, DeskCommand
 from apps.core.documents import plain
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.providers.registry import provider_make
 from apps.marketdata.selectors.feeds import feed_status
 from apps.marketdata.services.feeds.live import LivePlan, live_run
 from apps.marketdata.services.feeds.replay import ReplayPlan, replay_run
+from apps.marketdata.services.feeds.vendor import feed_provider
 
 
 class Command(DeskCommand):
@@ -63,7 +63,7 @@ class Command(DeskCommand):
         self.progress.start(None, plan.name)
         counters = live_run(
             plan=plan,
-            provider=provider_make(options["provider"], settings=settings.VENDORS),
+            provider=feed_provider(options["provider"]),
             clock=clock.now,
             stopping=self.progress.cancelled,
             on_line=self.progress.say,

@@ -14,12 +14,13 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import Any
 
-from apps.core.errors import DeskError
+from apps.core.errors import DeskError, Unavailable
 from apps.marketdata.domain.reconnecting import reconnect_pause
 from apps.marketdata.domain.vendor import Tick
 from apps.marketdata.models.feed import FaultKind
-from apps.marketdata.providers.protocol import Provider, RateLimited, VendorNonsense, VendorUnavailable
+from apps.marketdata.providers.protocol import MissingKey, Provider, RateLimited, VendorNonsense, VendorRefused
 from apps.marketdata.services.feeds.records import Fault
+from apps.marketdata.services.vendors.guard import TooSoon
 
 logger = logging.getLogger(__name__)
 
@@ -98,17 +99,23 @@ class Line(threading.Thread):
 
     async def _read_again_and_again(self, symbols: tuple[str, ...]) -> None:
         while True:
-            pause = None
+            pause, failures = 0.0, 1
             try:
                 await self._read(symbols)
                 self._broken("the vendor ended the stream")
             except VendorNonsense as error:
                 self._bad_frame(error.detail)
                 self._broken(error.detail)
-            except RateLimited as error:
-                pause = error.retry_after
+            except TooSoon as error:  # the desk's own pace: no failure, and no reason to wait longer each time
+                pause, failures = error.retry_after or 0.0, 0
                 self._broken(error.detail)
-            except VendorUnavailable as error:
+            except RateLimited as error:
+                pause = error.retry_after or 0.0
+                self._broken(error.detail)
+            except (MissingKey, VendorRefused) as error:
+                self.failed = error
+                return
+            except Unavailable as error:  # the vendor is away, its breaker is open, or Redis, which knows that, is away
                 self._broken(error.detail)
             except DeskError as error:
                 self.failed = error
@@ -118,9 +125,10 @@ class Line(threading.Thread):
                 self._broken(f"{type(error).__name__}: {error}")
             finally:
                 self.connected = False
-            self._failures = 1 if self._since and monotonic() - self._since > STEADY_SECONDS else self._failures + 1
+            recovered = self._since and monotonic() - self._since > STEADY_SECONDS
+            self._failures = max(1, (0 if recovered else self._failures) + failures)
             self._since = 0.0
-            await asyncio.sleep(max(pause or 0.0, reconnect_pause(self._failures, self._chance())))
+            await asyncio.sleep(max(pause, reconnect_pause(self._failures, self._chance())))
             self.reconnects += 1
 
     async def _read(self, symbols: tuple[str, ...]) -> None:

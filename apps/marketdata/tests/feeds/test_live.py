@@ -21,7 +21,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import QuoteTick, TradeTick
 from apps.marketdata.models import Bar, FeedFault, FeedHealth, FeedSpool, FeedState, Quote, Trade
 from apps.marketdata.providers.coinbase import Coinbase
-from apps.marketdata.providers.protocol import NoGuard, VendorSettings
+from apps.marketdata.providers.protocol import NoGuard, Provider, VendorSettings
 from apps.marketdata.selectors.feeds import feed_status, feeds_still
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import latest_quotes, listen, reference_prices
@@ -53,6 +53,7 @@ class Feed:
     address: str
     root: Path
     clock: Callable[[], datetime] = now
+    provider: Provider | None = None
     options: dict[str, Any] = field(default_factory=dict)
     counters: FeedCounters | None = None
     error: BaseException | None = None
@@ -74,7 +75,7 @@ class Feed:
         return self.counters
 
     def _run(self) -> None:
-        provider = Coinbase(VendorSettings(values={"COINBASE_STREAM_URL": self.address}, timeout_seconds=5), NoGuard())
+        provider = self.provider or Coinbase(VendorSettings(values={"COINBASE_STREAM_URL": self.address}, timeout_seconds=5), NoGuard())
         plan = LivePlan(**{"symbols": SYMBOLS, "spool_root": self.root, "shards": 4, **self.options})
         try:
             self.counters = live_run(plan=plan, provider=provider, clock=self.clock, stopping=self._stop.is_set)
@@ -97,9 +98,11 @@ def instruments() -> None:
 
 
 @contextmanager
-def feeding(vendor: tuple[Vendor, str], root: Path, *, clock: Callable[[], datetime] = now, **options: Any) -> Iterator[Feed]:
+def feeding(
+    vendor: tuple[Vendor, str], root: Path, *, clock: Callable[[], datetime] = now, provider: Provider | None = None, **options: Any
+) -> Iterator[Feed]:
     """A feed whose vendor has heard what it wants; stopped at the end."""
-    feed = Feed(*vendor, root, clock=clock, options=options)
+    feed = Feed(*vendor, root, clock=clock, provider=provider, options=options)
     feed.start()
     try:
         eventually(lambda: feed.error or set(vendor[0].symbols()) == set(SYMBOLS), "the subscription")
@@ -205,12 +208,14 @@ def test_a_feed_that_starts_knows_the_last_prices_from_the_database(vendor, inst
 
 def test_no_room_on_the_disk_is_counted_and_recorded(vendor, instruments, tmp_path) -> None:
     with feeding(vendor, tmp_path, spool_bytes=600) as feed:
-        for number in range(30):
+        vendor[0].trade("AAA", 10.0)
+        eventually(lambda: any(path.stat().st_size for path in tmp_path.glob("*/*.spool")), "the first batch on the disk")
+        for number in range(1, 30):
             vendor[0].trade("AAA", 10.0 + number)
-            sleep(0.02)  # several batches
         eventually(lambda: FeedHealth.objects.filter(counters__received=30).exists(), "all ticks")
     counters = feed.stop()
     assert counters.overflow > 0
+    assert counters.accepted > 0
     assert counters.accepted + counters.overflow == 30
     assert Trade.objects.count() == counters.accepted == counters.stored
 

@@ -140,11 +140,15 @@ class TestProviderContract:
         assert found
         assert all(item.published_at.tzinfo is not None and item.published_at.date() > item.period_end for item in found)
 
-    def test_missing_keys_are_named_and_only_when_they_are_needed(self, vendor: Any) -> None:
-        provider = provider_make(vendor.name, settings=VendorSettings())
-        for key in provider.offer.keys[:1]:
-            with pytest.raises(MissingKey, match=key):
+    def test_each_missing_key_is_named_and_only_when_it_is_needed(self, vendor: Any) -> None:
+        keys = provider_make(vendor.name, settings=VendorSettings()).offer.keys  # made without any
+        assert set(keys) <= vendor.settings.values.keys()
+        for key in keys:
+            others = {name: value for name, value in vendor.settings.values.items() if name != key}
+            provider = make(vendor, values=others)
+            with pytest.raises(MissingKey, match=f"{key} is not set"):
                 list(provider.fetch_bars(vendor.symbol, Timeframe.DAY, START, END))
+        assert not keys or vendor.requests == []
 
     def test_settings_do_not_show_keys(self, vendor: Any) -> None:
         assert not any(value in repr(vendor.settings) for value in vendor.settings.values.values())

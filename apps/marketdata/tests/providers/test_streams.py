@@ -1,11 +1,13 @@
 """Streams of adapters: ticks as the vendor sent them, what cannot be read counted, and a broken line said."""
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgpack
 import pytest
@@ -17,10 +19,34 @@ from apps.marketdata.providers.registry import provider_make
 from apps.marketdata.tests.providers.test_contract import CountingGuard
 from apps.marketdata.tests.vendors import FOLDERS, vendor_server
 
+Answered = TypeVar("Answered")
+
 AT = datetime(2020, 8, 28, 14, 30, 1, 250_000, tzinfo=UTC)
 #: What trade ids look like at each vendor, "" where there are none.
 TRADE_IDS = {"alpaca": "V-96921", "polygon": "4-12345", "finnhub": "", "coinbase": "74529"}
 PATIENCE_SECONDS = 20.0
+
+
+class WaitingGuard:
+    """Lets a request pass only when it is told to; `answer` says whether it was made."""
+
+    def __init__(self) -> None:
+        self.asked, self.go, self.over = threading.Event(), threading.Event(), threading.Event()
+        self.answer = ""
+
+    def call(self, request: Callable[[], Answered]) -> Answered:
+        self.asked.set()
+        self.go.wait(PATIENCE_SECONDS)
+        try:
+            found = request()
+        except concurrent.futures.CancelledError:
+            self.answer = "nothing"
+            raise
+        else:
+            self.answer = "a line"
+            return found
+        finally:
+            self.over.set()
 
 
 def sent(server: Any) -> list[Tick]:
@@ -97,13 +123,28 @@ class TestStreamContract:
             return
         with pytest.raises(VendorRefused):
             await take(make(server, values={**server.settings.values, **dict.fromkeys(server.keys, "wrong")}).stream_quotes([server.symbol]), 1)
-        with pytest.raises(MissingKey, match=next(iter(server.keys))):
-            await take(provider_make(server.name, settings=VendorSettings()).stream_quotes([server.symbol]), 1)
+        for key in server.keys:
+            others = {name: value for name, value in server.settings.values.items() if name != key}
+            with pytest.raises(MissingKey, match=key):
+                await take(make(server, values=others).stream_quotes([server.symbol]), 1)
 
     async def test_a_vendor_that_is_not_there(self, server: Any) -> None:
         values = {**server.settings.values, **dict.fromkeys(server.stream_variables, "ws://127.0.0.1:9")}
         with pytest.raises(VendorUnavailable):
             await take(make(server, values=values, timeout_seconds=0.5).stream_quotes([server.symbol]), 1)
+
+    async def test_who_gives_up_while_the_guard_waits_opens_no_line(self, server: Any) -> None:
+        guard = WaitingGuard()
+        stream = provider_make(server.name, settings=server.settings, guard=guard).stream_quotes([server.symbol])
+        opening = asyncio.create_task(anext(stream))
+        await asyncio.to_thread(guard.asked.wait, PATIENCE_SECONDS)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        guard.go.set()
+        await asyncio.to_thread(guard.over.wait, PATIENCE_SECONDS)
+        assert guard.answer == "nothing"
+        assert server.requests == []
 
     async def test_finished_bars_come_as_they_were_sent_or_are_refused(self, server: Any) -> None:
         provider = make(server)
