@@ -113,6 +113,8 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "marketdata.add_quarantine",
         "marketdata.change_quarantine",
         "marketdata.view_quarantine",
+        "marketdata.change_retentionpolicy",
+        "marketdata.view_retentionpolicy",
         "risk.halt_trading",
         "alerts.view_alert",
     ),

@@ -10,6 +10,9 @@ class RetentionPolicy(models.Model):
     keep_days = models.PositiveIntegerField(null=True, blank=True)
     history = HistoricalRecords()
 
+    # Type only: django-simple-history reads it from the instance when it saves a history row.
+    _change_reason: str
+
     class Meta:
         verbose_name_plural = "retention policies"
         constraints = [models.CheckConstraint(condition=Q(keep_days__isnull=True) | Q(keep_days__gte=1), name="retention_days")]
