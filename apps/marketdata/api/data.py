@@ -20,7 +20,9 @@ from apps.marketdata.services.updates import UpdateRequest, data_update_request
 
 
 class NewUpdateSerializer(StrictSerializer):
-    """What to fetch. Everything may be left out: the daily bars of all tradable instruments that are missing in the last 30 days."""
+    """What to fetch. Everything may be left out: the daily bars that are missing in the last 30 days, of all instruments that may be
+    traded or are scored (every listed stock and ETF).
+    """
 
     provider = serializers.CharField(max_length=30, default="auto", help_text='A vendor, or "auto" for the enabled ones in their order')
     symbols = serializers.ListField(child=serializers.CharField(max_length=20), default=list, max_length=5_000)

@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime, time
 
 import numpy as np
 from django.db import connection
+from django.db.models import Q
 from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
 from apps.marketdata.domain.factors import FACTORS, Proxy, missing_reasons
 from apps.marketdata.models import AssetClass, FactorRun, Instrument, Universe
 from apps.marketdata.selectors.bars import Moment, bounds
-from apps.marketdata.selectors.instruments import instrument_get
+from apps.marketdata.selectors.instruments import instrument_get, listed
 from apps.marketdata.selectors.points import PointTable, points_read
 
 SCORES = PointTable(
@@ -70,6 +71,14 @@ def universe_of(instrument: Instrument) -> Universe | None:
 def universe_members(universe: Universe) -> dict[int, Instrument]:
     """The instruments that are compared with each other, by id, in the order of their symbols."""
     return {item.pk: item for item in Instrument.objects.filter(asset_class=ASSET_CLASS[universe]).order_by("symbol")}
+
+
+def traded_or_scored(*, on: date) -> list[Instrument]:
+    """The instruments whose bars the desk needs, by symbol: those that may be traded and those that are scored, as far as they are
+    listed on the day.
+    """
+    wanted = Instrument.objects.filter(Q(tradable=True) | Q(asset_class__in=ASSET_CLASS.values()))
+    return list(listed(wanted, on).order_by("symbol"))
 
 
 def latest_factor_date(universe: Universe | None = None, until: date | None = None) -> date | None:

@@ -50,9 +50,12 @@ def instruments_matching(text: str) -> QuerySet[Instrument]:
 def tradable_instruments(*, on: date | None = None) -> list[Instrument]:
     """All instruments that may be traded, by symbol; with `on` only those that are listed on that day, as far as it is known."""
     found = Instrument.objects.filter(tradable=True).order_by("symbol")
-    if on is not None:
-        found = found.exclude(listed_on__gt=on).exclude(delisted_on__lte=on)
-    return list(found)
+    return list(found if on is None else listed(found, on))
+
+
+def listed(found: QuerySet[Instrument], on: date) -> QuerySet[Instrument]:
+    """Those of the instruments that are listed on a day, as far as it is known."""
+    return found.exclude(listed_on__gt=on).exclude(delisted_on__lte=on)
 
 
 def is_published_index(instrument: Instrument) -> bool:

@@ -17,8 +17,8 @@ from apps.core.models.jobs import JobState
 from apps.core.tasks import enqueue_on_commit
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Universe
-from apps.marketdata.selectors.factors import universe_members
-from apps.marketdata.selectors.instruments import instruments_get, tradable_instruments
+from apps.marketdata.selectors.factors import traded_or_scored, universe_members
+from apps.marketdata.selectors.instruments import instruments_get
 from apps.marketdata.selectors.vendors import vendor_get
 from apps.marketdata.services.factors import FactorReport, factors_compute
 from apps.marketdata.services.fetching import AUTO, FetchReport, bars_fetch
@@ -31,7 +31,7 @@ LOOK_BACK = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRequest:
-    """What to bring up to date. No symbols: all tradable instruments. `end` includes its day; None is now."""
+    """What to bring up to date. No symbols: all instruments that are traded or scored. `end` includes its day; None is now."""
 
     provider: str = AUTO
     symbols: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ def data_update(*, request: UpdateRequest, clock: Callable[[], datetime], progre
     progress = progress or NullProgress()
     fetched = bars_fetch(
         provider=request.provider,
-        symbols=request.symbols or [item.symbol for item in tradable_instruments(on=clock().date())],
+        symbols=request.symbols or [item.symbol for item in traded_or_scored(on=clock().date())],
         timeframe=request.timeframe,
         start=request.start or clock().date() - LOOK_BACK,
         end=request.end,

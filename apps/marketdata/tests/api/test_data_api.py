@@ -10,6 +10,7 @@ from apps.core.models import JobRun, User
 from apps.core.roles import Role
 from apps.core.tests.factories import UserFactory
 from apps.marketdata.models import Bar, FactorScore, FeedHealth, FeedState, Universe
+from apps.marketdata.services.updates import UpdateRequest, data_update
 from apps.marketdata.services.vendors import vendors_synchronise
 from apps.marketdata.tasks import update
 from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
@@ -66,6 +67,17 @@ class TestUpdate:
             "timeframe": "1d",
             "start": None,
         }
+
+    def test_without_symbols_everything_that_is_traded_or_scored_is_fetched(self, settings) -> None:
+        InstrumentFactory(symbol="SPY", asset_class="etf", tradable=False)
+        InstrumentFactory(symbol="BTC-USD", asset_class="crypto", calendar="24/7")
+        InstrumentFactory(symbol="^VIX", asset_class="index", tradable=False)
+        InstrumentFactory(symbol="GONE", asset_class="etf", tradable=False, delisted_on=date(2020, 9, 1))
+        InstrumentFactory(symbol="NEXT", listed_on=date(2021, 1, 4))
+        with vendor_server("alpaca") as server:
+            settings.VENDORS = server.settings
+            report = data_update(request=UpdateRequest(provider="alpaca"), clock=lambda: datetime(2020, 9, 16, tzinfo=UTC))
+        assert [item.symbol for item in report.bars.symbols] == ["AAPL", "BTC-USD", "SPY"]
 
     @pytest.mark.parametrize(
         ("body", "status", "pointer"),
