@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from apps.marketdata.pages import factor_charts, factors, instruments, quality, screener, watchlists
+from apps.marketdata.pages import factor_charts, factors, instruments, quality, screener, vendors, watchlists
 
 urlpatterns = [
     path("data", quality.quality, name="data-quality"),
     path("data/check", quality.check_now, name="data-check"),
+    path("data/vendor", vendors.vendor_decide, name="data-vendor"),
     path("data/quarantine", quality.hold, name="data-hold"),
     path("data/quarantine/<int:quarantine_id>/release", quality.release, name="data-release"),
     path("data/of/<path:symbol>", quality.quality_of, name="data-quality-of"),

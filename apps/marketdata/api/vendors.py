@@ -19,6 +19,7 @@ class VendorSerializer(serializers.Serializer):
     burst = serializers.IntegerField()
     breaker = serializers.ChoiceField(choices=["closed", "open", "half_open", "forced_open", "forced_closed", "unknown"])
     opened_at = serializers.DateTimeField(allow_null=True)
+    since = serializers.DateTimeField(allow_null=True, help_text="When the breaker came into this state; null: no change is recorded")
     reason = serializers.CharField(help_text="Of the last decision by hand")
     last_incident = serializers.CharField()
     last_incident_at = serializers.DateTimeField(allow_null=True)

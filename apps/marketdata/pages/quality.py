@@ -22,6 +22,7 @@ from apps.marketdata.domain.quality.coverage import REQUIRED_COMPLETENESS, compl
 from apps.marketdata.domain.quality.findings import Severity
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import Instrument, QualityFinding, Quarantine, SeriesQuality
+from apps.marketdata.pages.vendors import sources
 from apps.marketdata.selectors.bars import bar_series, visible_end
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.marketdata.selectors.market import market_clock
@@ -69,6 +70,7 @@ def quality(request: RequestOfUser) -> HttpResponse:
         "required": REQUIRED_COMPLETENESS,
         "jobs": _jobs(request),
         "may_run": request.user.has_perm(RUN),
+        **sources(request),
     }
     return render(request, "marketdata/quality.html", context)
 

@@ -85,7 +85,7 @@ class TestList:
             SeriesQuality.objects.create(
                 run=run, instrument=item, timeframe=1440, rows=1, expected=1, gaps=0, errors=0, warnings=0, infos=0, recorded_at=NOW
             )
-        with django_assert_max_num_queries(14):
+        with django_assert_max_num_queries(21):
             html = operator.get("/data").content.decode()
         assert len(symbols(html)) == 50
         assert len(symbols(operator.get("/data?page=2").content.decode())) == 13
