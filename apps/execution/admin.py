@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
-from apps.execution.models import BrokerageAccount, Fill, Order, OrderDecision, OrderEvent
+from apps.execution.models import BrokerageAccount, BrokerRequest, Fill, Order, OrderDecision, OrderEvent
 
 
 class _ReadOnly:
@@ -88,6 +88,16 @@ class FillAdmin(_ReadOnly, admin.ModelAdmin):
     list_display = ("id", "executed_at", "order", "broker", "execution_id", "quantity", "price", "fee")
     list_select_related = ("order__instrument",)
     search_fields = ("=execution_id", "=order__instrument__symbol")
+    ordering = ("-id",)
+
+
+@admin.register(BrokerRequest)
+class BrokerRequestAdmin(_ReadOnly, admin.ModelAdmin):
+    """What a broker's process was about to send, and under which id."""
+
+    list_display = ("id", "attempted_at", "kind", "event", "gateway", "client_id", "broker_order_id")
+    list_select_related = ("event",)
+    search_fields = ("=event__order__id", "=broker_order_id")
     ordering = ("-id",)
 
 

@@ -18,7 +18,7 @@ def officer(desk):
     return client
 
 
-@pytest.mark.parametrize("path", ["order", "fill", "brokerageaccount"])
+@pytest.mark.parametrize("path", ["order", "fill", "brokerageaccount", "brokerrequest"])
 def test_lists_are_read(desk, officer, path):
     desk.submit()
     assert officer.get(f"/admin/execution/{path}/").status_code == 200

@@ -22,6 +22,7 @@ from apps.execution.tests.gateways.ib import IbGateway
 from apps.execution.tests.services.test_live import CLOSES, START, complete
 from apps.marketdata.services.quotes import bars_announce
 from apps.marketdata.tests.factories import make_series, store_series
+from apps.portfolios.tests.factories import PortfolioFactory
 from apps.strategies.models import Signal
 
 ROOT = Path(__file__).parents[3]
@@ -182,6 +183,19 @@ def test_run_broker_for_interactive_brokers_takes_up_what_a_killed_one_left(run,
         assert third.returncode == 0
         assert json.loads(out)["connections"] == 1
         assert (len(gateway.placed), gateway.duplicates) == (1, {})
+
+
+def test_a_portfolio_is_connected_once(db, capsys):
+    portfolio = PortfolioFactory(name="Fund")
+    words = ("connect_account", "--portfolio", "Fund", "--broker", "ib", "--json")
+    for _ in range(2):
+        call_command(*words, "--number", "DU1234567")
+        assert json.loads(capsys.readouterr().out) == {"portfolio_id": portfolio.pk, "broker": "ib", "mode": "paper", "number": "DU1234567"}
+    for number, code, field in (("U7654321", 4, "portfolio_id"), ("du7", 2, "number")):
+        with pytest.raises(CommandError) as caught:
+            call_command(*words, "--number", number)
+        assert caught.value.returncode == code
+        assert json.loads(capsys.readouterr().out)["error"]["field"] == field
 
 
 def test_a_line_needs_a_gateway(db, capsys, settings):
