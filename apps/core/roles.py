@@ -77,6 +77,7 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
     ),
     Role.COMPLIANCE: (
         "compliance.*",
+        "execution.add_orderprotection",
         "portfolios.view_all_portfolios",
         "risk.halt_trading",
         "risk.release_trading",
@@ -84,6 +85,9 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "*.view",
     ),
     Role.OPERATOR: (
+        "execution.add_venue",
+        "execution.change_venue",
+        "execution.view_venue",
         "core.view_jobrun",
         "core.add_jobrun",
         "core.change_jobrun",

@@ -6,7 +6,20 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
-from apps.execution.models import BrokerageAccount, BrokerRequest, Fill, Order, OrderDecision, OrderEvent
+from apps.core.clock import now
+from apps.execution.models import (
+    AlgoOrder,
+    BrokerageAccount,
+    BrokerRequest,
+    Fill,
+    Order,
+    OrderDecision,
+    OrderEvent,
+    OrderGroup,
+    OrderProtection,
+    RoutingDecision,
+    Venue,
+)
 
 
 class _ReadOnly:
@@ -107,3 +120,67 @@ class BrokerageAccountAdmin(_ReadOnly, SimpleHistoryAdmin):
 
     list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
     list_select_related = ("portfolio",)
+
+
+@admin.register(AlgoOrder)
+class AlgoOrderAdmin(_ReadOnly, SimpleHistoryAdmin):
+    """Parent orders with their history."""
+
+    list_display = ("id", "created_at", "algo", "portfolio", "instrument", "side", "quantity", "status", "created_by", "reason")
+    list_filter = ("status", "algo", "side")
+    list_select_related = ("portfolio", "instrument", "created_by")
+    search_fields = ("=id", "=client_order_id", "=instrument__symbol", "portfolio__name")
+    ordering = ("-id",)
+
+
+@admin.register(RoutingDecision)
+class RoutingDecisionAdmin(_ReadOnly, admin.ModelAdmin):
+    """What venues displayed, and who got what: for best execution."""
+
+    list_display = ("id", "recorded_at", "algo", "quantity", "best_bid", "best_ask", "order_protection")
+    list_select_related = ("algo__instrument",)
+    ordering = ("-id",)
+
+
+@admin.register(OrderGroup)
+class OrderGroupAdmin(_ReadOnly, admin.ModelAdmin):
+    """Brackets and OCO pairs."""
+
+    list_display = ("id", "created_at", "kind", "portfolio", "instrument", "side", "quantity", "take_profit", "stop_loss", "created_by")
+    list_filter = ("kind",)
+    list_select_related = ("portfolio", "instrument", "created_by")
+    ordering = ("-id",)
+
+
+@admin.register(Venue)
+class VenueAdmin(SimpleHistoryAdmin):
+    """Simulated venues: an operator keeps their fees; one that routed before is made inactive, never deleted."""
+
+    list_display = ("name", "taker_fee", "maker_fee", "latency_ms", "active")
+    ordering = ("name",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes."""
+        return False
+
+
+@admin.register(OrderProtection)
+class OrderProtectionAdmin(admin.ModelAdmin):
+    """From which day the best displayed price comes first. Rows are added, never changed."""
+
+    list_display = ("effective_from", "in_force", "source", "recorded_at")
+    fields = ("effective_from", "in_force", "source")
+    ordering = ("-effective_from",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: OrderProtection, form: Any, change: bool) -> None:
+        """Keep when it was said."""
+        obj.recorded_at = now()
+        super().save_model(request, obj, form, change)
