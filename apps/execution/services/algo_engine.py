@@ -12,10 +12,13 @@ from django.db import DatabaseError, transaction
 
 from apps.alerts.services import alert_raise
 from apps.core.errors import DeskError
+from apps.core.money import ZERO
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, TradingState
-from apps.execution.domain.algos import Algo, AlgoStatus, Decision, Deed, Market, child_order_id, decide
+from apps.execution.brokers.paper import PAPER
+from apps.execution.domain.algos import Algo, AlgoStatus, Decision, Deed, Market, Standing, child_order_id, decide
 from apps.execution.models import AlgoOrder, Order
 from apps.execution.selectors.algos import RELATED, algos_active, standing_of
+from apps.execution.services.accounts import account_of
 from apps.execution.services.algo_children import algo_lock, algo_move, child_submit, children_withdraw
 from apps.execution.services.algo_plans import terms_of
 from apps.execution.services.orders import OrderLink
@@ -85,12 +88,12 @@ def _step(algo_id: int, portfolio_id: int, at: datetime) -> bool:
         if parent.algo == Algo.SMART:
             decision = None
         else:
-            terms = terms_of(parent, lot=parent.instrument.lot_size)
-            decision = decide(terms, standing_of(parent, market_time), _market(parent, market_time, active))
+            terms, standing = terms_of(parent, lot=parent.instrument.lot_size), standing_of(parent, market_time)
+            decision = decide(terms, standing, _market(parent, standing, market_time, active))
             if _ended(parent, decision, market_time, at):
                 return False
     if decision is None:
-        return active and smart_step(parent, market_time=market_time, at=at)
+        return smart_step(parent, active=active, market_time=market_time, at=at)
     if decision.deed is Deed.WITHDRAW:
         return children_withdraw(parent, reason=decision.reason, at=at) > 0
     return decision.deed is Deed.SEND and _send(parent, decision, market_time, at)
@@ -108,11 +111,13 @@ def _pause(parent: AlgoOrder, market_time: datetime, at: datetime) -> bool:
     return True
 
 
-def _market(parent: AlgoOrder, market_time: datetime, active: bool) -> Market:
+def _market(parent: AlgoOrder, standing: Standing, market_time: datetime, active: bool) -> Market:
+    """What the planner is told of the market. On paper nobody sees what the desk trades; elsewhere the volume seen has it within."""
     others = None
     if parent.algo == Algo.POV or parent.participation_cap is not None:
         volume = traded_volume(parent.instrument_id, parent.start_at, market_time)
-        others = None if volume is None else volume.shares
+        own = ZERO if account_of(parent.portfolio_id).broker == PAPER else standing.filled
+        others = None if volume is None else max(ZERO, volume.shares - own)
     return Market(is_open=calendars.is_open(parent.instrument.calendar, market_time), active=active, others=others)
 
 

@@ -93,6 +93,8 @@ def _check(order: Order, intent: OrderIntent) -> None:
         raise Conflict(f"order {order.pk} is {order.status}: only a working order is changed", field="order_id", status=str(order.status))
     if intent.digest == order.intent_digest:
         raise InvalidInput("nothing changes", field="quantity")
+    if order.algo_id is not None and intent.quantity > order.quantity:
+        raise InvalidInput("a child is not made larger than the slice that its parent gave it", field="quantity")
     if intent.quantity <= order.cumulative_quantity:
         text = f"{order.cumulative_quantity.normalize():f} have traded already: cancel the rest instead"
         raise InvalidInput(text, field="quantity")

@@ -23,8 +23,11 @@ from apps.execution.services.orders import OrderLink
 from apps.marketdata.domain import calendars
 
 
-def smart_step(parent: AlgoOrder, *, market_time: datetime, at: datetime) -> bool:
-    """The next thing that a smart parent needs; True when something was done and there may be more."""
+def smart_step(parent: AlgoOrder, *, active: bool, market_time: datetime, at: datetime) -> bool:
+    """The next thing that a smart parent needs, while trading is `active`; its end comes in any case.
+
+    True when something was done and there may be more.
+    """
     if market_time < parent.start_at or (market_time < parent.latest_end_at and not calendars.is_open(parent.instrument.calendar, market_time)):
         return False
     standing = standing_of(parent, market_time)
@@ -34,6 +37,8 @@ def smart_step(parent: AlgoOrder, *, market_time: datetime, at: datetime) -> boo
         if standing.working:
             return children_withdraw(parent, reason="the end has come", at=at) > 0
         return _finish(parent, f"the end has come with {trimmed(parent.quantity - standing.filled)} left", market_time, at)
+    if not active:
+        return False
     decision = RoutingDecision.objects.filter(algo=parent).first() or _decide(parent, market_time, at)
     for number, part in enumerate(decision.routes):
         if number >= standing.next_slice:

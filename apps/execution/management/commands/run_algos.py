@@ -1,10 +1,15 @@
 """The process that works parent orders."""
 
+from datetime import timedelta
+
 from apps.core import clock
 from apps.core.commands import CommandResult, DeskCommand
 from apps.core.locks import lease
 from apps.execution.services.algo_engine import AlgoEngine
 from apps.marketdata.selectors.quotes import listen
+
+#: How often the parents are looked at, at most.
+PACE = timedelta(milliseconds=250)
 
 
 class Command(DeskCommand):
@@ -21,10 +26,15 @@ class Command(DeskCommand):
         with lease("run_algos") as held:
             engine = AlgoEngine()
             engine.recover(at=clock.now())
+            heard = clock.now()
             for message in listen("quotes"):
                 if self.progress.cancelled():
                     break
-                engine.hear(message, at=clock.now())
+                at = clock.now()
+                if message is not None and at - heard < PACE:
+                    continue  # a feed speaks many times a second; a moment of silence lets us look again
+                heard = at
+                engine.hear(message, at=at)
                 if message is None:
                     held.check()
         return CommandResult(data={"steps": engine.steps}, text=f"{engine.steps} steps")

@@ -18,6 +18,7 @@ from apps.execution.services.algo_engine import AlgoEngine, algo_advance, orphan
 from apps.execution.services.algos import algo_cancel, algo_submit
 from apps.execution.services.orders import OrderLink, order_cancel, order_submit, working_orders_cancel
 from apps.execution.services.paper_market import PaperMarket
+from apps.execution.services.replacements import order_replace
 from apps.execution.tests.factories import make_limits, make_user, quote
 from apps.marketdata.domain.vendor import TradeTick
 from apps.marketdata.models import FeedState
@@ -212,6 +213,17 @@ class TestTheDesk:
         order_cancel(order_id=parent.children.get().pk, user=desk.trader, at=clock.now())
         play([10])
         assert [int(child.quantity) for child in parent.children.order_by("slice")] == [100, 200]
+
+    def test_a_child_may_become_smaller_but_not_larger(self, desk):
+        parent = make(desk, limit_price="99")
+        play([0])
+        child = parent.children.get()
+        change = {"order_id": child.pk, "user": desk.trader, "at": clock.now()}
+        with pytest.raises(InvalidInput, match="not made larger"):
+            order_replace(**change, replacement_id=uuid4(), changes={"quantity": Decimal(101)})
+        assert order_replace(**change, replacement_id=uuid4(), changes={"quantity": Decimal(60)}).quantity == 60
+        play([10])
+        assert standing(parent) == ("working", "0", "200")
 
     @pytest.mark.parametrize(
         ("change", "field"),
