@@ -5,10 +5,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from django.db import connection
 
 from benchmarks.report import Row
+
+if TYPE_CHECKING:
+    from apps.portfolios.domain.replay import Replay
 
 ENTRIES = 1_000_000
 INSTRUMENTS = 200
@@ -54,7 +58,7 @@ def _ledger() -> int:
     from apps.marketdata.models import Instrument
     from apps.portfolios.models import CashBalance
     from apps.portfolios.services.portfolios import book_get_or_create, portfolio_create
-    from apps.portfolios.services.rebuild import positions_rebuild, replay_ledger
+    from apps.portfolios.services.rebuild import replay_ledger
 
     owner = User.objects.create_user("bench-ledger")
     portfolio = portfolio_create(name="Ledger", owner=owner, initial_capital=Decimal(10**9), effective_at=AT, recorded_at=AT)
@@ -62,17 +66,24 @@ def _ledger() -> int:
     books = list(portfolio.books.order_by("id").values_list("id", flat=True))
     made = Instrument.objects.bulk_create([Instrument(symbol=f"LED{n:03d}", name=f"Ledger {n}", asset_class="stock") for n in range(INSTRUMENTS)])
     _copy("portfolios_ledgerentry", COLUMNS, _trades(portfolio.pk, books, [one.pk for one in made]))
-    lines = replay_ledger(portfolio.pk).lines
-    lots = (
-        f"{book}\t{instrument}\t{entry_id}\t{datetime.fromtimestamp(at / 1e6, UTC).isoformat()}\t{quantity / 1e6}\t{cost / 1e4:.4f}\t"
-        f"{remaining / 1e6:.6f}\t{left / 1e4:.4f}\n"
-        for (book, instrument), line in lines.items()
-        for remaining, left, at, entry_id, quantity, cost in line.lots
+    replay = replay_ledger(portfolio.pk)
+    _copy("portfolios_lot", "book_id, instrument_id, entry_id, opened_at, quantity, cost, remaining, remaining_cost", _lots(replay))
+    positions = (
+        f"{book}\t{instrument}\t{line.quantity / 1e6:.6f}\t{line.cost / 1e4:.4f}\t{line.realised / 1e4:.4f}\t{line.last_entry_id}\n"
+        for (book, instrument), line in replay.lines.items()
     )
-    _copy("portfolios_lot", "book_id, instrument_id, entry_id, opened_at, quantity, cost, remaining, remaining_cost", lots)
-    positions_rebuild(portfolio_id=portfolio.pk, check=False)  # positions and cash, which it may write itself
-    assert CashBalance.objects.filter(portfolio=portfolio).exists()
+    _copy("portfolios_position", "book_id, instrument_id, quantity, cost, realised, last_entry_id", positions)
+    cash = replay.cash["USD"]
+    CashBalance.objects.filter(portfolio=portfolio).update(amount=Decimal(cash.amount).scaleb(-4), last_entry_id=cash.last_entry_id)
     return portfolio.pk
+
+
+def _lots(replay: "Replay") -> Iterator[str]:
+    for (book, instrument), line in replay.lines.items():
+        for remaining, left, at, entry_id, quantity, cost in line.lots:
+            opened = datetime.fromtimestamp(at / 1e6, UTC).isoformat()
+            amounts = f"{quantity / 1e6:.6f}\t{cost / 1e4:.4f}\t{remaining / 1e6:.6f}\t{left / 1e4:.4f}"
+            yield f"{book}\t{instrument}\t{entry_id}\t{opened}\t{amounts}\n"
 
 
 def _bare_read(portfolio_id: int) -> float:

@@ -89,6 +89,20 @@ def money_signed(value: Any, reason: str = "") -> str:
 
 
 @register.filter
+def amount(value: Any, reason: str = "") -> str:
+    """18,950.00: money whose currency is written beside it."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 2)
+
+
+@register.filter
+def amount_signed(value: Any, reason: str = "") -> str:
+    """+1,204.50"""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 2, always=True)
+
+
+@register.filter
 def money_compact(value: Any, reason: str = "") -> str:
     """$1.25M or $853,742 for a card; put the exact amount into its title with `money`."""
     number = decimal_or_none(value)

@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='ledgerentry',
             name='kind',
-            field=models.CharField(choices=[('deposit', 'Deposit'), ('withdrawal', 'Withdrawal'), ('trade', 'Trade'), ('fee', 'Fee'), ('dividend', 'Dividend'), ('dividend_paid', 'dividend paid on a short'), ('borrow_fee', 'short borrow fee'), ('interest', 'Interest'), ('fx', 'leg of a currency conversion'), ('split', 'Split'), ('cash_in_lieu', 'cash in lieu of fractions'), ('transfer', 'transfer of shares')], max_length=14),
+            field=models.CharField(choices=[('deposit', 'Deposit'), ('withdrawal', 'Withdrawal'), ('trade', 'Trade'), ('fee', 'Fee'), ('dividend', 'Dividend'), ('dividend_paid', 'Dividend paid on a short'), ('borrow_fee', 'Short borrow fee'), ('interest', 'Interest'), ('fx', 'Currency conversion'), ('split', 'Split'), ('cash_in_lieu', 'Cash in lieu of fractions'), ('transfer', 'Transfer of shares')], max_length=14),
         ),
         migrations.AddIndex(
             model_name='ledgerentry',

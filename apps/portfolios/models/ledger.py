@@ -15,13 +15,13 @@ class EntryKind(models.TextChoices):
     TRADE = "trade"
     FEE = "fee"
     DIVIDEND = "dividend"
-    DIVIDEND_PAID = "dividend_paid", "dividend paid on a short"
-    BORROW_FEE = "borrow_fee", "short borrow fee"
+    DIVIDEND_PAID = "dividend_paid", "Dividend paid on a short"
+    BORROW_FEE = "borrow_fee", "Short borrow fee"
     INTEREST = "interest"
-    FX = "fx", "leg of a currency conversion"
+    FX = "fx", "Currency conversion"
     SPLIT = "split"
-    CASH_IN_LIEU = "cash_in_lieu", "cash in lieu of fractions"
-    TRANSFER = "transfer", "transfer of shares"
+    CASH_IN_LIEU = "cash_in_lieu", "Cash in lieu of fractions"
+    TRANSFER = "transfer", "Transfer of shares"
 
 
 #: Kinds in which shares change hands for money, by quantity and price.
