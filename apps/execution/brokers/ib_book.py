@@ -13,7 +13,18 @@ from typing import Any
 
 from apps.core.money import ZERO
 from apps.core.trading import Side
-from apps.execution.brokers.ib_words import IbState, Meaning, execution_parts, ib_state, meaning_of, number, side_of, symbol_from_ib
+from apps.execution.brokers.ib_words import (
+    TIMES_IN_FORCE,
+    IbState,
+    Meaning,
+    execution_parts,
+    good_till_from_ib,
+    ib_state,
+    meaning_of,
+    number,
+    side_of,
+    symbol_from_ib,
+)
 from apps.execution.brokers.protocol import BrokerFill, BrokerOpenOrder, BrokerOrder, Execution, ExecutionReport
 from apps.execution.domain.states import OrderEventKind
 
@@ -62,6 +73,8 @@ class IbOrder:
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     trail_stop: Decimal | None = None
+    time_in_force: str = ""
+    expire_at: datetime | None = None
     status: str = ""
     filled: Decimal = ZERO
     refusal: str = ""
@@ -127,9 +140,7 @@ class IbBook:
         """An order's values. Those of other clients and those made by hand come too."""
         known = self._picture(reference=order.orderRef, key=(order.clientId, order_id), perm_id=order.permId)
         known.account, known.listed = order.account or known.account, True
-        known.symbol, known.side = symbol_from_ib(contract.symbol), side_of(order.action)
-        known.quantity = number(order.totalQuantity) or known.quantity
-        known.limit_price, known.stop_price = number(order.lmtPrice), number(order.auxPrice)
+        self._values(known, contract, order)
         known.trail_stop = number(order.trailStopPrice)
         if order_id:
             known.order_id, known.client_id = order_id, order.clientId
@@ -142,9 +153,10 @@ class IbBook:
         """An order of today that has ended: TWS gives neither its id nor its client here."""
         known = self._picture(reference=order.orderRef, key=None, perm_id=order.permId)
         known.listed = True
-        known.account, known.symbol, known.side = order.account, symbol_from_ib(contract.symbol), side_of(order.action)
+        known.account = order.account
+        self._values(known, contract, order)
         filled = number(order.filledQuantity) or ZERO
-        known.quantity = known.quantity or number(order.totalQuantity) or filled
+        known.quantity = known.quantity or filled
         known.note = known.note or reason
         self._status(known, status, filled)
 
@@ -232,6 +244,13 @@ class IbBook:
             known.perm_id = perm_id
         return known
 
+    @staticmethod
+    def _values(known: IbOrder, contract: Any, order: Any) -> None:
+        known.symbol, known.side = symbol_from_ib(contract.symbol), side_of(order.action)
+        known.quantity = number(order.totalQuantity) or known.quantity
+        known.limit_price, known.stop_price = number(order.lmtPrice), number(order.auxPrice)
+        known.time_in_force, known.expire_at = order.tif, good_till_from_ib(order.goodTillDate)
+
     def _status(self, order: IbOrder, status: str, filled: Decimal | None = None) -> None:
         """An order that has ended stays ended, whatever comes late; what has filled never becomes less."""
         if filled is not None:
@@ -290,6 +309,8 @@ def _is_changed(picture: IbOrder, order: BrokerOrder, wanted: BrokerOrder) -> bo
     stop = wanted.trail_offset if wanted.order_type.has_trail else wanted.stop_price
     return (
         picture.quantity == wanted.quantity
+        and picture.time_in_force == TIMES_IN_FORCE[wanted.time_in_force]
+        and (picture.expire_at is None or picture.expire_at == wanted.expire_at)
         and (not wanted.order_type.has_limit or picture.limit_price == wanted.limit_price)
         and (stop is None or picture.stop_price == stop)
     )

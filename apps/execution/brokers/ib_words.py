@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import Enum, StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apps.core.money import PRICE_PLACES
 from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
@@ -143,6 +144,17 @@ def symbol_from_ib(symbol: str) -> str:
 def good_till(expire_at: datetime) -> str:
     """The end of a GTD order in TWS's notation for UTC."""
     return expire_at.astimezone(UTC).strftime("%Y%m%d-%H:%M:%S")
+
+
+def good_till_from_ib(text: str) -> datetime | None:
+    """The same moment as TWS tells it: in UTC with a dash, or with the name of a zone. None for "" and for what names no zone."""
+    try:
+        if "-" in text:
+            return datetime.strptime(text, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+        day, clock, zone = text.split(" ", 2)
+        return datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except (ValueError, ZoneInfoNotFoundError):
+        return None
 
 
 _PAPER_NUMBER = re.compile(r"D[UF]\w+")

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from apps.alerts.services import alert_raise
 from apps.core.money import ZERO
+from apps.core.trading import TimeInForce
 from apps.execution.brokers.ib import FEE_PATIENCE, IB, IbBroker
 from apps.execution.brokers.ib_words import execution_parts
 from apps.execution.brokers.protocol import BrokerOrder, ExecutionReport
@@ -43,7 +44,7 @@ def wanted_order(order: Order) -> BrokerOrder | None:
     if asked is None or asked.intent_digest == order.intent_digest:
         return None
     names = ("quantity", "limit_price", "stop_price", "trail_offset", "expire_at")
-    return replace(ib_order(order), **{name: getattr(asked, name) for name in names})
+    return replace(ib_order(order), time_in_force=TimeInForce(asked.time_in_force), **{name: getattr(asked, name) for name in names})
 
 
 def events_waiting(accounts: list[str]) -> QuerySet[OrderEvent]:

@@ -132,6 +132,19 @@ class TestWords:
             with pytest.raises(GatewayMismatch):
                 IbBroker(line=line, account=account, mode=mode)
 
+    @pytest.mark.parametrize(
+        ("text", "moment"),
+        [
+            ("20241231-21:00:00", datetime(2024, 12, 31, 21, tzinfo=UTC)),
+            ("20241231 16:00:00 US/Eastern", datetime(2024, 12, 31, 21, tzinfo=UTC)),
+            ("20241231 16:00:00", None),
+            ("20241231 16:00:00 Nowhere/Land", None),
+            ("", None),
+        ],
+    )
+    def test_the_end_of_an_order_in_the_words_of_tws(self, text, moment):
+        assert ib_words.good_till_from_ib(text) == moment
+
     def test_a_correction_shares_the_base_of_the_execution(self):
         assert execution_parts("0000e0d5.571fcd44.01.01") == ("0000e0d5.571fcd44.01", 1)
         assert execution_parts("0000e0d5.571fcd44.01.02") == ("0000e0d5.571fcd44.01", 2)

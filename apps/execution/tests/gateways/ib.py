@@ -92,6 +92,11 @@ class IbGateway:
         with self._lock:
             self._end(self.order(reference), "Cancelled", why)
 
+    def trail(self, reference: str, stop: str) -> None:
+        """The stop of a trailing order has followed the market to here."""
+        with self._lock:
+            self._say([tws.open_order(self.order(reference), trail_stop=stop)])
+
     def by_hand(self, symbol: str, shares: str, price: str) -> None:
         """Somebody buys at the gateway itself: an order that no desk sent."""
         with self._lock:
@@ -266,7 +271,8 @@ class IbGateway:
             refusal, self.refusal = self.refusal, None
             self._say([tws.error(order.order_id, *refusal)])
         else:
-            order.quantity, order.limit, order.aux, order.tif = max(new.quantity, order.filled), new.limit, new.aux, new.tif
+            order.quantity, order.limit, order.aux = max(new.quantity, order.filled), new.limit, new.aux
+            order.tif, order.good_till = new.tif, new.good_till
             order.changes += 1
             self._say([tws.open_order(order), tws.order_status(order)])
             if order.left:

@@ -5,7 +5,7 @@ After everything that goes wrong here two things are so: nothing reached the gat
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from uuid import uuid4
@@ -18,6 +18,7 @@ from apps.core import clock
 from apps.core.errors import Conflict, DeskError, InvalidInput
 from apps.core.trading import TradingMode
 from apps.execution.brokers.ib_line import GatewaySettings, IbLine
+from apps.execution.brokers.ib_words import good_till_from_ib
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import BrokerageAccount, BrokerRequest, Order
 from apps.execution.services import ib_orders
@@ -32,6 +33,7 @@ from apps.execution.tests.gateways.ib import IbGateway
 from apps.portfolios.selectors.holdings import holdings
 
 ACCOUNT = "DU1234567"
+DAYS = (datetime(2099, 12, 1, 21, tzinfo=UTC), datetime(2099, 12, 2, 21, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -152,6 +154,32 @@ class TestOrderLife:
         gateway.price("AAPL", "98")
         process.until(order, "filled")
         assert_books_agree(desk, gateway)
+
+    @pytest.mark.parametrize("lost", [False, True])
+    @pytest.mark.parametrize(
+        ("before", "changes"),
+        [({"time_in_force": "day"}, {"time_in_force": "gtc"}), ({"time_in_force": "gtd", "expire_at": DAYS[0]}, {"expire_at": DAYS[1]})],
+    )
+    def test_a_change_of_time_is_confirmed_by_the_gateway_or_not_at_all(self, desk, gateway, process, before, changes, lost):
+        order = process.until(desk.submit(order_type="limit", limit_price="99", **before), "new")
+        gateway.lose_line = "before" if lost else ""
+        order_replace(order_id=order.pk, user=desk.trader, replacement_id=uuid4(), changes=changes, at=clock.now())
+        process.step()
+        process.line.wait(5, until=lambda _: gateway.order(reference(order)).changes == 1 or not process.line.connected)
+        process.at += 2 * PATIENCE
+        order = process.until(order, "new")
+        at_gateway = gateway.order(reference(order))
+        assert kinds(order)[-1] == ("replace_reject" if lost else "replaced")
+        assert at_gateway.tif == order.time_in_force.upper()
+        assert good_till_from_ib(at_gateway.good_till) == order.expire_at
+        assert {name: getattr(order, name) for name in changes} == ({name: before[name] for name in changes} if lost else changes)
+
+    def test_a_trailing_stop_is_followed(self, desk, gateway, process):
+        fields = {"order_type": "trailing_stop", "trail_offset": "2", "time_in_force": "gtc"}
+        order = process.until(desk.submit(**fields), "new")
+        gateway.trail(reference(order), "101.5")
+        process.settle()
+        assert Order.objects.get(pk=order.pk).working_stop == Decimal("101.5")
 
     def test_a_refused_change_is_told_and_the_order_works_on(self, desk, gateway, process):
         order = process.until(desk.submit(order_type="limit", limit_price="99"), "new")
