@@ -23,10 +23,10 @@ export function paced(paint, { every = EVERY, now = () => performance.now() } = 
   let timer = null;
   const show = () => {
     timer = null;
-    painted = now();
     const envelope = waiting;
     waiting = null;
     paint(envelope);
+    painted = now(); // from its end, so that a page that paints slowly rests as long
   };
   return (envelope) => {
     if (waiting === null || envelope.type === "snapshot") waiting = envelope;
