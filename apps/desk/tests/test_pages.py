@@ -53,7 +53,7 @@ BUDGETS = {
     "/settings": 10,
     "/lab": 13,
     "/lab/{run}": 11,
-    "/data": 14,
+    "/data": 17,
     "/data/of/AAPL": 16,
 }
 
