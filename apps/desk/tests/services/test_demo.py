@@ -17,7 +17,9 @@ from apps.desk.domain import demo
 from apps.desk.services import demo as service
 from apps.desk.services.demo import demo_load, demo_loaded, demo_replay, demo_wanted
 from apps.desk.services.demo_users import DEMO_USERS, logins_read, users_ensure
+from apps.marketdata.models import Quarantine
 from apps.marketdata.selectors.market import market_clock
+from apps.marketdata.selectors.quality import latest_quality
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.portfolios import portfolio_by_name
 from apps.portfolios.selectors.values import portfolio_values
@@ -70,6 +72,8 @@ class TestLoad:
         assert 0 < held.cash < demo.CAPITAL
         assert len(portfolio_values(fund).total) == 1 + 4  # its opening, and the closes of 8 to 11 September
         assert market_clock(clock.now()).session == date(2008, 9, 11)
+        assert latest_quality().count() == len(demo.INSTRUMENTS)
+        assert not Quarantine.objects.exists()
         assert load() == logins
         assert holdings(fund) == held
 
