@@ -9,6 +9,7 @@ from django.db import DatabaseError, transaction
 from apps.core.errors import Conflict
 from apps.core.trading import OrderIntent
 from apps.execution.domain.algos import AlgoStatus
+from apps.execution.domain.amounts import trimmed
 from apps.execution.models import AlgoEvent, AlgoOrder, Order
 from apps.execution.selectors.algos import RELATED
 from apps.execution.services.orders import OrderLink, order_submit, order_withdraw
@@ -51,9 +52,11 @@ def child_submit(parent: AlgoOrder, intent: OrderIntent, link: OrderLink, why: s
         logger.warning("child %s of parent %s was refused: %s", link.slice, parent.pk, error)
         return None
     with transaction.atomic():
-        kind = "refused" if child.status in ("denied", "rejected") else "sent"
-        data = {"order_id": child.pk, "slice": link.slice, "quantity": str(child.quantity.normalize()), "why": why, "reason": child.reason}
-        algo_event(parent, kind, market_time=market_time, at=at, **data)
+        algo_lock(portfolio_id=parent.portfolio_id, algo_id=parent.pk)
+        if not AlgoEvent.objects.filter(algo=parent, data__order_id=child.pk).exists():  # nobody else has just sent it
+            kind = "refused" if child.status in ("denied", "rejected") else "sent"
+            data = {"order_id": child.pk, "slice": link.slice, "quantity": trimmed(child.quantity), "why": why, "reason": child.reason}
+            algo_event(parent, kind, market_time=market_time, at=at, **data)
     return child
 
 

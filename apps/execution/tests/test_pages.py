@@ -141,6 +141,8 @@ class TestParents:
         html = client.get(f"/algos/{parent.pk}").content.decode()
         assert f"TWAP {parent.pk}" in html
         assert "equal slices" in html
+        assert "bokeh/bokeh.min.js" in html
+        assert "100 shares, its slice is due" in html
         assert f'href="/trades/{parent.children.get().pk}"' in html
         assert f'href="/algos/{parent.pk}"' in client.get("/algos").content.decode()
 
