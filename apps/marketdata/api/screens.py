@@ -25,7 +25,7 @@ class ScreenRunSerializer(StrictSerializer):
     """A query, where to look, and when."""
 
     query = serializers.CharField(max_length=2_000)
-    universe = serializers.CharField(max_length=40, default=EVERYTHING, help_text='"all", an asset class, or "watchlist:<id>"')
+    universe = serializers.CharField(max_length=50, default=EVERYTHING, help_text='"all", "watchlist:<id>", or a universe: its members on the day')
     date = serializers.DateField(required=False, allow_null=True, default=None, help_text="never later than the market's time")
 
 

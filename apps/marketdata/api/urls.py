@@ -9,6 +9,7 @@ from apps.marketdata.api.instruments import InstrumentDetail, InstrumentList
 from apps.marketdata.api.quality import QualityList, QuarantineList, QuarantineRelease
 from apps.marketdata.api.screens import ScreenDetail, ScreenList, ScreenRunView
 from apps.marketdata.api.ticks import DepthList, InstrumentBook, QuoteList, TradeList
+from apps.marketdata.api.universes import UniverseDetail, UniverseList
 from apps.marketdata.api.vendors import VendorList
 from apps.marketdata.api.watchlists import WatchlistDetail, WatchlistList
 
@@ -32,6 +33,8 @@ urlpatterns = [
     path("data/quality/", QualityList.as_view(), name="api-data-quality"),
     path("data/quarantines/", QuarantineList.as_view(), name="api-data-quarantines"),
     path("data/quarantines/<int:quarantine_id>/release/", QuarantineRelease.as_view(), name="api-data-quarantine-release"),
+    path("universes/", UniverseList.as_view(), name="api-universes"),
+    path("universes/<str:name>/", UniverseDetail.as_view(), name="api-universe"),
     path("watchlists/", WatchlistList.as_view(), name="api-watchlists"),
     path("watchlists/<int:watchlist_id>/", WatchlistDetail.as_view(), name="api-watchlist"),
     path("screens/", ScreenList.as_view(), name="api-screens"),

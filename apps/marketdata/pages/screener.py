@@ -20,10 +20,12 @@ from apps.marketdata.domain.indicators import indicators
 from apps.marketdata.domain.screening import FACTS, query_parse
 from apps.marketdata.models import AssetClass
 from apps.marketdata.selectors.screens import EVERYTHING, WATCHLIST, ScreenResult, ScreenRow, screen_run, screens_visible
+from apps.marketdata.selectors.universes import universes_known
 from apps.marketdata.selectors.watchlists import watchlists_visible
 from apps.marketdata.services.screens import screen_change, screen_delete, screen_save
 
 PAGE = 50
+LABELS = {str(value): str(label) for value, label in AssetClass.choices}
 EXAMPLES = (
     ("Oversold in an upward trend", "rsi(14) < 30 and close > sma(200)"),
     ("New strength", "close crosses above sma(50) and volume > 2 * sma(volume, 20)"),
@@ -42,7 +44,7 @@ def screener(request: RequestOfUser) -> HttpResponse:
     context: dict[str, Any] = {
         "query": text,
         "universe": request.GET.get("universe", EVERYTHING),
-        "universes": [(EVERYTHING, "All instruments"), *AssetClass.choices],
+        "universes": [(EVERYTHING, "All instruments"), *((one.name, LABELS.get(one.name, one.name)) for one in universes_known())],
         "watchlists": [(f"{WATCHLIST}{one.pk}", one.name) for one in watchlists_visible(request.user)],
         "day": request.GET.get("date", ""),
         "saved": list(screens_visible(request.user)),

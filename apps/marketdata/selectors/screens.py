@@ -15,13 +15,14 @@ from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import BarSeries
 from apps.marketdata.domain.screening import Column, Fact, Query, Screened, Term, evaluate
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.models import AssetClass, Instrument, Screen, Universe
+from apps.marketdata.models import Instrument, Screen, Universe
 from apps.marketdata.selectors.bars import visible_until
 from apps.marketdata.selectors.factors import factor_scores, latest_factor_date
 from apps.marketdata.selectors.features import warm_start
 from apps.marketdata.selectors.fundamentals import fundamentals_as_of
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.resampled import panel_at
+from apps.marketdata.selectors.universes import universe_members
 from apps.marketdata.selectors.watchlists import watched_instruments, watchlist_get
 
 if TYPE_CHECKING:
@@ -67,12 +68,13 @@ class ScreenResult:
 def screen_run(*, query: Query, universe: str, user: "User", now: datetime, day: date | None = None) -> ScreenResult:
     """Run a query on daily bars adjusted for splits, at the last session not after `day` that has closed by the market's time.
 
-    `universe` is "all", an asset class, or "watchlist:<id>". A match needs everything that the query names to be known. Raises InvalidInput
+    `universe` is "all", "watchlist:<id>", or the name of a universe or asset class, whose members on that day are looked at: also those
+    that left or were delisted later. A match needs everything that the query names to be known. Raises InvalidInput
     and NotFound for a universe that is none.
     """
-    instruments = _universe(universe, user)
     end = visible_until(now, timeframe=Timeframe.DAY, end=day)
     shown = end.date() if isinstance(end, datetime) else end
+    instruments = _universe(universe, user, shown)
     series = _series(instruments, query, shown)
     facts, facts_of = _factors(query, instruments, shown)
     facts |= _fundamentals(query, instruments, min(market_clock(now).market_time, datetime.combine(shown + timedelta(days=1), time(), UTC)))
@@ -106,14 +108,16 @@ def screen_get(*, user: "User", screen_id: int) -> Screen:
     return found
 
 
-def _universe(code: str, user: "User") -> list[Instrument]:
+def _universe(code: str, user: "User", day: date) -> list[Instrument]:
     if code == EVERYTHING:
         return list(Instrument.objects.order_by("symbol"))
-    if code in AssetClass.values:
-        return list(Instrument.objects.filter(asset_class=code).order_by("symbol"))
     if code.startswith(WATCHLIST) and code.removeprefix(WATCHLIST).isdecimal():
         return watched_instruments(watchlist_get(user=user, watchlist_id=int(code.removeprefix(WATCHLIST))))
-    raise InvalidInput(f"{code!r} is none of {EVERYTHING}, {', '.join(AssetClass.values)}, {WATCHLIST}<number>", field="universe")
+    try:
+        members = universe_members(code, on=day)
+    except NotFound as error:
+        raise InvalidInput(f"{error.detail}, {EVERYTHING}, {WATCHLIST}<number>", field="universe") from error
+    return list(Instrument.objects.filter(pk__in=[one.instrument_id for one in members]).order_by("symbol"))
 
 
 def _series(instruments: Sequence[Instrument], query: Query, day: date) -> list[BarSeries]:

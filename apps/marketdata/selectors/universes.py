@@ -12,10 +12,26 @@ from apps.marketdata.models import AssetClass, Instrument, InstrumentSymbol, Nam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member on a day: `symbol` is the one of that day, `instrument_id` does not change."""
+    """A member on a day: `symbol` is the one of that day, `current` that of now, `instrument_id` does not change."""
 
     instrument_id: int
     symbol: str
+    current: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniverseName:
+    """A universe that can be asked for: `kind` is "imported" or "asset_class"."""
+
+    name: str
+    kind: str
+
+
+def universes_known() -> tuple[UniverseName, ...]:
+    """All universes: imported ones by name, then the asset classes that no imported one is named after."""
+    imported = list(NamedUniverse.objects.order_by("name").values_list("name", flat=True))
+    classes = [name for name in AssetClass.values if name not in imported]
+    return (*(UniverseName(name=name, kind="imported") for name in imported), *(UniverseName(name=name, kind="asset_class") for name in classes))
 
 
 def instrument_at(symbol: str, day: date) -> Instrument:
@@ -40,11 +56,12 @@ def universe_members(name: str, *, on: date) -> tuple[Member, ...]:
     elif name in AssetClass.values:
         instruments = instruments.filter(asset_class=name)
     else:
-        known = ", ".join([*NamedUniverse.objects.order_by("name").values_list("name", flat=True), *AssetClass.values])
+        known = ", ".join(one.name for one in universes_known())
         raise NotFound(f"there is no universe {name!r}: use one of {known}", field="universe")
     listed = _in_force(instruments, "listed_on", "delisted_on", on)
     rows = _in_force(InstrumentSymbol.objects.filter(instrument__in=listed), "valid_from", "valid_to", on)
-    return tuple(Member(instrument_id=pk, symbol=symbol) for pk, symbol in rows.order_by("symbol").values_list("instrument_id", "symbol"))
+    found = rows.order_by("symbol").values_list("instrument_id", "symbol", "instrument__symbol")
+    return tuple(Member(instrument_id=pk, symbol=symbol, current=current) for pk, symbol, current in found)
 
 
 def _in_force(rows: "QuerySet[Any]", begins: str, ends: str, day: date) -> "QuerySet[Any]":

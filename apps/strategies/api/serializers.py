@@ -1,5 +1,7 @@
 """What strategies and backtests look like in REST. Series and ratios are numbers, amounts strings."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from apps.core.api.fields import DecimalString
@@ -15,7 +17,8 @@ class NewBacktestSerializer(StrictSerializer):
     """A run to be made."""
 
     strategy = serializers.ChoiceField(choices=strategy_names(), help_text="Only the desk's own: a path would import whatever it names")
-    symbols = serializers.ListField(child=serializers.CharField(max_length=20), allow_empty=False, max_length=500)
+    symbols = serializers.ListField(child=serializers.CharField(max_length=20), allow_empty=False, max_length=500, required=False)
+    universe = serializers.CharField(max_length=50, required=False, help_text="Instead of symbols: the members of this universe on the start day")
     start = serializers.DateField()
     end = serializers.DateField()
     timeframe = serializers.ChoiceField(choices=[timeframe.code for timeframe in Timeframe], default="1d")
@@ -29,6 +32,14 @@ class NewBacktestSerializer(StrictSerializer):
     engine = serializers.ChoiceField(choices=["event", "backtrader"], default="event")
     adjustment = serializers.ChoiceField(choices=list(Adjustment), default="split", help_text="What is taken out of raw prices")
     allow_quarantined = serializers.BooleanField(default=False, help_text="Use data in quarantine, which refuses the run otherwise")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Symbols or a universe, one of the two."""
+        if "symbols" not in attrs and "universe" not in attrs:
+            raise serializers.ValidationError({"symbols": ["Name symbols or a universe."]})
+        if "symbols" in attrs and "universe" in attrs:
+            raise serializers.ValidationError({"universe": ["Name symbols or a universe, not both."]})
+        return attrs
 
 
 class BacktestSerializer(serializers.ModelSerializer):

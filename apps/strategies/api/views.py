@@ -18,7 +18,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.api.serializers import BacktestDetailSerializer, BacktestSerializer, NewBacktestSerializer, StrategySerializer
 from apps.strategies.models import BacktestRun
 from apps.strategies.selectors.strategies import strategy_describe, strategy_names
-from apps.strategies.services.backtests import BacktestRequest, backtest_get, backtest_request
+from apps.strategies.services.backtests import BacktestRequest, backtest_get, backtest_request, universe_symbols
 
 VIEW = HasPermission("strategies.view_backtestrun", methods=("GET",))
 
@@ -50,6 +50,8 @@ class BacktestList(ListAPIView):
         given = NewBacktestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         values = {**given.validated_data, "timeframe": Timeframe.parse(given.validated_data["timeframe"])}
+        if "universe" in values:
+            values["symbols"] = universe_symbols(values["universe"], on=values["start"])
         uuid = request.idempotency_uuid  # type: ignore[attr-defined]
         job = backtest_request(request=BacktestRequest(**values), user=desk_user(request), at=now(), request_uuid=uuid)
         return Response(JobSerializer(job).data, status=status.HTTP_202_ACCEPTED, headers={"Location": f"/api/v1/jobs/{job.pk}/"})

@@ -27,6 +27,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.instruments import instruments_get
 from apps.marketdata.selectors.quarantine import quarantined_between
 from apps.marketdata.selectors.resampled import panel_at
+from apps.marketdata.selectors.universes import universe_members
 from apps.strategies.domain import performance
 from apps.strategies.domain.matching import FillAt
 from apps.strategies.models import BacktestRun
@@ -50,6 +51,7 @@ class BacktestRequest:
 
     Prices are told in shares of the run's last bar (`adjustment`), so that a run sees nothing of what came after it; with `as_of` they are
     those that the desk had at that time. Data in quarantine refuses the run unless `allow_quarantined`; the run then keeps which data it was.
+    `universe` says of which universe's members on the first day `symbols` are (`universe_symbols`); the run keeps it.
     """
 
     strategy: str
@@ -68,6 +70,7 @@ class BacktestRequest:
     allow_quarantined: bool = False
     adjustment: Adjustment | str = Adjustment.SPLIT
     as_of: datetime | str | None = None
+    universe: str = ""
 
     def __post_init__(self) -> None:
         """Raises InvalidInput, naming the field, for whatever cannot be run."""
@@ -134,6 +137,8 @@ class BacktestRequest:
     def _data(self) -> dict[str, Any]:
         """Which prices; quarantine and time only where somebody asked for them."""
         asked: dict[str, Any] = {"allow_quarantined": True} if self.allow_quarantined else {}
+        if self.universe:
+            asked["universe"] = self.universe
         if self.known_at is not None:
             asked["as_of"] = self.known_at.isoformat()
         return {"adjustment": self.prices.value, **asked}
@@ -143,6 +148,17 @@ class BacktestRequest:
         period = {"start": self.start.isoformat(), "end": self.end.isoformat(), "timeframe": self.timeframe.code}
         names = {"strategy": self.strategy, "symbols": list(self.symbols), "parameters": dict(self.parameters or {}), "engine": self.engine}
         return {**names, **period, **self.configuration()}
+
+
+def universe_symbols(name: str, *, on: date) -> list[str]:
+    """Today's symbols of the instruments that were in a universe on a day, whatever became of them. Raises InvalidInput when there are none."""
+    try:
+        found = [member.current for member in universe_members(name, on=on)]
+    except NotFound as error:
+        raise InvalidInput(error.detail, field="universe") from error
+    if not found:
+        raise InvalidInput(f"nobody was in the universe {name!r} on {on}", field="universe")
+    return found
 
 
 def request_build(data: Mapping[str, Any]) -> BacktestRequest:
