@@ -44,7 +44,10 @@ def screener(request: RequestOfUser) -> HttpResponse:
     context: dict[str, Any] = {
         "query": text,
         "universe": request.GET.get("universe", EVERYTHING),
-        "universes": [(EVERYTHING, "All instruments"), *((one.name, LABELS.get(one.name, one.name)) for one in universes_known())],
+        "universes": [
+            (EVERYTHING, "All instruments"),
+            *((one.name, LABELS[one.name] if one.kind == "asset_class" else one.name) for one in universes_known()),
+        ],
         "watchlists": [(f"{WATCHLIST}{one.pk}", one.name) for one in watchlists_visible(request.user)],
         "day": request.GET.get("date", ""),
         "saved": list(screens_visible(request.user)),
