@@ -62,4 +62,4 @@ def vendor_decide(request: RequestOfUser) -> HttpResponse:
 
 def _pace(rate: float) -> str:
     """Requests in the unit in which vendors publish their limits."""
-    return f"{rate:.3g} a second" if rate >= 1 else f"{rate * 60:.3g} a minute"
+    return f"{rate:.4g} a second" if rate >= 1 else f"{rate * 60:.4g} a minute"
