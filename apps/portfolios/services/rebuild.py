@@ -3,6 +3,7 @@
 Rows come by COPY as whole numbers, are replayed by `domain.replay`, and are compared as such: a million entries in seconds.
 """
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -83,8 +84,14 @@ def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
 def replay_ledger(portfolio_id: int) -> Replay:
     """What lots, positions and cash must be, by the portfolio's ledger alone."""
     replay = Replay()
-    for row in _entries(portfolio_id):
-        replay.take(row)
+    collecting = gc.isenabled()
+    gc.disable()  # a million lots are no garbage, but the collector would walk through them again and again
+    try:
+        for row in _entries(portfolio_id):
+            replay.take(row)
+    finally:
+        if collecting:
+            gc.enable()
     return replay
 
 
