@@ -11,16 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.errors import InvalidInput
+from apps.core.tests.factories import UserFactory
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import FIELDS, BarSeries
+from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.domain.resampling import resample
+from apps.marketdata.domain.screening import query_parse
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import ActionKind
 from apps.marketdata.selectors.bars import EARLIEST, LATEST, bar_series
+from apps.marketdata.selectors.closes import closes_panel
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.marketdata.selectors.resampled import AGGREGATES, GROUPED, bars_at, bars_by_sql, finest_source, panel_at
+from apps.marketdata.selectors.screens import screen_run
 from apps.marketdata.services.bars import bars_store
-from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_series
+from apps.marketdata.tests.factories import RECORDED_AT, InstrumentFactory, make_series, store_closes, store_series
 from apps.marketdata.tests.selectors.test_adjusted_bars import act, release
 from tests.plugin import SHARED_DATA
 
@@ -248,3 +253,19 @@ class TestPanelAt:
         with pytest.raises(InvalidInput) as refusal:
             panel_at(symbols=["MINS", "MINS"], timeframe=DAY)
         assert refusal.value.field == "symbols"
+
+    def test_a_screen_scores_an_instrument_that_has_minutes_alone(self) -> None:
+        user = UserFactory()
+        query = query_parse("close > sma(2) - 1000")
+        found = screen_run(query=query, universe="all", user=user, now=RECORDED_AT, day=date(2019, 12, 23))
+        days = bars_at(symbol="MINS", timeframe=DAY, adjustment=Adjustment.SPLIT)
+        assert [row.symbol for row in found.rows] == ["BOTH", "DAYS", "MINS"]
+        assert found.rows[-1].values == {"close": days.close[-1], "sma(2)": pytest.approx(days.close.mean())}
+
+    def test_closes_are_made_of_minutes_unless_a_series_of_closes_is_there(self) -> None:
+        days = bars_at(symbol="MINS", timeframe=DAY)
+        found = closes_panel(symbols=["MINS", "NONE"], adjustment=CloseKind.NONE)
+        assert (found.close[:, 0].tolist(), found.sources) == (days.close.tolist(), ("bars", ""))
+        store_closes({"MINS": [1.0, 2.0, 3.0]}, adjustment=CloseKind.NONE)
+        found = closes_panel(symbols=["MINS"], adjustment=CloseKind.NONE)
+        assert (found.close[:, 0].tolist(), found.sources) == ([1.0, 2.0, 3.0], ("closes of test closes",))
