@@ -179,6 +179,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "OrderStatusEnum": "apps.execution.models.orders.STATUS_CHOICES",
         "PortfolioStatusEnum": "apps.portfolios.models.PortfolioStatus",
+        "AlgoStatusEnum": "apps.execution.api.algos.ALGO_STATUSES",
+        "OrderGroupKindEnum": "apps.execution.api.algos.GROUP_KINDS",
+        "SideEnum": "apps.execution.api.algos.SIDES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -32,13 +32,18 @@ from apps.execution.services.groups import bracket_submit, group_cancel, oco_sub
 
 HALT = "TRADING_HALTED"
 
+#: Choices that the schema knows by a name of their own.
+SIDES = [x.value for x in Side]
+GROUP_KINDS = [x.value for x in GroupKind]
+ALGO_STATUSES = [x.value for x in AlgoStatus]
+
 
 class AlgoSubmitSerializer(StrictSerializer):
     """A parent order. Times are market times inside one session; without them it works from now to the close."""
 
     portfolio_id = serializers.IntegerField(min_value=1)
     symbol = serializers.CharField(max_length=20)
-    side = serializers.ChoiceField(choices=[x.value for x in Side])
+    side = serializers.ChoiceField(choices=SIDES)
     quantity = DecimalString(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, help_text="Above zero, in whole lots")
     limit_price = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, default=None, allow_null=True)
     algo = serializers.ChoiceField(choices=[x.value for x in Algo])
@@ -64,7 +69,7 @@ class AlgoSerializer(serializers.Serializer):
     portfolio = serializers.CharField()
     book = serializers.CharField()
     symbol = serializers.CharField()
-    side = serializers.ChoiceField(choices=[x.value for x in Side])
+    side = serializers.ChoiceField(choices=SIDES)
     quantity = serializers.CharField()
     limit_price = serializers.CharField(allow_null=True)
     algo = serializers.ChoiceField(choices=[x.value for x in Algo])
@@ -72,7 +77,7 @@ class AlgoSerializer(serializers.Serializer):
     participation_cap = serializers.CharField(allow_null=True)
     start_at = serializers.DateTimeField()
     end_at = serializers.DateTimeField()
-    status = serializers.ChoiceField(choices=[(x.value, x.name.title()) for x in AlgoStatus])
+    status = serializers.ChoiceField(choices=ALGO_STATUSES)
     reason = serializers.CharField(allow_blank=True)
     filled_quantity = serializers.CharField()
     working_quantity = serializers.CharField()
@@ -183,7 +188,7 @@ class AlgoViewSet(viewsets.GenericViewSet):
 class BracketSubmitSerializer(OrderIntentSerializer):
     """A bracket's entry and the prices of its exits; with kind "oco" two exits of a position, whose own prices come from here too."""
 
-    kind = serializers.ChoiceField(choices=[x.value for x in GroupKind], default=GroupKind.BRACKET.value)
+    kind = serializers.ChoiceField(choices=GROUP_KINDS, default=GroupKind.BRACKET.value)
     client_order_id = None  # type: ignore[assignment] # the members' ids follow from the group's
     client_group_id = serializers.UUIDField(default=None, allow_null=True, help_text="Yours, or made from the Idempotency-Key")
     take_profit = DecimalString(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES)
@@ -196,13 +201,13 @@ class GroupSerializer(serializers.Serializer):
     """A bracket or an OCO pair with its orders as they stand."""
 
     id = serializers.IntegerField()
-    kind = serializers.ChoiceField(choices=[x.value for x in GroupKind])
+    kind = serializers.ChoiceField(choices=GROUP_KINDS)
     client_group_id = serializers.UUIDField()
     portfolio_id = serializers.IntegerField()
     portfolio = serializers.CharField()
     book = serializers.CharField()
     symbol = serializers.CharField()
-    exit_side = serializers.ChoiceField(choices=[x.value for x in Side])
+    exit_side = serializers.ChoiceField(choices=SIDES)
     quantity = serializers.CharField()
     take_profit = serializers.CharField()
     stop_loss = serializers.CharField()
