@@ -113,6 +113,7 @@ class TestStreamContract:
         server.disconnect()
         with pytest.raises(VendorUnavailable):
             await take(stream, 1)
+        await asyncio.to_thread(server.wait_for_nobody)  # else it might speak to the line that is broken
         again = provider.stream_quotes([server.symbol])
         assert await saying(server, lambda: server.push(*ticks), again, len(ticks)) == ticks
         await again.aclose()
