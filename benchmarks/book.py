@@ -54,7 +54,7 @@ def _name_orders(events: BookEvents, random: np.random.Generator) -> None:
         if letter == "A":
             events.ref[row] = following
         else:
-            at = int(picks[row] * len(alive))
+            at = min(int(picks[row] * len(alive)), len(alive) - 1)
             ref = alive[at]
             events.ref[row] = ref
             side, shares = held[ref]
