@@ -1,6 +1,7 @@
 """Decimal rules: how many places a price, a quantity and an amount of money have, and the one border to float64."""
 
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from typing import Any
 
 from apps.core.errors import InvalidInput
 
@@ -39,4 +40,18 @@ def exact(value: Decimal | str | int, *, places: int, field: str) -> Decimal:
     exponent = number.normalize().as_tuple().exponent
     if isinstance(exponent, int) and -exponent > places:
         raise InvalidInput(f"{value} has more than {places} decimal places", field=field)
+    return number
+
+
+def finite(value: Any, *, field: str) -> Decimal:
+    """The number by its shortest text, so that 0.01 is a hundredth and nothing is lost to binary rounding.
+
+    For measures, which take numbers and texts alike. Raises InvalidInput (naming `field`) for what is no number, NaN and infinities.
+    """
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError as error:
+        raise InvalidInput(f"{value!r} is not a number", field=field) from error
+    if not number.is_finite():
+        raise InvalidInput(f"{value!r} is not finite", field=field)
     return number

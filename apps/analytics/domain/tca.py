@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.core.errors import InvalidInput
 from apps.core.measures import measure
+from apps.core.money import finite
 from apps.core.trading import Side
 
 BPS = 10_000
@@ -44,7 +45,7 @@ def implementation_shortfall(
         "delay": sign * filled * (arrival - decision),
         "trading": sign * sum((part * (price - arrival) for part, price in done), Decimal(0)),
         "opportunity": sign * (quantity - filled) * (end - decision),
-        "fees": _number(fees, "fees"),
+        "fees": finite(fees, field="fees"),
     }
     total = sum(parts.values(), Decimal(0))
     return {name: float(value) + 0.0 for name, value in parts.items()} | {
@@ -100,17 +101,7 @@ def _sign(side: str) -> int:
 
 
 def _positive(value: Any, field: str) -> Decimal:
-    number = _number(value, field)
+    number = finite(value, field=field)
     if number <= 0:
         raise InvalidInput(f"{field} is {value}, it must be above zero", field=field)
-    return number
-
-
-def _number(value: Any, field: str) -> Decimal:
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError as error:
-        raise InvalidInput(f"{value!r} is not a number", field=field) from error
-    if not number.is_finite():
-        raise InvalidInput(f"{value!r} is not finite", field=field)
     return number

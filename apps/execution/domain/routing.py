@@ -11,6 +11,7 @@ from typing import Any
 
 from apps.core.errors import InvalidInput
 from apps.core.measures import measure
+from apps.core.money import finite
 from apps.core.trading import Side
 
 
@@ -80,7 +81,7 @@ def smart_route(
     parts = route(
         side=wanted,
         quantity=int(quantity),
-        limit=None if limit is None else _decimal(limit, "limit"),
+        limit=None if limit is None else finite(limit, field="limit"),
         quotes=[_quote(item, at) for at, item in enumerate(quotes)],
         order_protection=order_protection,
     )
@@ -91,20 +92,10 @@ def _quote(item: Mapping[str, Any], at: int) -> VenueQuote:
     missing = [name for name in ("venue", "price", "size") if name not in item]
     if missing:
         raise InvalidInput(f"quote {at} has no {', '.join(missing)}", field=f"quotes/{at}/{missing[0]}")
-    size = _decimal(item["size"], f"quotes/{at}/size")
+    size = finite(item["size"], field=f"quotes/{at}/size")
     return VenueQuote(
         venue=str(item["venue"]),
-        price=_decimal(item["price"], f"quotes/{at}/price"),
+        price=finite(item["price"], field=f"quotes/{at}/price"),
         size=int(size),
-        fee=_decimal(item.get("fee", 0), f"quotes/{at}/fee"),
+        fee=finite(item.get("fee", 0), field=f"quotes/{at}/fee"),
     )
-
-
-def _decimal(value: Any, field: str) -> Decimal:
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError as error:
-        raise InvalidInput(f"{value!r} is not a number", field=field) from error
-    if not number.is_finite():
-        raise InvalidInput(f"{value!r} is not finite", field=field)
-    return number

@@ -4,6 +4,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from apps.core.errors import InvalidInput
 from apps.core.measures import measure
+from apps.core.money import finite
 
 Number = float | Decimal | str
 
@@ -61,26 +62,15 @@ def atr_based(equity: Number, risk_fraction: Number, atr: Number, multiple: Numb
 def _lots(equity: Number, risk_fraction: Number, distance: Decimal, lot_size: int) -> int:
     if lot_size < 1:
         raise InvalidInput(f"{lot_size} is no lot size", field="lot_size")
-    fraction = _decimal(risk_fraction, "risk_fraction")
+    fraction = finite(risk_fraction, field="risk_fraction")
     if not 0 <= fraction <= 1:
         raise InvalidInput(f"{risk_fraction} is not a fraction", field="risk_fraction")
-    budget = max(Decimal(0), _decimal(equity, "equity")) * fraction
+    budget = max(Decimal(0), finite(equity, field="equity")) * fraction
     return int((budget / distance / lot_size).to_integral_value(ROUND_FLOOR)) * lot_size
 
 
 def _positive(value: Number, field: str) -> Decimal:
-    number = _decimal(value, field)
+    number = finite(value, field=field)
     if number <= 0:
         raise InvalidInput(f"{value} is not positive", field=field)
-    return number
-
-
-def _decimal(value: Number, field: str) -> Decimal:
-    """By its shortest text, so that 0.01 is a hundredth and no quantity is lost to binary rounding."""
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError as error:
-        raise InvalidInput(f"{value!r} is not a number", field=field) from error
-    if not number.is_finite():
-        raise InvalidInput(f"{value!r} is not finite", field=field)
     return number
