@@ -55,8 +55,8 @@ format: setup ## Format the code and mend what can be mended
 bench: $(INSTALLED_BENCH) ## Measure speed against peers; writes benchmarks/results.md
 	@$(PYTHON) -m benchmarks
 
-soak: setup ## Let the whole desk run for SOAK_SECONDS (300) while processes are killed, then compare its books
-	@$(PYTHON) -m pytest -q -m soak tests
+soak: setup ## Kill processes of a desk for SOAK_SECONDS (300), and at SOAK_RUNS (3000) seeded points of an order's life, then compare all books
+	@$(PYTHON) -m pytest -q -m soak
 
 timescaledb: setup
 	@deploy/timescaledb.sh var/timescaledb || [ "$${CI:-}" != true ]

@@ -151,6 +151,7 @@ class OrderEventSerializer(serializers.Serializer):
     data = serializers.DictField()  # type: ignore[assignment]
     occurred_at = serializers.DateTimeField()
     recorded_at = serializers.DateTimeField()
+    latency_ms = serializers.FloatField(allow_null=True, help_text="Since the step before, by the database's clock")
 
 
 class CheckSerializer(ProblemCheckSerializer):

@@ -158,13 +158,17 @@ class Broker(Protocol):
         """
 
     def cancel(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
-        """Ask for the rest to be cancelled: a CANCELED or CANCEL_REJECT report, or nothing yet."""
+        """Ask for the rest to be cancelled: a CANCELED or CANCEL_REJECT report after all that happened before it, or nothing yet.
+
+        A broker that has never had the order answers with one REJECTED.
+        """
 
     def replace(self, order: BrokerOrder, changed: BrokerOrder) -> tuple[ExecutionReport, ...]:
-        """Ask for the order to work with other values: a REPLACED or REPLACE_REJECT report, or nothing yet."""
+        """Ask for the order to work with other values: a REPLACED or REPLACE_REJECT report after all that happened before it, or nothing yet."""
 
     def lookup(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """What the broker knows of an order by its reference: everything that happened to it so far, as reports.
 
-        A broker that has never had it answers with one REJECTED. Raises BrokerTimeout and BrokerUnreachable.
+        REPLACED is told when the broker's order has other values than `order`. A broker that has never had it answers with one REJECTED.
+        Raises BrokerTimeout and BrokerUnreachable.
         """

@@ -179,6 +179,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     _late(_S.CANCELED, _S.FILLED, _F.FULL, "the fill of all of it crossed the cancel on the wire"),
     _late(_S.EXPIRED, _S.EXPIRED, _F.PARTIAL, "a fill crossed the close on the wire"),
     _late(_S.EXPIRED, _S.FILLED, _F.FULL, "the fill of all of it crossed the close on the wire"),
+    _late(_S.REJECTED, _S.REJECTED, _F.PARTIAL, "the broker, which had refused it or said that it never had it, has traded it"),
+    _late(_S.REJECTED, _S.FILLED, _F.FULL, "the broker, which had refused it or said that it never had it, has traded all of it"),
 )
 
 TERMINAL_STATUSES: frozenset[OrderStatus] = frozenset({_S.DENIED, _S.FILLED, _S.CANCELED, _S.REJECTED, _S.EXPIRED})

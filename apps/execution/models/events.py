@@ -41,6 +41,9 @@ class OrderEvent(models.Model):
     data = models.JSONField(default=dict)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
+    stamped_at = models.DateTimeField(
+        null=True, help_text="By the database's one clock: when it was written, and of a new order when its transaction began"
+    )
 
     class Meta:
         indexes = [models.Index(fields=["order", "id"], name="order_event_order")]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, QuerySet
@@ -57,7 +58,7 @@ def order_detail(*, user: "User", order_id: int) -> OrderDetail:
         fill.order = order
     return OrderDetail(
         order=order_row(order),
-        events=tuple(_event_row(event) for event in order.events.order_by("id")),
+        events=event_rows(order),
         decisions=decision_rows(order),
         fills=tuple(fill_row(fill) for fill in fills),
     )
@@ -78,7 +79,17 @@ def decision_rows(order: Order) -> tuple[dict[str, Any], ...]:
     )
 
 
-def _event_row(event: OrderEvent) -> dict[str, Any]:
+def event_rows(order: Order) -> tuple[dict[str, Any], ...]:
+    """Every step of the order, oldest first. `latency_ms` is what the hop took since the step before, None where no clock was read.
+
+    The first hop is the gate (from the beginning of the order's transaction, so with its wait for the portfolio), the next one the broker.
+    """
+    events = list(order.events.order_by("id"))
+    return tuple(_event_row(event, before) for event, before in zip(events, (None, *events), strict=False))
+
+
+def _event_row(event: OrderEvent, before: OrderEvent | None) -> dict[str, Any]:
+    stamped = (event.stamped_at, before.stamped_at if before else None)
     return {
         "id": event.pk,
         "kind": event.kind,
@@ -88,6 +99,7 @@ def _event_row(event: OrderEvent) -> dict[str, Any]:
         "data": event.data,
         "occurred_at": plain(event.occurred_at),
         "recorded_at": plain(event.recorded_at),
+        "latency_ms": round((stamped[0] - stamped[1]) / timedelta(milliseconds=1), 3) if stamped[0] and stamped[1] else None,
     }
 
 

@@ -33,8 +33,9 @@ _CHANGING = (
 )
 
 _EVENTS = """
-    insert into execution_orderevent (order_id, kind, from_status, to_status, source, data, occurred_at, recorded_at)
-    select {order}, e.kind, e.from_status, e.to_status, e.source, e.data, e.occurred_at, e.recorded_at
+    insert into execution_orderevent (order_id, kind, from_status, to_status, source, data, occurred_at, recorded_at, stamped_at)
+    select {order}, e.kind, e.from_status, e.to_status, e.source, e.data, e.occurred_at, e.recorded_at,
+        case when e.from_status = '' then transaction_timestamp() else clock_timestamp() end
     from {rows}jsonb_to_recordset(%(events)s::jsonb) as e (n integer, kind text, from_status text, to_status text, source text, data jsonb,
         occurred_at timestamptz, recorded_at timestamptz) order by e.n"""
 

@@ -18,6 +18,7 @@ from apps.execution.services.accounts import account_and_earlier_order
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
 from apps.execution.services.intents import portfolio_check
 from apps.execution.services.order_rows import order_row_insert
+from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import event_of, made_order_lock, order_announce, order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
 from apps.marketdata.selectors.market import market_clock
@@ -80,7 +81,7 @@ def order_route(order: Order, *, at: datetime, made: OrderIntent | None = None) 
         # It may be there. From here on it is looked up, never sent again.
         reports = (ExecutionReport(kind=OrderEventKind.TIMED_OUT, reason=error.detail),)
     except BrokerUnreachable as error:
-        logger.warning("order %s waits to be sent again: %s", order.pk, error)
+        logger.warning("order %s did not leave: %s", order.pk, error)  # recovery finds it SENT, and asks the broker
         reports = ()
     with transaction.atomic():
         locked = made_order_lock(order) if made else order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
@@ -194,9 +195,13 @@ def _cancel(*, portfolio_id: int, order_id: int, source: str, reason: str, at: d
         reports_book(order=order, reports=[ExecutionReport(kind=kind, reason=reason)], source=source, at=at)
     if unsent:
         return order
-    answers = broker_build(order.account).cancel(broker_order(order))
+    try:
+        answers = broker_build(order.account).cancel(broker_order(order))
+    except (BrokerTimeout, BrokerUnreachable) as error:
+        logger.warning("the cancel of order %s is asked for again: %s", order_id, error)
+        return order
     with transaction.atomic():
         order = order_lock(portfolio_id=portfolio_id, order_id=order_id)
         if order.status != OrderStatus.PENDING_CANCEL:
             return order
-        return reports_book(order=order, reports=answers, source=order.account.broker, at=at)
+        return reports_book(order=order, reports=reports_fresh(order, answers), source=order.account.broker, at=at)

@@ -1,9 +1,9 @@
 """What a crash may have left behind is finished at start, and again now and then: start-up is recovery.
 
-An order is stored as SENT, with its decisions, before the broker is called. So a crash leaves one of four kinds:
-- SENT, nobody knows whether the broker has it. The paper broker keeps nothing, so the order is submitted again; its execution
-  ids follow from the order, so that nothing trades twice.
-- UNKNOWN_SENT, or PENDING_REPLACE without an answer: the broker is asked what it knows of the order, by the desk's own id.
+An order is stored as SENT, with its decisions, before the broker is called. So a crash leaves one of three kinds:
+- SENT, UNKNOWN_SENT, or PENDING_REPLACE without an answer: nobody knows whether the broker has it. It is never sent again: the broker is
+  asked what it knows of the order, by the desk's own id. (The paper broker keeps nothing, so that its answer is what it would do now; its
+  execution ids follow from the order, so that nothing trades twice.)
 - PENDING_CANCEL without an answer: the cancel is asked for again.
 - PENDING_NEW, judged but not handed over. While both decisions hold it is sent; later the market is another, so it expires.
 """
@@ -20,6 +20,7 @@ from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.rows import RELATED
 from apps.execution.services.orders import order_route
+from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
 
@@ -35,7 +36,7 @@ STUCK = tuple(
 ANSWERS_TO_CHANGE = frozenset(
     {OrderEventKind.REPLACED, OrderEventKind.REPLACE_REJECT, OrderEventKind.CANCELED, OrderEventKind.EXPIRED, OrderEventKind.REJECTED}
 )
-LOOKED_UP = (OrderStatus.UNKNOWN_SENT, OrderStatus.PENDING_REPLACE)
+LOOKED_UP = (OrderStatus.SENT, OrderStatus.UNKNOWN_SENT, OrderStatus.PENDING_REPLACE)
 
 
 def orders_recover(*, at: datetime) -> int:
@@ -55,12 +56,12 @@ def orders_recover(*, at: datetime) -> int:
 def _recover(order: Order, at: datetime) -> None:
     if order.status == OrderStatus.PENDING_NEW:
         order = _send_or_expire(order, at)
-    if order.status == OrderStatus.SENT:
-        order_route(order, at=at)
-    if order.status in LOOKED_UP:
-        _look_up(order, at)
-    if order.status == OrderStatus.PENDING_CANCEL:
+        if order.status == OrderStatus.SENT:  # a moment ago, by us: the broker cannot have it
+            order_route(order, at=at)
+    elif order.status == OrderStatus.PENDING_CANCEL:
         _cancel_again(order, at)
+    else:
+        _look_up(order, at)
 
 
 def _send_or_expire(order: Order, at: datetime) -> Order:
@@ -81,7 +82,7 @@ def _cancel_again(order: Order, at: datetime) -> None:
     with transaction.atomic():
         locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status == OrderStatus.PENDING_CANCEL:
-            reports_book(order=locked, reports=answers, source=locked.account.broker, at=at)
+            reports_book(order=locked, reports=reports_fresh(locked, answers), source=locked.account.broker, at=at)
 
 
 def _look_up(order: Order, at: datetime) -> None:
@@ -99,4 +100,4 @@ def _look_up(order: Order, at: datetime) -> None:
             return
         if locked.status == OrderStatus.PENDING_REPLACE and not any(report.kind in ANSWERS_TO_CHANGE for report in reports):
             reports = (*reports, ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="the broker never had the change"))
-        reports_book(order=locked, reports=reports, source=locked.account.broker, at=at)
+        reports_book(order=locked, reports=reports_fresh(locked, reports), source=locked.account.broker, at=at)

@@ -19,6 +19,7 @@ from apps.execution.selectors.orders import order_get
 from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
 from apps.execution.services.intents import intent_build
+from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
 
@@ -151,4 +152,4 @@ def _ask(order: Order, at: datetime) -> Order:
         locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status != OrderStatus.PENDING_REPLACE:
             return locked
-        return reports_book(order=locked, reports=answers, source=locked.account.broker, at=at)
+        return reports_book(order=locked, reports=reports_fresh(locked, answers), source=locked.account.broker, at=at)

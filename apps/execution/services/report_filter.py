@@ -17,6 +17,7 @@ REFUSABLE = UNACKNOWLEDGED | {_S.NEW}
 _NEWS = {
     _E.NEW: UNACKNOWLEDGED,
     _E.TIMED_OUT: UNACKNOWLEDGED,
+    _E.TRIGGERED: WORKING,
     _E.RESTATED: WORKING,
     _E.REPLACED: frozenset({_S.PENDING_REPLACE, _S.PENDING_CANCEL}),
     _E.REPLACE_REJECT: frozenset({_S.PENDING_REPLACE}),
@@ -39,7 +40,7 @@ def reports_fresh(order: Order, reports: Iterable[ExecutionReport], *, same: Cal
                 continue
             booked.add(same(report.execution.execution_id))
             cumulative += report.execution.quantity
-        elif status not in _NEWS.get(report.kind, ()):
+        elif status not in _NEWS.get(report.kind, ()) or (report.kind is _E.TRIGGERED and order.stop_triggered):
             continue
         if report.kind is _E.REPLACED:
             asked = order.replacements.order_by("-id").first()

@@ -1,0 +1,158 @@
+"""One run: an order from its intent to its end, while the process dies at a random point and the venue's answers get lost.
+
+All of it follows from a seed. Whatever happens, after recovery the desk's books are the venue's, and nothing was sent twice.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from random import Random
+from unittest.mock import patch
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.core import clock
+from apps.core.errors import DeskError
+from apps.execution.brokers.paper import PAPER
+from apps.execution.models import Order
+from apps.execution.services import routing
+from apps.execution.services.orders import order_cancel, order_submit
+from apps.execution.services.recovery import PATIENCE, orders_recover
+from apps.execution.services.replacements import order_replace
+from apps.execution.services.report_filter import reports_fresh
+from apps.execution.services.reports import order_lock, reports_book
+from apps.execution.tests.factories import Desk, quote
+from apps.execution.tests.faults.checks import order_check
+from apps.execution.tests.faults.injector import Crash, Faults
+from apps.execution.tests.faults.venue import Venue
+from apps.portfolios.selectors.holdings import holdings
+
+#: About as many points as each step passes. A process that is to die later than its step takes lives on.
+POINTS = {"_submit": 54, "_cancel": 36, "_replace": 66, "_deliver": 16, "_recover": 18, "_market": 1, "_expire": 3}
+KINDS = (("market", None), ("limit", "99"), ("limit", "101"))
+
+
+class DirectDesk:
+    """A desk whose orders go straight to a venue. `run(seed)` is one run; the books of all runs add up."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.faults = desk, Faults()
+        self.venue = Venue(trouble=self._trouble, around=self.faults.around)
+        self.capital = holdings(desk.portfolio.pk).cash
+        self.at = clock.now()
+        self.random = Random(0)
+        self.key = UUID(int=0)
+        self.calm = True
+        self.deaths: list[str] = []
+
+    @contextmanager
+    def at_the_venue(self) -> Iterator[None]:
+        """Inside, the account's orders go to the venue."""
+        with patch.dict(routing._ADAPTERS, {(PAPER, "paper"): lambda _: self.venue}):
+            yield
+
+    def runs(self, *, seed: int, number: int) -> None:
+        """So many runs; a failure names the seed of its own."""
+        for one in range(seed, seed + number):
+            try:
+                self.run(one)
+            except BaseException as error:
+                error.add_note(f"seed {one}; the last process died {self.deaths[-1:]}")
+                raise
+
+    def run(self, seed: int) -> None:
+        """Random steps, one of which may be the process's last; then recovery, and the comparison of all books."""
+        self.random, self.calm = Random(seed), False
+        self.key = UUID(int=self.random.getrandbits(128))
+        self.at += 4 * PATIENCE
+        self.venue.move(Decimal(100))
+        self.venue.depth = Decimal(self.random.choice([1000, 4, 3]))
+        quote("AAPL", "100", at=self.at)
+        later = [self._cancel, self._replace, self._replace, self._market, self._market, self._deliver, self._expire]
+        makers = [self._submit, *self.random.choices(later, k=self.random.randint(0, 3)), self._recover]
+        fatal = self.random.randrange(len(makers))
+        for number, make in enumerate(makers):
+            self._live(make(), self.random.randrange(POINTS[make.__name__]) if number == fatal else None)
+        self.calm = True
+        for _ in range(2):
+            self._recover()()
+            self._deliver()()
+        self._check()
+        self._expire()()
+        self._deliver()()
+
+    def _live(self, step: Callable[[], object], dies_after: int | None) -> None:
+        """Do a step. When the process dies in it, whoever asked for it may ask again, as people and clients do."""
+        try:
+            with self.faults.armed(dies_after), suppress(DeskError):
+                step()
+        except Crash:
+            self.deaths.append(self.faults.died_at)
+            if self.random.random() < 0.5:
+                with suppress(DeskError):
+                    step()
+
+    def _trouble(self) -> str:
+        return "" if self.calm else self.random.choices(["", "away", "lost", "silent"], [7, 1, 1, 1])[0]
+
+    @property
+    def _order(self) -> Order | None:
+        return Order.objects.filter(client_order_id=self.key).select_related("account", "instrument").first()
+
+    # What people ask for, what the market does, and what the venue tells. Each can be done again, and is then the same.
+
+    def _submit(self) -> Callable[[], object]:
+        kind, limit = self.random.choice(KINDS)
+        tif = self.random.choice(["day", "gtc", "ioc"])
+        fields = {"side": self.random.choice(["buy", "sell"]), "order_type": kind, "limit_price": limit, "time_in_force": tif}
+        intent = self.desk.intent(client_order_id=self.key, **fields)
+        return lambda: order_submit(intent=intent, user=self.desk.trader, at=self.at)
+
+    def _cancel(self) -> Callable[[], object]:
+        return lambda: self._with_order(lambda order: order_cancel(order_id=order.pk, user=self.desk.trader, at=self.at))
+
+    def _replace(self) -> Callable[[], object]:
+        changes = {"quantity": str(self.random.choice([5, 8, 12])), **({"limit_price": "98"} if self.random.random() < 0.5 else {})}
+        key = UUID(int=self.random.getrandbits(128))
+        return lambda: self._with_order(
+            lambda order: order_replace(order_id=order.pk, user=self.desk.trader, replacement_id=key, changes=changes, at=self.at)
+        )
+
+    def _market(self) -> Callable[[], object]:
+        price = Decimal(self.random.choice(["97", "99", "101", "103"]))
+        return lambda: self.venue.move(price)
+
+    def _expire(self) -> Callable[[], object]:
+        return lambda: self._with_order(lambda order: self.venue.expire(str(order.pk)))
+
+    def _deliver(self) -> Callable[[], object]:
+        return lambda: self._with_order(self._told)
+
+    def _recover(self) -> Callable[[], object]:
+        def later() -> None:
+            self.at += 2 * PATIENCE
+            orders_recover(at=self.at)
+
+        return later
+
+    def _with_order(self, act: Callable[[Order], object]) -> None:
+        if (order := self._order) is not None:
+            act(order)
+
+    def _told(self, order: Order) -> None:
+        """The venue tells all that has happened to an order that it has: what is news is booked."""
+        if str(order.pk) not in self.venue.book:
+            return
+        with transaction.atomic():
+            locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+            fresh = reports_fresh(locked, self.venue.story(routing.broker_order(locked)))
+            reports_book(order=locked, reports=fresh, source=PAPER, at=self.at)
+
+    def _check(self) -> None:
+        assert self.venue.duplicates == {}
+        if (order := self._order) is not None:
+            order_check(order, self.venue.book.get(str(order.pk)))
+        found = holdings(self.desk.portfolio.pk)
+        assert sum(position.quantity for position in found.positions) == self.venue.position()
+        assert self.capital - found.cash == self.venue.spent()

@@ -1,0 +1,93 @@
+"""What the venue did is so, whenever the desk hears of it: lost answers, fills that come late, and how long each hop took."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from unittest.mock import patch
+
+import pytest
+
+from apps.alerts.models import Alert
+from apps.core import clock
+from apps.execution.brokers.protocol import ExecutionReport
+from apps.execution.domain.states import OrderEventKind
+from apps.execution.selectors.orders import order_detail
+from apps.execution.services import routing
+from apps.execution.services.orders import order_cancel
+from apps.execution.services.recovery import PATIENCE, orders_recover
+from apps.execution.tests.faults.venue import Venue
+from apps.execution.tests.services.test_order_life import book, events, trade
+from apps.portfolios.selectors.holdings import holdings
+
+
+@pytest.fixture
+def troubles() -> list[str]:
+    """What goes wrong at the venue's next calls, one after the other."""
+    return []
+
+
+@pytest.fixture
+def venue(troubles: list[str]) -> Iterator[Venue]:
+    made = Venue(trouble=lambda: troubles.pop(0) if troubles else "", around=lambda _, work: work())
+    with patch.dict(routing._ADAPTERS, {("paper", "paper"): lambda _: made}):
+        yield made
+
+
+class TestLostAnswers:
+    def test_v_d2_1_a_send_that_times_out_is_resolved_by_its_id(self, desk, venue, troubles):
+        """V-D2-1: one order at the broker, local UNKNOWN_SENT resolved by client id, no second send."""
+        troubles[:] = ["silent"]
+        order = desk.submit()
+        assert (order.status, list(venue.book)) == ("unknown_sent", [str(order.pk)])
+        assert orders_recover(at=clock.now() + 2 * PATIENCE) == 1
+        order.refresh_from_db()
+        assert (order.status, venue.arrived) == ("filled", [str(order.pk)])
+        assert events(order) == ["pending_new", "sent", "timed_out", "new", "trade"]
+
+    def test_a_send_that_never_arrived_is_refused_and_not_made_again(self, desk, venue, troubles):
+        troubles[:] = ["lost"]
+        order = desk.submit()
+        orders_recover(at=clock.now() + 2 * PATIENCE)
+        order.refresh_from_db()
+        assert (order.status, order.reason, venue.arrived) == ("rejected", "the venue has never had it", [])
+
+    def test_a_cancel_without_an_answer_is_on_its_way_and_asked_for_again(self, desk, venue, troubles):
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        troubles[:] = ["lost"]
+        assert order_cancel(order_id=order.pk, user=desk.trader, at=clock.now()).status == "pending_cancel"
+        orders_recover(at=clock.now() + 2 * PATIENCE)
+        order.refresh_from_db()
+        assert (order.status, venue.book[str(order.pk)].works) == ("canceled", False)
+
+
+class TestLateFills:
+    @pytest.mark.parametrize(
+        ("end", "shares", "status"),
+        [
+            ("canceled", "4", "canceled"),
+            ("canceled", "10", "filled"),
+            ("expired", "4", "expired"),
+            ("expired", "10", "filled"),
+            ("rejected", "4", "rejected"),
+            ("rejected", "10", "filled"),
+        ],
+    )
+    def test_v_d1_3_a_fill_after_the_end_is_booked_and_told(self, desk, end, shares, status):
+        """V-D1-3: fill after Canceled: accepted, and alert LATE_FILL."""
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        book(order, ExecutionReport(kind=OrderEventKind(end), reason="so it was said"))
+        order.refresh_from_db()
+        assert order.status == end
+        trade(order, shares)
+        order.refresh_from_db()
+        assert (order.status, order.cumulative_quantity, order.leaves_quantity) == (status, Decimal(shares), 0)
+        assert holdings(desk.portfolio.pk).positions[0].quantity == Decimal(shares)
+        assert {alert.code for alert in Alert.objects.filter(subject=f"order:{order.pk}")} == {"LATE_FILL"}
+
+
+def test_each_hop_says_from_whom_and_how_long_it_took(desk):
+    order = desk.submit()
+    hops = order_detail(user=desk.trader, order_id=order.pk).events
+    assert [(hop["kind"], hop["source"]) for hop in hops] == [("pending_new", "desk"), ("sent", "gate"), ("new", "paper"), ("trade", "paper")]
+    assert hops[0]["latency_ms"] is None
+    assert all(hop["latency_ms"] >= 0 for hop in hops[1:])
+    assert hops[1]["latency_ms"] > 0  # since the transaction began
