@@ -14,7 +14,7 @@ from apps.risk.selectors.state import trading_state, trading_states
 
 
 def _as_dict(view: StateView) -> dict[str, Any]:
-    return {"state": view.state, "reason": view.reason, "by": view.by, "since": view.since, "desk": view.desk}
+    return {"state": view.state, "reason": view.reason, "by": view.by, "since": view.since, "desk": view.desk, "flatten": view.flatten}
 
 
 def _snapshot(_user: User, key: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ class ExecutionConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.measures import register_measures
         from apps.execution import streams
-        from apps.execution.receivers import cancel_when_halted, keep_group_in_step
+        from apps.execution.receivers import carry_out_halt, keep_group_in_step
         from apps.execution.signals import order_changed
         from apps.risk.signals import trading_state_changed
 
@@ -19,5 +19,5 @@ class ExecutionConfig(AppConfig):
             "apps.execution.domain.schedules",
         )
         streams.register()
-        trading_state_changed.connect(cancel_when_halted, dispatch_uid="execution.cancel_when_halted")
+        trading_state_changed.connect(carry_out_halt, dispatch_uid="execution.carry_out_halt")
         order_changed.connect(keep_group_in_step, dispatch_uid="execution.keep_group_in_step")

@@ -4,15 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from apps.core import clock
-from apps.core.trading import TradingState
 from apps.execution.services.groups import group_advance
-from apps.execution.services.orders import working_orders_cancel
+from apps.execution.services.halting import halt_carry_out
 
 
-def cancel_when_halted(*, portfolio_id: int | None, state: TradingState, at: datetime, reason: str = "", **_: Any) -> None:
-    """A halt cancels what works; a release and REDUCING cancel nothing, because reductions may go on."""
-    if state == TradingState.HALTED:
-        working_orders_cancel(portfolio_id=portfolio_id, reason=f"trading halted: {reason}" if reason else "trading halted", at=at)
+def carry_out_halt(*, portfolio_id: int | None, at: datetime, **_: Any) -> None:
+    """A halt cancels what works, a flattening also closes what is held; a release and a pause leave orders as they are."""
+    halt_carry_out(portfolio_id=portfolio_id, at=at)
 
 
 def keep_group_in_step(*, group_id: int | None = None, **_: Any) -> None:

@@ -1,17 +1,18 @@
-"""Addresses of the order ticket, the blotter and one order."""
+"""Addresses of the order ticket, the blotter, parent orders and the kill switch."""
 
 from django.urls import path
 
-from apps.execution import pages
+from apps.execution.pages import algos, halting, orders, tickets
 
 urlpatterns = [
-    path("trade", pages.ticket, name="ticket"),
-    path("trades", pages.blotter, name="blotter"),
-    path("trades/<int:order_id>", pages.order, name="order-detail"),
-    path("trades/<int:order_id>/cancel", pages.cancel, name="order-cancel"),
-    path("trades/<int:order_id>/replace", pages.replace, name="order-replace"),
-    path("algos", pages.algo_list, name="algos"),
-    path("algos/<int:algo_id>", pages.algo, name="algo-detail"),
-    path("algos/<int:algo_id>/cancel", pages.algo_stop, name="algo-cancel"),
-    path("charts/algos/<int:algo_id>", pages.algo_chart, name="chart-algo"),
+    path("trade", tickets.ticket, name="ticket"),
+    path("trades", orders.blotter, name="blotter"),
+    path("trades/<int:order_id>", orders.order, name="order-detail"),
+    path("trades/<int:order_id>/cancel", orders.cancel, name="order-cancel"),
+    path("trades/<int:order_id>/replace", orders.replace, name="order-replace"),
+    path("algos", algos.algo_list, name="algos"),
+    path("algos/<int:algo_id>", algos.algo, name="algo-detail"),
+    path("algos/<int:algo_id>/cancel", algos.algo_stop, name="algo-cancel"),
+    path("charts/algos/<int:algo_id>", algos.algo_chart, name="chart-algo"),
+    path("risk/halt", halting.halt, name="trading-halt"),
 ]

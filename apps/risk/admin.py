@@ -65,7 +65,7 @@ class RiskLimitAdmin(SimpleHistoryAdmin):
 
 @admin.register(TradingStateChange)
 class TradingStateChangeAdmin(Facts):
-    list_display = ("recorded_at", "scope", "state", "reason", "changed_by", "approved_by")
+    list_display = ("recorded_at", "scope", "state", "flatten", "reason", "changed_by", "approved_by")
     list_filter = ("state", "portfolio")
     list_select_related = ("portfolio", "changed_by", "approved_by")
     search_fields = ("reason", "changed_by__username")

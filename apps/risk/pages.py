@@ -1,4 +1,4 @@
-"""The risk page of a portfolio, and the kill switch that stands on every page."""
+"""The risk page of a portfolio, and the end of a halt by two people."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from apps.risk.domain.limits import LimitKind
 from apps.risk.selectors.limits import limits_in_force
 from apps.risk.selectors.state import state_changes
 from apps.risk.selectors.summary import risk_view_now
-from apps.risk.services.state import release_approve, release_request, release_withdraw, trading_halt
+from apps.risk.services.state import release_approve, release_request, release_withdraw
 
 DESK_SCOPE = "desk"
 HISTORY = 20
@@ -73,20 +73,6 @@ def drawdown_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
 
 @require_POST
 @page
-def halt(request: RequestOfUser) -> HttpResponse:
-    """Stop trading of a portfolio or of the desk."""
-    try:
-        portfolio_id = _scope(request)
-        trading_halt(portfolio_id=portfolio_id, user=request.user, reason=request.POST.get("reason", ""), at=now())
-    except DeskError as error:
-        messages.error(request, f"Trading was not halted: {error.detail}")
-    else:
-        messages.warning(request, "Trading is halted. Working orders are being cancelled.")
-    return redirect(way_back(request, reverse("risk")))
-
-
-@require_POST
-@page
 def release(request: RequestOfUser) -> HttpResponse:
     """Ask that a halt ends; a second person approves."""
     try:
@@ -130,5 +116,5 @@ def _scope(request: RequestOfUser) -> int | None:
     if scope == DESK_SCOPE:
         return None
     if not scope.isdecimal():
-        raise InvalidInput("say what to halt: a portfolio or the desk", field="scope")
+        raise InvalidInput("say what to release: a portfolio or the desk", field="scope")
     return int(scope)

@@ -1,4 +1,4 @@
-"""Addresses of the risk page, its chart and the kill switch."""
+"""Addresses of the risk page, its chart and the end of a halt."""
 
 from django.urls import path
 
@@ -6,7 +6,6 @@ from apps.risk import pages
 
 urlpatterns = [
     path("risk", pages.risk, name="risk"),
-    path("risk/halt", pages.halt, name="trading-halt"),
     path("risk/release", pages.release, name="trading-release"),
     path("risk/release/<int:request_id>/approve", pages.approve, name="release-approve"),
     path("risk/release/<int:request_id>/withdraw", pages.withdraw, name="release-withdraw"),

@@ -182,6 +182,7 @@ SPECTACULAR_SETTINGS = {
         "AlgoStatusEnum": "apps.execution.api.algos.ALGO_STATUSES",
         "OrderGroupKindEnum": "apps.execution.api.algos.GROUP_KINDS",
         "SideEnum": "apps.execution.api.algos.SIDES",
+        "HaltLevelEnum": "apps.execution.api.halting.HALT_LEVELS",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -59,7 +59,8 @@ class NavigationEntry:
 class Shell:
     """`mode` is "replay", "paper" or "live"; `portfolio` is the chosen one, None when the user sees none.
 
-    `release` is the request that waits for a second person's approval, None when trading is not halted or nobody asked.
+    `trading_word` is the state as the Halt button shows it. `release` is the request that waits for a second person's approval, None
+    when trading is not halted or nobody asked.
     """
 
     mode: str
@@ -73,6 +74,7 @@ class Shell:
     portfolio: "Portfolio | None"
     trading: StateView
     trading_scope: str
+    trading_word: str
     release: Any
     open_alerts: int
     pages: tuple[NavigationEntry, ...]
@@ -106,6 +108,7 @@ def shell_for(*, user: "User", path: str, wanted_portfolio: object, now: datetim
         portfolio=portfolio,
         trading=trading,
         trading_scope=DESK_SCOPE if portfolio is None or trading.desk else str(portfolio.pk),
+        trading_word="flattening" if trading.flatten else str(trading.state),
         release=_open_release(trading, portfolio, now),
         open_alerts=open_alert_count(user.pk),
         pages=_navigation(user, path),

@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.execution.api.algos import AlgoViewSet, BracketViewSet
+from apps.execution.api.halting import HaltPreviewView, HaltView
 from apps.execution.api.views import OrderViewSet, TradeViewSet
 
 router = SimpleRouter()
@@ -13,4 +14,8 @@ router.register("algos", AlgoViewSet, basename="api-algos")
 router.register("brackets", BracketViewSet, basename="api-brackets")
 router.register("trades", TradeViewSet, basename="api-trades")
 
-urlpatterns = [path("", include(router.urls))]
+urlpatterns = [
+    path("halt/", HaltView.as_view(), name="api-halt"),
+    path("halt/preview/", HaltPreviewView.as_view(), name="api-halt-preview"),
+    path("", include(router.urls)),
+]

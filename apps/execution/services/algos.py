@@ -95,14 +95,18 @@ def algo_cancel(*, algo_id: int, user: "User", at: datetime, reason: str = "") -
     """End a parent and cancel its children; what they have traded stays. Raises NotFound, NotPermitted and Conflict (it has ended)."""
     parent = algo_get(user=user, algo_id=algo_id)
     portfolio_check(user=user, portfolio_id=parent.portfolio_id)
+    algo_withdraw(portfolio_id=parent.portfolio_id, algo_id=algo_id, reason=reason or f"cancelled by {user.get_username()}", at=at)
+    return algo_get(user=user, algo_id=algo_id)
+
+
+def algo_withdraw(*, portfolio_id: int, algo_id: int, reason: str, at: datetime) -> None:
+    """End a parent of the desk's own accord, and cancel its children. Raises Conflict when it has ended."""
     with transaction.atomic():
-        locked = algo_lock(portfolio_id=parent.portfolio_id, algo_id=algo_id)
+        locked = algo_lock(portfolio_id=portfolio_id, algo_id=algo_id)
         if AlgoStatus(locked.status).is_terminal:
             raise Conflict(f"parent {algo_id} is {locked.status} already", field="algo_id", status=str(locked.status))
-        said = reason or f"cancelled by {user.get_username()}"
-        algo_move(locked, AlgoStatus.CANCELLED, reason=said, market_time=market_clock(at).market_time, at=at)
-    children_withdraw(locked, reason=f"its parent was cancelled: {said}", at=at)
-    return algo_get(user=user, algo_id=algo_id)
+        algo_move(locked, AlgoStatus.CANCELLED, reason=reason, market_time=market_clock(at).market_time, at=at)
+    children_withdraw(locked, reason=f"its parent was cancelled: {reason}", at=at)
 
 
 def _algo(value: str) -> Algo:

@@ -108,12 +108,15 @@ def order_cancel(*, order_id: int, user: "User", at: datetime, reason: str = "")
     return _cancel(portfolio_id=order.portfolio_id, order_id=order_id, source=DESK, reason=reason or f"cancelled by {user.get_username()}", at=at)
 
 
-def working_orders_cancel(*, portfolio_id: int | None, reason: str, at: datetime) -> int:
-    """Cancel all working orders of a portfolio, or of the whole desk (None); returns how many.
+def working_orders_cancel(*, portfolio_id: int | None, reason: str, at: datetime, but: str | None = None) -> int:
+    """Cancel all working orders of a portfolio, or of the whole desk (None), whose cancel is not on its way; returns how many.
 
-    Cancels always pass, whatever the trading state. One that fails is logged and does not stop the others.
+    `but` names a strategy whose orders work on. Cancels always pass, whatever the trading state. One that fails is logged and does not
+    stop the others.
     """
-    working = Order.objects.working().order_by("portfolio_id", "id")
+    working = Order.objects.working().exclude(status=OrderStatus.PENDING_CANCEL.value).order_by("portfolio_id", "id")
+    if but is not None:
+        working = working.exclude(strategy=but)
     if portfolio_id is not None:
         working = working.filter(portfolio_id=portfolio_id)
     cancelled = 0

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from threading import Barrier
+from threading import Barrier, Event
 from uuid import uuid4
 
 import pytest
@@ -11,13 +11,17 @@ from django.db import connection
 
 from apps.core import clock
 from apps.core.roles import roles_synchronise
+from apps.execution.domain.halting import HaltLevel
 from apps.execution.models import Fill, Order
+from apps.execution.services import orders as order_services
+from apps.execution.services.halting import trading_stop
 from apps.execution.services.orders import order_cancel, order_submit, working_orders_cancel
 from apps.execution.services.paper_market import prices_match
 from apps.execution.tests.factories import make_desk
 from apps.execution.tests.services.test_paper_market import price
 from apps.portfolios.models import LedgerEntry
 from apps.portfolios.selectors.holdings import holdings
+from apps.risk.models import TradingStateChange
 
 THREADS = 4
 
@@ -84,6 +88,48 @@ def test_a_price_and_a_cancel_meet_on_one_order(real_desk):
         assert order.fills.count() == (1 if order.status == "filled" else 0)
     booked = LedgerEntry.objects.filter(source="fill")
     assert sum(entry.quantity for entry in booked) == sum(fill.quantity for fill in Fill.objects.all())
+
+
+def test_an_order_that_was_judged_just_before_a_halt_does_not_outlive_it(real_desk, monkeypatch):
+    """It passes the gate, the halt is stored, and only then is the order stored: the halt waits for it and cancels it."""
+    judged, pause, gate_check = Event(), Event(), order_services.gate_check
+
+    def slow(**case):
+        gate = gate_check(**case)
+        judged.set()
+        for _ in range(3000):
+            if TradingStateChange.objects.exists():
+                return gate
+            pause.wait(0.01)
+        raise AssertionError("the halt was never stored")
+
+    def halt():
+        assert judged.wait(30)
+        return trading_stop(portfolio_id=real_desk.portfolio.pk, user=real_desk.trader, level=HaltLevel.CANCEL, reason="race", at=clock.now())
+
+    monkeypatch.setattr(order_services, "gate_check", slow)
+    order, change = at_once(lambda: real_desk.submit(order_type="limit", limit_price="90"), halt)
+    order.refresh_from_db()
+    assert (order.status, change.state) == ("canceled", "halted")
+
+
+@pytest.mark.parametrize("level", list(HaltLevel))
+def test_orders_and_a_halt_meet(real_desk, level):
+    """Whoever comes first: afterwards nothing works that the level forbids, and what is held agrees with the fills."""
+    real_desk.submit(quantity="5")
+    buys = [lambda: real_desk.submit(quantity="1")] * 2
+    rests = [lambda: real_desk.submit(order_type="limit", limit_price="90", quantity="1")] * 2
+    stop = lambda: trading_stop(  # noqa: E731
+        portfolio_id=real_desk.portfolio.pk, user=real_desk.trader, level=level, reason="race", at=clock.now()
+    )
+    found = at_once(*buys, stop, *rests)
+    assert [one for one in found if isinstance(one, Exception)] == []
+    working = Order.objects.working().count()
+    assert working == 0 or level is HaltLevel.PAUSE
+    assert real_desk.submit(quantity="1").status == "denied"
+    filled = sum((fill.quantity if fill.order.side == "buy" else -fill.quantity for fill in Fill.objects.select_related("order")), Decimal(0))
+    held = holdings(real_desk.portfolio.pk).positions
+    assert filled == (held[0].quantity if held else 0)
 
 
 def test_the_journal_of_all_this_is_whole(real_desk, settings, tmp_path):

@@ -9,13 +9,14 @@ from apps.risk.models import ReleaseRequest, RiskLimit, TradingStateChange
 
 
 class StateSerializer(serializers.Serializer):
-    """What may be traded now. `scope` is "desk" or "portfolio"."""
+    """What may be traded now. `scope` is "desk" or "portfolio"; `flatten`: everything is being closed."""
 
     state = serializers.CharField()
     reason = serializers.CharField()
     since = serializers.DateTimeField(allow_null=True)
     by = serializers.CharField()
     scope = serializers.SerializerMethodField()
+    flatten = serializers.BooleanField()
 
     def get_scope(self, view: Any) -> str:
         """Whose state it is."""
@@ -71,14 +72,6 @@ class PortfolioRiskSerializer(serializers.Serializer):
     positions_at_risk = PositionAtRiskSerializer(many=True)
 
 
-class HaltSerializer(StrictSerializer):
-    """`portfolio` left out or null is the whole desk; `reduce` lets reductions trade on."""
-
-    portfolio = serializers.IntegerField(required=False, allow_null=True, min_value=1, default=None)
-    reason = serializers.CharField(max_length=500)
-    reduce = serializers.BooleanField(required=False, default=False)
-
-
 class ReleaseSerializer(StrictSerializer):
     """`portfolio` left out or null is the whole desk."""
 
@@ -98,7 +91,7 @@ class StateChangeSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = TradingStateChange
-        fields = ("id", "portfolio", "state", "reason", "changed_by", "approved_by", "recorded_at")
+        fields = ("id", "portfolio", "state", "flatten", "reason", "changed_by", "approved_by", "recorded_at")
 
 
 class ReleaseRequestSerializer(serializers.ModelSerializer):

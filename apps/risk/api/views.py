@@ -1,4 +1,4 @@
-"""REST of risk: summary, trading state, halt and release, limits."""
+"""REST of risk: summary, trading state, release, limits."""
 
 from dataclasses import fields
 from typing import Any
@@ -15,10 +15,8 @@ from apps.core import clock
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
 from apps.core.api.idempotency import idempotent
 from apps.core.api.users import desk_user
-from apps.core.trading import TradingState
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
 from apps.risk.api.serializers import (
-    HaltSerializer,
     NothingSerializer,
     PortfolioRiskSerializer,
     ReleaseRequestSerializer,
@@ -32,7 +30,7 @@ from apps.risk.selectors.limits import limits_active
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.stops import stop_status
 from apps.risk.selectors.summary import risk_view_now
-from apps.risk.services.state import release_approve, release_request, trading_halt
+from apps.risk.services.state import release_approve, release_request
 
 PORTFOLIO = OpenApiParameter("portfolio", int, description="A portfolio; without it the desk")
 
@@ -67,19 +65,6 @@ class TradingStateView(APIView):
             raise ValidationError({"portfolio": ["A whole number is required."]})
         portfolio = portfolio_get(user=desk_user(request), portfolio_id=int(given))
         return Response(StateSerializer(trading_state(portfolio.pk)).data)
-
-
-class HaltView(APIView):
-    """The kill switch: one person is enough."""
-
-    @extend_schema(request=HaltSerializer, responses={201: StateChangeSerializer}, operation_id="halt_create")
-    @idempotent
-    def post(self, request: Request) -> Response:
-        """Halt the desk or a portfolio. Needs the permission risk.halt_trading."""
-        data = _validated(HaltSerializer, request)
-        state = TradingState.REDUCING if data["reduce"] else TradingState.HALTED
-        change = trading_halt(portfolio_id=data["portfolio"], user=desk_user(request), reason=data["reason"], at=clock.now(), state=state)
-        return Response(StateChangeSerializer(change).data, status=201)
 
 
 class ReleaseView(APIView):

@@ -13,7 +13,8 @@ _STRICTNESS: Final = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingS
 class StateView:
     """What may be traded, since when (None: it was never switched), by whom and why.
 
-    `scope` is the portfolio that was switched, None for the whole desk; `change_id` the row that says so.
+    `scope` is the portfolio that was switched, None for the whole desk; `change_id` the row that says so, `by_id` the user. `flatten`:
+    it only reduces because everything is being closed.
     """
 
     state: TradingState
@@ -22,11 +23,18 @@ class StateView:
     by: str = ""
     scope: int | None = None
     change_id: int | None = None
+    by_id: int | None = None
+    flatten: bool = False
 
     @property
     def desk(self) -> bool:
         """True when the whole desk is in this state."""
         return self.scope is None
+
+
+def _level(view: StateView) -> tuple[int, bool]:
+    """Closing everything is stricter than only reducing, and less than standing still."""
+    return _STRICTNESS[view.state], view.flatten
 
 
 def never_switched(scope: int | None) -> StateView:
@@ -36,5 +44,5 @@ def never_switched(scope: int | None) -> StateView:
 
 def stricter(own: StateView, desk: StateView) -> StateView:
     """The stricter of the two; the desk's where they are equally strict and not ACTIVE."""
-    own_level, desk_level = _STRICTNESS[own.state], _STRICTNESS[desk.state]
-    return desk if desk_level > own_level or (desk_level == own_level > 0) else own
+    own_level, desk_level = _level(own), _level(desk)
+    return desk if desk_level > own_level or (desk_level == own_level and desk.state is not TradingState.ACTIVE) else own

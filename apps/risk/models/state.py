@@ -8,11 +8,13 @@ from apps.core.trading import TradingState
 class TradingStateChange(models.Model):
     """A fact: who switched trading of one portfolio (or, with none, of the whole desk) to which state, and why.
 
-    The newest row of a scope is its state. Halting needs one person, going back to ACTIVE needs two.
+    The newest row of a scope is its state. Halting needs one person, going back to ACTIVE needs two. `flatten` says that REDUCING is
+    for closing everything: execution cancels what works and sends the closing orders until nothing is held or a newer row comes.
     """
 
     portfolio = models.ForeignKey("portfolios.Portfolio", null=True, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=[(state.value, state.name) for state in TradingState])
+    flatten = models.BooleanField(default=False)
     reason = models.CharField(max_length=500)
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -36,6 +38,9 @@ class TradingStateChange(models.Model):
                 name="trading_state_release_by_two",
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="trading_state_reason"),
+            models.CheckConstraint(
+                condition=Q(flatten=False) | Q(state=TradingState.REDUCING, changed_by__isnull=False), name="trading_state_flatten_by_somebody"
+            ),
         ]
         indexes = [models.Index(fields=["portfolio", "-id"], name="trading_state_newest")]
 

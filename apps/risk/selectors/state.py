@@ -15,11 +15,11 @@ __all__ = ["StateView", "own_state", "release_requests_open", "state_changes", "
 COMMAND_LINE = "command line"
 # In SQL, not by the ORM: each order asks this, and building the union costs Django more than the database needs to answer it.
 _NEWEST = """
-    select c.portfolio_id, c.id, c.state, c.reason, c.recorded_at, u.username
+    select c.portfolio_id, c.id, c.state, c.reason, c.recorded_at, u.username, c.changed_by_id, c.flatten
     from risk_tradingstatechange c left join core_user u on u.id = c.changed_by_id
     where c.portfolio_id {} order by c.id desc limit 1"""
 _NEWEST_OF, _NEWEST_OF_DESK = _NEWEST.format("= %s"), _NEWEST.format("is null")
-_FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username")
+_FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username", "changed_by_id", "flatten")
 
 
 def trading_state(portfolio_id: int | None) -> StateView:
@@ -62,8 +62,17 @@ def _of(views: dict[int | None, StateView], scope: int | None) -> StateView:
 
 def _views(rows: Iterable[tuple[Any, ...]]) -> dict[int | None, StateView]:
     return {
-        portfolio_id: StateView(state=TradingState(state), reason=reason, since=since, by=by or COMMAND_LINE, scope=portfolio_id, change_id=change_id)
-        for portfolio_id, change_id, state, reason, since, by in rows
+        portfolio_id: StateView(
+            state=TradingState(state),
+            reason=reason,
+            since=since,
+            by=by or COMMAND_LINE,
+            scope=portfolio_id,
+            change_id=change_id,
+            by_id=by_id,
+            flatten=flatten,
+        )
+        for portfolio_id, change_id, state, reason, since, by, by_id, flatten in rows
     }
 
 

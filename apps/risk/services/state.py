@@ -29,9 +29,11 @@ REQUEST_LIFE: Final = timedelta(minutes=15)
 
 
 def trading_halt(
-    *, portfolio_id: int | None, user: "User | None", reason: str, at: datetime, state: TradingState = TradingState.HALTED
+    *, portfolio_id: int | None, user: "User | None", reason: str, at: datetime, state: TradingState = TradingState.HALTED, flatten: bool = False
 ) -> TradingStateChange:
     """Stop trading of the portfolio, or (None) of the desk: HALTED, or REDUCING where only reductions may still trade.
+
+    `flatten` (REDUCING by somebody with a name only) asks execution to close every position; execution knows who may ask for it.
 
     `user` None is somebody at the command line of the desk's machine. A halt of what is halted already is kept as a further fact,
     which open release requests do not cover. Raises NotPermitted, NotFound, InvalidInput (no reason, state ACTIVE) and Conflict
@@ -39,6 +41,8 @@ def trading_halt(
     """
     if state is TradingState.ACTIVE:
         raise InvalidInput("a halt goes to HALTED or REDUCING", field="state")
+    if flatten and (state is not TradingState.REDUCING or user is None):
+        raise InvalidInput("flattening is REDUCING, in the name of a person", field="level")
     text = reason_checked(reason)
     if user is not None:
         _permitted(user, HALT, "halt trading", portfolio_id)
@@ -48,7 +52,7 @@ def trading_halt(
         _lock(portfolio_id)
         if state is TradingState.REDUCING and own_state(portfolio_id).state is TradingState.HALTED:
             raise Conflict("trading is halted: going back needs a release by two people")
-        return _change(portfolio_id, state, text, user, None, at)
+        return _change(portfolio_id, state, text, user, None, at, flatten=flatten)
 
 
 def trading_release(*, portfolio_id: int | None, user: "User", approver: "User", reason: str, at: datetime) -> TradingStateChange:
@@ -159,17 +163,23 @@ def _lock(portfolio_id: int | None) -> None:
 
 
 def _change(
-    portfolio_id: int | None, state: TradingState, reason: str, user: "User | None", approver: "User | None", at: datetime
+    portfolio_id: int | None,
+    state: TradingState,
+    reason: str,
+    user: "User | None",
+    approver: "User | None",
+    at: datetime,
+    flatten: bool = False,
 ) -> TradingStateChange:
     change = TradingStateChange.objects.create(
-        portfolio_id=portfolio_id, state=state, reason=reason, changed_by=user, approved_by=approver, recorded_at=at
+        portfolio_id=portfolio_id, state=state, flatten=flatten, reason=reason, changed_by=user, approved_by=approver, recorded_at=at
     )
     stopped = state is not TradingState.ACTIVE
     who = str(user) if user else "The command line"
-    verb = {TradingState.HALTED: "halted", TradingState.REDUCING: "reduced", TradingState.ACTIVE: "released"}[state]
+    verb = "flattens" if flatten else {TradingState.HALTED: "halted", TradingState.REDUCING: "reduced", TradingState.ACTIVE: "released"}[state]
     title = f"{who} {verb}" if approver is None else f"{who} and {approver} {verb}"
     code = "TRADING_HALTED" if stopped else "TRADING_RELEASED"
-    _tell(portfolio_id, code, "critical" if stopped else "info", title, reason, at, {"state": str(state), "change": change.pk})
+    _tell(portfolio_id, code, "critical" if stopped else "info", title, reason, at, {"state": str(state), "flatten": flatten, "change": change.pk})
     user_id = user.pk if user else None
     transaction.on_commit(partial(_announce, portfolio_id=portfolio_id, state=state, reason=reason, user_id=user_id, at=at))
     return change

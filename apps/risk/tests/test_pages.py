@@ -1,4 +1,4 @@
-"""The risk page and the kill switch."""
+"""The risk page and the end of a halt."""
 
 import pytest
 from django.test import Client
@@ -7,9 +7,10 @@ from apps.core.roles import Role
 from apps.portfolios.models import Portfolio
 from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import PortfolioFactory
-from apps.risk.models import ReleaseRequest, TradingStateChange
+from apps.risk.models import ReleaseRequest
 from apps.risk.selectors.state import trading_state
-from apps.risk.tests.factories import person
+from apps.risk.services.state import trading_halt
+from apps.risk.tests.factories import NOW, person
 
 
 @pytest.fixture
@@ -34,42 +35,13 @@ def test_without_a_portfolio_the_page_says_why_it_is_empty(db: None) -> None:
     assert "You are a member of none" in client_of(Role.TRADER).get("/risk").content.decode()
 
 
-@pytest.mark.parametrize("whole_desk", [False, True])
-def test_halt_stops_the_scope_and_every_page_says_so(portfolio: Portfolio, whole_desk: bool) -> None:
-    client = client_of(Role.TRADER, portfolio)
-    scope = "desk" if whole_desk else portfolio.pk
-    response = client.post("/risk/halt", {"scope": scope, "reason": "prices look wrong", "next": "/alerts"})
-    assert response["Location"] == "/alerts"
-    assert trading_state(portfolio.pk).state == "halted"
-    assert (trading_state(None).state == "halted") is whole_desk
-    html = client.get("/settings").content.decode()
-    assert "prices look wrong" in html
-    assert 'id="halt-banner" role="alert">' in html
-
-
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        ({"reason": ""}, "a reason is required"),
-        ({"scope": "everything", "reason": "x"}, "say what to halt"),
-        ({"scope": "999999", "reason": "x"}, "no portfolio"),
-    ],
-)
-def test_a_halt_that_makes_no_sense_stops_nothing(portfolio: Portfolio, fields: dict[str, str], told: str) -> None:
-    html = client_of(Role.TRADER, portfolio).post("/risk/halt", {"scope": portfolio.pk, **fields}, follow=True).content.decode()
-    assert told in html
-    assert not TradingStateChange.objects.exists()
-
-
-def test_who_may_not_halt_is_told_so(portfolio: Portfolio) -> None:
-    html = client_of(Role.QUANT, portfolio).post("/risk/halt", {"scope": portfolio.pk, "reason": "x"}, follow=True).content.decode()
-    assert "may not halt trading" in html
-    assert trading_state(portfolio.pk).state == "active"
+def halted(portfolio: Portfolio) -> None:
+    trading_halt(portfolio_id=portfolio.pk, user=None, reason="drill", at=NOW)
 
 
 def test_release_takes_two_people(portfolio: Portfolio) -> None:
     first, second = client_of(Role.RISK), client_of(Role.COMPLIANCE)
-    first.post("/risk/halt", {"scope": portfolio.pk, "reason": "drill"})
+    halted(portfolio)
     first.post("/risk/release", {"scope": portfolio.pk, "reason": "drill over"})
     request = ReleaseRequest.objects.get()
     assert "Approve release" not in first.get("/risk").content.decode()
@@ -82,7 +54,7 @@ def test_release_takes_two_people(portfolio: Portfolio) -> None:
 
 def test_a_request_can_be_withdrawn(portfolio: Portfolio) -> None:
     client = client_of(Role.RISK)
-    client.post("/risk/halt", {"scope": portfolio.pk, "reason": "drill"})
+    halted(portfolio)
     client.post("/risk/release", {"scope": portfolio.pk, "reason": "drill over"})
     client.post(f"/risk/release/{ReleaseRequest.objects.get().pk}/withdraw")
     assert ReleaseRequest.objects.get().state == "withdrawn"

@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 from apps.core.roles import Role
 from apps.core.trading import TradingState
 from apps.portfolios.tests.factories import PortfolioFactory
-from apps.risk.models import TradingStateChange
 from apps.risk.selectors.state import trading_state
+from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, person
 
 pytestmark = pytest.mark.django_db
@@ -65,12 +65,11 @@ def test_a_wrong_parameter_is_refused(scene, path) -> None:
     assert answer.json()["errors"]
 
 
-def test_halt_and_release_by_two(scene) -> None:
+def test_a_halt_is_released_by_two(scene) -> None:
     portfolio = scene.desk.portfolio.pk
-    halted = scene.post(scene.desk.trader, "halt/", {"portfolio": portfolio, "reason": "Prices look wrong"})
-    assert (halted.status_code, halted.json()["state"]) == (201, "halted")
+    trading_halt(portfolio_id=portfolio, user=scene.desk.trader, reason="Prices look wrong", at=NOW)
     state = scene.get(scene.desk.trader, f"trading-state/?portfolio={portfolio}").json()
-    assert (state["state"], state["scope"], state["by"]) == ("halted", "portfolio", scene.desk.trader.username)
+    assert (state["state"], state["flatten"], state["scope"], state["by"]) == ("halted", False, "portfolio", scene.desk.trader.username)
     assert scene.post(scene.desk.trader, "release/", {"portfolio": portfolio, "reason": "x"}).status_code == 403
     asked = scene.post(scene.first, "release/", {"portfolio": portfolio, "reason": "Checked"})
     assert asked.status_code == 201
@@ -83,30 +82,6 @@ def test_halt_and_release_by_two(scene) -> None:
     assert scene.post(scene.second, path, {}).status_code == 409
 
 
-def test_a_repeated_halt_is_one_halt(scene) -> None:
-    body, key = {"reason": "Fire drill"}, uuid4().hex
-    first, second = (scene.post(scene.first, "halt/", body, key=key) for _ in range(2))
-    assert (first.json(), second.headers["Idempotent-Replayed"]) == (second.json(), "true")
-    assert TradingStateChange.objects.filter(portfolio=None).count() == 1
-    assert trading_state(scene.desk.portfolio.pk).desk
-
-
-@pytest.mark.parametrize(
-    ("body", "key", "status"),
-    [
-        ({"reason": "x"}, "", 400),
-        ({}, None, 400),
-        ({"reason": ""}, None, 400),
-        ({"reason": "x", "portfolios": 1}, None, 400),
-        ({"reason": "x", "portfolio": 0}, None, 400),
-        ({"reason": "x", "portfolio": 999_999_999}, None, 404),
-    ],
-)
-def test_a_bad_halt_halts_nothing(scene, body, key, status) -> None:
-    assert scene.post(scene.first, "halt/", body, key=key).status_code == status
-    assert not TradingStateChange.objects.exists()
-
-
 def test_nobody_unknown_gets_in(scene) -> None:
     assert APIClient().get("/api/v1/trading-state/").status_code == 401
-    assert APIClient().post("/api/v1/halt/", {"reason": "x"}, format="json").status_code == 401
+    assert APIClient().post("/api/v1/release/", {"reason": "x"}, format="json").status_code == 401

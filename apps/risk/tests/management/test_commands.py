@@ -1,4 +1,4 @@
-"""The kill switch and the monitor from the command line: exit codes, JSON and refusals."""
+"""The end of a halt and the monitor from the command line: exit codes, JSON and refusals."""
 
 import json
 from io import StringIO
@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from apps.core.locks import lease
 from apps.core.roles import Role
 from apps.core.trading import TradingState
-from apps.portfolios.tests.factories import PortfolioFactory
 from apps.risk.selectors.state import trading_state
-from apps.risk.tests.factories import Desk, person
+from apps.risk.services.state import trading_halt
+from apps.risk.tests.factories import NOW, Desk, person
 
 pytestmark = pytest.mark.django_db
 
@@ -33,17 +33,13 @@ def people():
     return person(Role.RISK, "rita"), person(Role.RISK, "rolf")
 
 
-def test_halt_and_resume_the_desk(people) -> None:
-    assert run("halt", "--reason", "Fire drill")["state"] == "halted"
-    assert trading_state(None).by == "command line"
+def halted() -> None:
+    trading_halt(portfolio_id=None, user=None, reason="Fire drill", at=NOW)
+
+
+def test_two_people_resume_the_desk(people) -> None:
+    halted()
     assert run("resume", "--reason", "Over", "--user", "rita", "--approved-by", "rolf")["state"] == "active"
-    assert trading_state(None).state is TradingState.ACTIVE
-
-
-def test_halt_one_portfolio_by_name(people) -> None:
-    portfolio = PortfolioFactory(name="Alpha")
-    assert run("halt", "--portfolio", "Alpha", "--reason", "x", "--user", "rita", "--reduce")["state"] == "reducing"
-    assert trading_state(portfolio.pk).by == "rita"
     assert trading_state(None).state is TradingState.ACTIVE
 
 
@@ -53,13 +49,11 @@ def test_halt_one_portfolio_by_name(people) -> None:
         (("resume", "--reason", "x", "--user", "rita", "--approved-by", "rita"), 4, "two different people"),
         (("resume", "--reason", "x", "--user", "rita", "--approved-by", "tom"), 4, "tom may not release"),
         (("resume", "--reason", "x", "--user", "rita", "--approved-by", "nobody"), 2, "no user 'nobody'"),
-        (("halt", "--reason", "x", "--portfolio", "Nowhere"), 2, "no portfolio 'Nowhere'"),
-        (("halt", "--reason", " "), 2, "reason"),
     ],
 )
 def test_refusals_say_why_and_leave_the_halt(people, args, code, text) -> None:
     person(Role.TRADER, "tom")
-    run("halt", "--reason", "Fire drill")
+    halted()
     returned, message = refused(*args)
     assert (returned, text in message) == (code, True)
     assert trading_state(None).state is TradingState.HALTED

@@ -1,0 +1,135 @@
+"""Pages of orders: the blotter, one order with its whole life."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.core.charts import csv_answer
+from apps.core.clock import now
+from apps.core.errors import DeskError
+from apps.core.pages import RequestOfUser, page, way_back
+from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
+from apps.execution.models import Order
+from apps.execution.pages.scope import portfolios_chosen
+from apps.execution.selectors.algos import algo_progress
+from apps.execution.selectors.orders import order_counts, order_detail, orders_visible
+from apps.execution.selectors.rows import order_row
+
+PAGE = 50
+EXPORTED = 10_000
+REFUSED = (OrderStatus.DENIED, OrderStatus.REJECTED)
+
+#: What of a working order a person may change on its page, as the form names it.
+CHANGES = ("quantity", "limit_price", "stop_price", "trail_offset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """A part of the blotter, by the statuses that it shows."""
+
+    key: str
+    name: str
+    statuses: tuple[OrderStatus, ...]
+    count: int = 0
+
+
+TABS = (
+    ("working", "Working", tuple(status for status in OrderStatus if status not in TERMINAL_STATUSES)),
+    ("filled", "Filled", (OrderStatus.FILLED,)),
+    ("refused", "Denied & rejected", REFUSED),
+    ("all", "All", tuple(OrderStatus)),
+)
+
+
+@require_GET
+@page
+def blotter(request: RequestOfUser) -> HttpResponse:
+    """Orders of one portfolio, or of all that the user sees, by where they stand."""
+    chosen = portfolios_chosen(request)
+    counts = order_counts([one.pk for one in chosen])
+    tabs = [Tab(key=key, name=name, statuses=statuses, count=sum(counts[status] for status in statuses)) for key, name, statuses in TABS]
+    tab = next((one for one in tabs if one.key == request.GET.get("tab")), tabs[-1] if request.GET.get("order") else tabs[0])
+    orders = orders_visible(request.user).filter(portfolio__in=chosen, status__in=tab.statuses).order_by("-id")
+    if symbol := request.GET.get("symbol", "").strip().upper():
+        orders = orders.filter(instrument__symbol=symbol)
+    if request.GET.get("format") == "csv":
+        return _csv(orders)
+    shown = Paginator(orders, PAGE).get_page(request.GET.get("page"))
+    context: dict[str, Any] = {
+        "tabs": tabs,
+        "tab": tab,
+        "page": shown,
+        "orders": [order_row(one) for one in shown],
+        "symbol": symbol,
+        "chosen": chosen[0] if len(chosen) == 1 else None,
+        "everything": len(chosen) != 1,
+        "terminal": [str(status) for status in TERMINAL_STATUSES],
+    }
+    context["parents"] = algo_progress(row["algo_id"] for row in context["orders"] if row["algo_id"])
+    if request.GET.get("order", "").isdecimal():
+        context["opened"] = order_detail(user=request.user, order_id=int(request.GET["order"]))
+    return render(request, "execution/blotter.html", context)
+
+
+@require_GET
+@page
+def order(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """One order: events, decisions with every check, fills. Only the inner part with `part=1`, for a row that is opened."""
+    detail = order_detail(user=request.user, order_id=order_id)
+    template = "execution/order_life.html" if request.GET.get("part") else "execution/order.html"
+    context = {
+        "detail": detail,
+        "terminal": [str(status) for status in TERMINAL_STATUSES],
+        "changeable": detail.order["status"] in CHANGEABLE_STATUSES,
+        "replacement_id": uuid4(),
+    }
+    return render(request, template, context)
+
+
+@require_POST
+@page
+def cancel(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """Cancel what has not traded yet, then go back."""
+    from apps.execution.services.orders import order_cancel
+
+    try:
+        cancelled = order_cancel(order_id=order_id, user=request.user, at=now())
+    except DeskError as error:
+        messages.error(request, f"Order {order_id} was not cancelled: {error.detail}")
+    else:
+        messages.info(request, f"Order {order_id} is {str(cancelled.status).replace('_', ' ')}.")
+    return redirect(way_back(request, reverse("blotter")))
+
+
+@require_POST
+@page
+def replace(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """Change what works, then go back. The form's own id makes a second press the same change."""
+    from apps.execution.services.replacements import order_replace
+
+    try:
+        changes = {name: Decimal(text) for name in CHANGES if (text := request.POST.get(name, "").replace(",", "").strip())}
+        replacement_id = UUID(request.POST.get("replacement_id", ""))
+        changed = order_replace(order_id=order_id, user=request.user, replacement_id=replacement_id, changes=changes, at=now())
+    except (ArithmeticError, ValueError):
+        messages.error(request, f"Order {order_id} was not changed: a number is not a number.")
+    except DeskError as error:
+        messages.error(request, f"Order {order_id} was not changed, it works on as it was: {error.detail}")
+    else:
+        messages.info(request, f"Order {order_id} is {str(changed.status).replace('_', ' ')}, for {changed.quantity.normalize():f}.")
+    return redirect(way_back(request, reverse("blotter")))
+
+
+def _csv(orders: QuerySet[Order]) -> HttpResponse:
+    rows = [order_row(one) for one in orders[:EXPORTED]]
+    columns = tuple(rows[0]) if rows else ("id",)
+    return csv_answer("orders", columns, [tuple(row.values()) for row in rows])

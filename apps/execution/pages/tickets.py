@@ -1,0 +1,62 @@
+"""The order ticket."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from apps.core.errors import NotPermitted
+from apps.core.pages import RequestOfUser, chosen_portfolio, page
+from apps.core.trading import OrderType, Side, TimeInForce
+from apps.execution.domain.algos import Algo
+from apps.execution.selectors.orders import account_modes
+from apps.marketdata.selectors.instruments import tradable_instruments
+from apps.marketdata.selectors.quotes import latest_quotes
+from apps.portfolios.selectors.portfolios import portfolios_tradable
+
+ORDER_TYPES = (
+    (OrderType.MARKET, "Market"),
+    (OrderType.LIMIT, "Limit"),
+    (OrderType.STOP, "Stop"),
+    (OrderType.STOP_LIMIT, "Stop limit"),
+    (OrderType.TRAILING_STOP, "Trailing stop"),
+    (OrderType.MARKET_ON_CLOSE, "Market on close"),
+)
+TIMES_IN_FORCE = (
+    (TimeInForce.DAY, "Day"),
+    (TimeInForce.GTC, "Good till cancelled"),
+    (TimeInForce.IOC, "Immediate or cancel"),
+    (TimeInForce.FOK, "Fill or kill"),
+    (TimeInForce.GTD, "Good till date"),
+)
+ALGOS = (
+    (Algo.TWAP, "TWAP"),
+    (Algo.VWAP, "VWAP"),
+    (Algo.POV, "Share of volume (POV)"),
+    (Algo.ICEBERG, "Iceberg"),
+    (Algo.SHORTFALL, "Implementation shortfall"),
+    (Algo.SMART, "Smart routing"),
+)
+
+
+@require_GET
+@page
+def ticket(request: RequestOfUser) -> HttpResponse:
+    """The order ticket. Its checks and its submission go through the REST API, with the session and its CSRF token."""
+    if not request.user.has_perm("execution.add_order"):
+        raise NotPermitted("Your role does not place orders.")
+    portfolios = list(portfolios_tradable(request.user))
+    wanted = str(chosen_portfolio(request))
+    context = {
+        "portfolios": portfolios,
+        "portfolio": next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None),
+        "modes": account_modes([one.pk for one in portfolios]),
+        "instruments": tradable_instruments(),
+        "quotes": latest_quotes(),
+        "symbol": request.GET.get("symbol", "").upper()[:20],
+        "side": request.GET.get("side") if request.GET.get("side") in set(Side) else Side.BUY,
+        "quantity": request.GET.get("quantity", ""),
+        "order_types": ORDER_TYPES,
+        "algos": ALGOS,
+        "times_in_force": TIMES_IN_FORCE,
+    }
+    return render(request, "execution/ticket.html", context)
