@@ -7,6 +7,7 @@ from apps.execution.pages import algos, halting, orders, tickets
 urlpatterns = [
     path("trade", tickets.ticket, name="ticket"),
     path("trades", orders.blotter, name="blotter"),
+    path("trades/cancel", orders.cancel_many, name="orders-cancel"),
     path("trades/<int:order_id>", orders.order, name="order-detail"),
     path("trades/<int:order_id>/cancel", orders.cancel, name="order-cancel"),
     path("trades/<int:order_id>/replace", orders.replace, name="order-replace"),

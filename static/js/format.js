@@ -62,6 +62,6 @@ export function direction(value) {
 export function tagOf(status) {
   if (["filled", "active", "ok"].includes(status)) return "good";
   if (["new", "sent", "partially_filled"].includes(status)) return "work";
-  if (["pending_new", "pending_cancel", "reducing", "warn", "no_data"].includes(status)) return "warn";
-  return ["denied", "rejected", "halted", "breach"].includes(status) ? "bad" : "";
+  if (["pending_new", "pending_cancel", "pending_replace", "reducing", "warn", "no_data"].includes(status)) return "warn";
+  return ["denied", "rejected", "unknown_sent", "halted", "breach"].includes(status) ? "bad" : "";
 }

@@ -15,4 +15,5 @@ const ticket = document.getElementById("ticket");
 if (ticket) import("./ticket.js").then(({ bindTicket }) => bindTicket(ticket));
 const jobs = document.querySelectorAll("[data-job]");
 if (jobs.length) import("./jobs.js").then(({ bindJobs }) => bindJobs(jobs));
-if (document.querySelector("[data-expand]")) import("./expand.js").then(({ bindExpand }) => bindExpand());
+const blotter = document.getElementById("blotter");
+if (blotter) import("./blotter.js").then(({ bindBlotter }) => bindBlotter(blotter));

@@ -86,12 +86,12 @@ function bindTheme() {
 
 function bindSubmitters() {
   for (const field of document.querySelectorAll("[data-submit-on-change]")) field.addEventListener("change", () => field.form.requestSubmit());
-  for (const form of document.querySelectorAll("form[data-once]")) {
-    form.addEventListener("submit", (event) => {
-      if (form.dataset.sent) event.preventDefault();
-      form.dataset.sent = "1";
-    });
-  }
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-once]"); // also one that came into the page later
+    if (!form || event.defaultPrevented) return;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "1";
+  });
 }
 
 export function bindTopbar(body) {

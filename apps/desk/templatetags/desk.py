@@ -4,9 +4,11 @@ The minus sign is U+2212. A value that is not known is "—" with the reason (th
 """
 
 import math
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.forms import BooleanField, BoundField, ChoiceField
@@ -31,6 +33,8 @@ TAGS = {
     "done": "good",
     "pending_new": "warn",
     "pending_cancel": "warn",
+    "pending_replace": "warn",
+    "unknown_sent": "bad",
     "denied": "bad",
     "rejected": "bad",
     "active": "good",
@@ -275,6 +279,17 @@ def duration(seconds: Any) -> str:
 
 
 @register.filter
+def milliseconds(value: Any) -> str:
+    """0.04 ms, 12.3 ms or, from a second on, as `duration` says it."""
+    number = decimal_or_none(value)
+    if number is None or not math.isfinite(number):
+        return unknown("Not measured")
+    if number >= 1000:
+        return duration(number / 1000)
+    return f"{number:.{0 if number >= 100 else 1 if number >= 1 or not number else 2}f} ms"
+
+
+@register.filter
 def last_line(text: Any) -> str:
     """The last line of a traceback: what went wrong."""
     return str(text).strip().rsplit("\n", 1)[-1]
@@ -300,6 +315,17 @@ def bootstrap(field: BoundField) -> SafeString:
 def item(mapping: Any, key: str) -> Any:
     """The value under `key`, or None."""
     return mapping.get(key) if hasattr(mapping, "get") else None
+
+
+#: What a ticket takes from another order.
+TICKET_FIELDS = ("symbol", "side", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "portfolio")
+
+
+@register.filter
+def as_ticket(order: Mapping[str, Any]) -> str:
+    """The query string of a ticket like this order."""
+    given = {**order, "portfolio": order["portfolio_id"]}
+    return f"?{urlencode({name: given[name] for name in TICKET_FIELDS if given.get(name)})}"
 
 
 @register.simple_tag(takes_context=True)

@@ -131,6 +131,7 @@ class FillSerializer(serializers.Serializer):
     fee = serializers.CharField()
     strategy = serializers.CharField(allow_blank=True)
     quote = serializers.DictField(help_text="What it was matched against")
+    explanation = serializers.CharField(help_text="The same in words, with slippage, fee and the distance from the arrival price")
     market_time = serializers.DateTimeField()
     executed_at = serializers.DateTimeField()
     recorded_at = serializers.DateTimeField()

@@ -11,21 +11,25 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.core.charts import csv_answer
 from apps.core.clock import now
 from apps.core.errors import DeskError
 from apps.core.pages import RequestOfUser, page, way_back
+from apps.core.trading import Side
 from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
 from apps.execution.models import Order
 from apps.execution.pages.scope import portfolios_chosen
-from apps.execution.selectors.algos import algo_progress
+from apps.execution.selectors.algos import algo_progress, algo_rows, algos_active
 from apps.execution.selectors.orders import order_counts, order_detail, orders_visible
 from apps.execution.selectors.rows import order_row
+from apps.portfolios.selectors.portfolios import portfolios_tradable
 
 PAGE = 50
 EXPORTED = 10_000
+#: As many orders are cancelled by one press.
+MANY = 200
 REFUSED = (OrderStatus.DENIED, OrderStatus.REJECTED)
 
 #: What of a working order a person may change on its page, as the form names it.
@@ -59,8 +63,8 @@ def blotter(request: RequestOfUser) -> HttpResponse:
     tabs = [Tab(key=key, name=name, statuses=statuses, count=sum(counts[status] for status in statuses)) for key, name, statuses in TABS]
     tab = next((one for one in tabs if one.key == request.GET.get("tab")), tabs[-1] if request.GET.get("order") else tabs[0])
     orders = orders_visible(request.user).filter(portfolio__in=chosen, status__in=tab.statuses).order_by("-id")
-    if symbol := request.GET.get("symbol", "").strip().upper():
-        orders = orders.filter(instrument__symbol=symbol)
+    wanted = _filters(request)
+    orders = _filtered(orders, wanted)
     if request.GET.get("format") == "csv":
         return _csv(orders)
     shown = Paginator(orders, PAGE).get_page(request.GET.get("page"))
@@ -69,7 +73,10 @@ def blotter(request: RequestOfUser) -> HttpResponse:
         "tab": tab,
         "page": shown,
         "orders": [order_row(one) for one in shown],
-        "symbol": symbol,
+        **wanted,
+        "sides": tuple(Side),
+        "channels": " ".join(f"orders:{one.pk}" for one in chosen),
+        "algos": algo_rows(algos_active().filter(portfolio__in=chosen)) if tab.key == "working" else (),
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "everything": len(chosen) != 1,
         "terminal": [str(status) for status in TERMINAL_STATUSES],
@@ -78,6 +85,62 @@ def blotter(request: RequestOfUser) -> HttpResponse:
     if request.GET.get("order", "").isdecimal():
         context["opened"] = order_detail(user=request.user, order_id=int(request.GET["order"]))
     return render(request, "execution/blotter.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@page
+def cancel_many(request: RequestOfUser) -> HttpResponse:
+    """Cancel what works, by filter: first the list with a tick at each order, then those that are still ticked."""
+    if request.method == "POST":
+        return _cancel_ticked(request)
+    chosen, wanted = portfolios_chosen(request), _filters(request)
+    tradable = [one.pk for one in portfolios_tradable(request.user).filter(pk__in=[one.pk for one in chosen])]
+    working = orders_visible(request.user).filter(portfolio__in=tradable, status__in=TABS[0][2]).order_by("-id")
+    orders = [order_row(one) for one in _filtered(working, wanted)[:MANY]]
+    context = {
+        **wanted,
+        "orders": orders,
+        "more": max(0, _filtered(working, wanted).count() - len(orders)),
+        "buys": sum(row["side"] == Side.BUY for row in orders),
+        "sells": sum(row["side"] == Side.SELL for row in orders),
+        "chosen": chosen[0] if len(chosen) == 1 else None,
+        "back": f"{reverse('blotter')}?{request.GET.urlencode()}",
+    }
+    return render(request, "execution/cancel.html", context)
+
+
+def _cancel_ticked(request: RequestOfUser) -> HttpResponse:
+    from apps.execution.services.orders import order_cancel
+
+    done, left = 0, []
+    for order_id in [int(text) for text in request.POST.getlist("order")[:MANY] if text.isdecimal()]:
+        try:
+            order_cancel(order_id=order_id, user=request.user, at=now())
+        except DeskError as error:
+            left.append(f"{order_id}: {error.detail}")
+        else:
+            done += 1
+    if done:
+        messages.info(request, f"{done} order{'' if done == 1 else 's'} cancelled, or being cancelled at the broker.")
+    if left:
+        messages.error(request, f"{len(left)} left as they are: {'; '.join(left[:5])}{' and others' if len(left) > 5 else ''}")
+    if not done and not left:
+        messages.info(request, "No order was ticked: nothing was cancelled.")
+    return redirect(way_back(request, reverse("blotter")))
+
+
+def _filters(request: RequestOfUser) -> dict[str, str]:
+    side = request.GET.get("side", "")
+    return {
+        "symbol": request.GET.get("symbol", "").strip().upper()[:20],
+        "side": side if side in set(Side) else "",
+        "strategy": request.GET.get("strategy", "").strip()[:100],
+    }
+
+
+def _filtered(orders: QuerySet[Order], wanted: dict[str, str]) -> QuerySet[Order]:
+    columns = {"symbol": "instrument__symbol", "side": "side", "strategy": "strategy"}
+    return orders.filter(**{columns[name]: value for name, value in wanted.items() if value})
 
 
 @require_GET

@@ -3,8 +3,9 @@
 from typing import Any
 
 from apps.core.documents import plain
-from apps.core.trading import Side
+from apps.core.trading import OrderType, Side
 from apps.execution.domain.amounts import slippage_bps, trimmed
+from apps.execution.domain.explanations import fill_explanation
 from apps.execution.models import Fill, Order
 
 #: What `order_row` reads beside the order's own row.
@@ -72,6 +73,17 @@ def fill_row(fill: Fill) -> dict[str, Any]:
         "fee": trimmed(fill.fee),
         "strategy": order.strategy,
         "quote": fill.quote,
+        "explanation": fill_explanation(
+            side=Side(order.side),
+            order_type=OrderType(order.order_type),
+            price=fill.price,
+            fee=fill.fee,
+            quote=fill.quote,
+            limit_price=order.limit_price,
+            stop_price=order.stop_price,
+            working_stop=order.working_stop,
+            arrival_price=order.reference_price,
+        ),
         "market_time": plain(fill.market_time),
         "executed_at": plain(fill.executed_at),
         "recorded_at": plain(fill.recorded_at),

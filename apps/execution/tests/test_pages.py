@@ -165,3 +165,57 @@ class TestParents:
         assert stranger.get(f"/charts/algos/{parent.pk}").status_code == 404
         parent.refresh_from_db()
         assert parent.status == "working"
+
+
+def test_the_blotter_filters_by_symbol_side_and_strategy(client: Client, desk: Desk) -> None:
+    buy = desk.submit(order_type="limit", limit_price="90", strategy="hedge")
+    desk.submit(quantity="10")
+    sell = desk.submit(side="sell", order_type="limit", limit_price="120", quantity="5")
+    found = {
+        query: [order["id"] for order in client.get(f"/trades?{query}").context["orders"]] for query in ("side=sell", "strategy=hedge", "symbol=ibm")
+    }
+    assert found == {"side=sell": [sell.pk], "strategy=hedge": [buy.pk], "symbol=ibm": []}
+
+
+class TestCancelMany:
+    def test_the_list_counts_what_the_filter_lets_through(self, client: Client, desk: Desk) -> None:
+        desk.submit(quantity="10")
+        orders = [desk.submit(order_type="limit", limit_price="90", quantity="1") for _ in range(2)]
+        desk.submit(side="sell", order_type="limit", limit_price="120", quantity="5")
+        context = client.get("/trades/cancel?side=buy").context
+        assert ([order["id"] for order in context["orders"]], context["buys"], context["sells"]) == ([orders[1].pk, orders[0].pk], 2, 0)
+
+    def test_only_the_ticked_ones_end_and_an_order_that_has_ended_is_named(self, client: Client, desk: Desk) -> None:
+        first, second = (desk.submit(order_type="limit", limit_price="90", quantity="1") for _ in range(2))
+        filled = desk.submit()
+        html = client.post("/trades/cancel", {"order": [first.pk, filled.pk, "x"]}, follow=True).content.decode()
+        assert [Order.objects.get(pk=one.pk).status for one in (first, second, filled)] == ["canceled", "new", "filled"]
+        assert "1 order cancelled" in html
+        assert f"1 left as they are: {filled.pk}: order {filled.pk} is filled already" in html
+
+    def test_without_a_tick_nothing_is_cancelled(self, client: Client, desk: Desk) -> None:
+        order = desk.submit(order_type="limit", limit_price="90")
+        assert "nothing was cancelled" in client.post("/trades/cancel", follow=True).content.decode()
+        order.refresh_from_db()
+        assert order.status == "new"
+
+    def test_who_may_only_look_finds_nothing_to_cancel_and_cancels_nothing(self, desk: Desk) -> None:
+        order = desk.submit(order_type="limit", limit_price="90")
+        viewer = make_user("viewer", Role.TRADER)
+        membership_grant(portfolio_id=desk.portfolio.pk, user_id=viewer.pk, role="viewer")
+        looking = Client()
+        looking.force_login(viewer)
+        assert "Nothing to cancel" in looking.get("/trades/cancel").content.decode()
+        assert "may not place orders" in looking.post("/trades/cancel", {"order": [order.pk]}, follow=True).content.decode()
+        order.refresh_from_db()
+        assert order.status == "new"
+
+
+def test_an_order_s_page_says_how_long_each_hop_took_and_why_a_fill_has_its_price(client: Client, desk: Desk) -> None:
+    order = desk.submit()
+    response = client.get(f"/trades/{order.pk}")
+    html = response.content.decode()
+    assert "by gate after" in html
+    assert "Matched against 100 (test" in html
+    assert "5.0 bps worse than the arrival price 100" in html
+    assert "/trade?symbol=AAPL&amp;side=buy&amp;quantity=10" in html

@@ -91,7 +91,10 @@ def test_a_price_and_a_cancel_meet_on_one_order(real_desk):
 
 
 def test_an_order_that_was_judged_just_before_a_halt_does_not_outlive_it(real_desk, monkeypatch):
-    """It passes the gate, the halt is stored, and only then is the order stored: the halt waits for it and cancels it."""
+    """It passes the gate, the desk is halted, and only then is the order stored: the halt waits for it and cancels it.
+
+    (A halt of one portfolio is not even stored before: its row's foreign key waits for the portfolio's lock.)
+    """
     judged, pause, gate_check = Event(), Event(), order_services.gate_check
 
     def slow(**case):
@@ -105,7 +108,7 @@ def test_an_order_that_was_judged_just_before_a_halt_does_not_outlive_it(real_de
 
     def halt():
         assert judged.wait(30)
-        return trading_stop(portfolio_id=real_desk.portfolio.pk, user=real_desk.trader, level=HaltLevel.CANCEL, reason="race", at=clock.now())
+        return trading_stop(portfolio_id=None, user=real_desk.trader, level=HaltLevel.CANCEL, reason="race", at=clock.now())
 
     monkeypatch.setattr(order_services, "gate_check", slow)
     order, change = at_once(lambda: real_desk.submit(order_type="limit", limit_price="90"), halt)
