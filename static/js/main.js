@@ -3,6 +3,7 @@ import { bindAlerts } from "./alerts.js";
 import { bindCells } from "./cells.js";
 import { bindCharts } from "./charts.js";
 import { bindHalt } from "./halt.js";
+import { bindKeys } from "./keys.js";
 import { bindTopbar } from "./topbar.js";
 
 const body = document.body;
@@ -11,6 +12,7 @@ bindAlerts(body);
 bindHalt(body);
 bindCells();
 bindCharts();
+bindKeys();
 const ticket = document.getElementById("ticket");
 if (ticket) import("./ticket.js").then(({ bindTicket }) => bindTicket(ticket));
 const jobs = document.querySelectorAll("[data-job]");

@@ -2,41 +2,21 @@
 import { format } from "./format.js";
 import { postJson } from "./http.js";
 import { live } from "./live.js";
-import { patch } from "./cells.js";
 import { paced } from "./pace.js";
-import { say, toast } from "./toasts.js";
+import { ofParent, Sent } from "./ticket_sent.js";
+import { sentence, showChecks, showCost, showNote, showQuote } from "./ticket_view.js";
+import { toast } from "./toasts.js";
 
 const PAUSE = 250;
 const NUMBER = /^\d{1,12}(\.\d{1,6})?$/;
 const DRAFT = "desk:ticket";
-const OLD_PRICE = 10000;
 const ALGOS = ["twap", "vwap", "pov", "iceberg", "is", "smart"];
 const PARAMETER = "parameters/";
 
-function make(tag, { text = "", className = "" } = {}) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  element.className = className;
-  return element;
-}
-
-function unitFormat(value, unit) {
-  if (unit === "USD") return format(value, "money");
-  if (unit === "fraction") return format(value, "share");
-  return `${format(value, "quantity")}${unit && unit !== "shares" ? ` ${unit}` : ""}`;
-}
-
-/** Best bid and offer with their sizes, where the feed has them. */
-function sides(quote) {
-  if (!quote.bid && !quote.ask) return "";
-  const side = (price, size) => (price ? `${format(price, "price")} \u00d7 ${format(size, "quantity")}` : "\u2014");
-  return `; bid ${side(quote.bid, quote.bid_size)}, ask ${side(quote.ask, quote.ask_size)}`;
-}
-
-/** A parent order as the list of sent orders shows it. */
-function ofParent(algo) {
-  const name = `${algo.algo.toUpperCase()} ${algo.id}`;
-  return { ...algo, id: `parent-${algo.id}`, name, href: `/algos/${algo.id}`, cumulative_quantity: algo.filled_quantity };
+/** `value` on the grid of `step`, with the decimal places that the step has. */
+function onGrid(value, step) {
+  const places = (String(step).split(".")[1] || "").length;
+  return (Math.round(value / step) * step).toFixed(places);
 }
 
 class Ticket {
@@ -46,6 +26,7 @@ class Ticket {
     this.quotes = new Map();
     this.preview = null;
     this.sending = false;
+    this.equity = null;
     this.restore();
     this.arrange();
     form.addEventListener("input", () => this.changed());
@@ -56,7 +37,84 @@ class Ticket {
       if (event.ctrlKey || event.metaKey) form.requestSubmit(this.button);
       else if (event.target === this.button) this.button.click();
     });
+    form.addEventListener("keydown", (event) => this.step(event));
+    document.getElementById("review-send").addEventListener("click", () => this.reviewed());
+    this.sent = new Sent(form.dataset.orders);
     live.on("quotes", paced(({ d }) => this.quote(d.quotes)));
+    this.follow();
+    document.addEventListener("desk:tick", () => showQuote(this.quotes.get(this.symbol)));
+    this.changed();
+    (form.elements.symbol.value ? form.elements.quantity : form.elements.symbol).focus({ preventScroll: true });
+  }
+
+  /** The equity of the chosen portfolio, for quantities in percent of it. */
+  follow() {
+    const channel = `portfolio:${this.form.elements.portfolio_id.value}`;
+    if (channel === this.followed) return;
+    if (this.followed) live.off(this.followed);
+    this.followed = channel;
+    this.equity = null;
+    live.on(channel, ({ d }) => {
+      if (d.total === undefined || channel !== this.followed) return;
+      const first = this.equity === null;
+      this.equity = d.total;
+      if (first && this.form.elements.unit.value === "equity") this.changed();
+    });
+  }
+
+  get listed() {
+    return document.querySelector(`#symbols option[value="${CSS.escape(this.symbol)}"]`);
+  }
+
+  get symbol() {
+    return this.form.elements.symbol.value.trim().toUpperCase();
+  }
+
+  /** What one share would cost: the limit where there is one, else the side of the book, else the last price. */
+  get sharePrice() {
+    const elements = this.form.elements;
+    const limit = elements.limit_price.closest("[data-needs]").hidden ? "" : elements.limit_price.value.trim();
+    if (NUMBER.test(limit)) return Number(limit);
+    const quote = this.quotes.get(this.symbol);
+    return quote ? Number((elements.side.value === "buy" ? quote.ask : quote.bid) || quote.price) : null;
+  }
+
+  /** Shares that the quantity means, as text: rounded down to whole lots where it is an amount; "" while that is not known. */
+  get shares() {
+    const given = this.form.elements.quantity.value.replaceAll(",", "").trim();
+    const unit = this.form.elements.unit.value;
+    if (unit === "shares" || !given) return given;
+    if (!NUMBER.test(given)) return given;
+    const amount = unit === "money" ? Number(given) : this.equity === null ? null : (Number(given) / 100) * Number(this.equity);
+    const price = this.sharePrice;
+    if (amount === null || !price) return "";
+    const lot = Number(this.listed?.dataset.lot || 1);
+    const places = (String(this.listed?.dataset.lot || "1").split(".")[1] || "").length;
+    return (Math.floor(amount / price / lot + 1e-9) * lot).toFixed(places);
+  }
+
+  showShares() {
+    const note = document.getElementById("t-shares");
+    const unit = this.form.elements.unit.value;
+    note.hidden = unit === "shares" || !this.form.elements.quantity.value.trim();
+    if (note.hidden) return;
+    const shares = this.shares;
+    const lacking = unit === "equity" && this.equity === null ? "the portfolio's equity is not known yet" : "no price is known yet";
+    note.textContent = shares === "" ? `Not known in shares: ${lacking}` : `= ${format(shares, "quantity")} shares at ${format(this.sharePrice, "price")}`;
+  }
+
+  /** Arrow keys step a price by the instrument's tick, a quantity by its lot. */
+  step(event) {
+    const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    const input = event.target;
+    const kind = input.name === "quantity" ? "lot" : input.dataset?.step;
+    if (!way || !kind || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const inShares = kind === "tick" || this.form.elements.unit.value === "shares";
+    const size = inShares ? Number(this.listed?.dataset[kind] || (kind === "tick" ? 0.01 : 1)) : 1;
+    const by = size * (event.shiftKey ? 10 : 1) * way;
+    const next = Number(input.value.replaceAll(",", "") || 0) + by;
+    input.value = onGrid(Math.max(size, next), size);
     this.changed();
   }
 
@@ -67,9 +125,9 @@ class Ticket {
     const type = algo ? (data.limit_price.trim() ? "limit" : "market") : data.order_type;
     const body = {
       portfolio_id: Number(data.portfolio_id),
-      symbol: data.symbol.trim().toUpperCase(),
+      symbol: this.symbol,
       side: data.side,
-      quantity: data.quantity.replaceAll(",", "").trim(),
+      quantity: this.shares,
       order_type: type,
       time_in_force: algo ? "day" : data.time_in_force,
       client_order_id: this.key,
@@ -77,6 +135,7 @@ class Ticket {
     if (type === "limit" || type === "stop_limit") body.limit_price = data.limit_price.trim();
     if (type === "stop" || type === "stop_limit") body.stop_price = data.stop_price.trim();
     if (type === "trailing_stop") body.trail_offset = data.trail_offset.trim();
+    if (data.strategy.trim()) body.strategy = data.strategy.trim();
     if (!algo && data.time_in_force === "gtd") body.expire_at = data.expire_at && `${data.expire_at}Z`;
     return body;
   }
@@ -126,8 +185,14 @@ class Ticket {
   }
 
   restore() {
-    const draft = JSON.parse(sessionStorage.getItem(DRAFT) || "null");
-    if (!draft || new URLSearchParams(location.search).has("symbol")) {
+    let draft = null;
+    try {
+      draft = JSON.parse(sessionStorage.getItem(DRAFT) || "null");
+    } catch {
+      sessionStorage.removeItem(DRAFT);
+    }
+    const asked = new URLSearchParams(location.search);
+    if (!draft || asked.has("symbol") || asked.has("side")) {
       this.mint();
       return;
     }
@@ -144,7 +209,12 @@ class Ticket {
 
   arrange() {
     const type = this.form.elements.order_type.value;
-    if (type === "market_on_close") this.form.elements.time_in_force.value = "day";
+    const tif = this.form.elements.time_in_force;
+    for (const option of tif.options) {
+      const immediate = option.value === "ioc" || option.value === "fok";
+      option.disabled = (type === "market_on_close" && option.value !== "day") || (type === "trailing_stop" && immediate);
+    }
+    if (tif.selectedOptions[0]?.disabled) tif.value = "day";
     const algo = this.algo;
     for (const field of this.form.querySelectorAll("[data-for]")) field.hidden = !field.dataset.for.split(" ").includes(algo);
     this.form.querySelector("[data-needs=tif]").hidden = Boolean(algo);
@@ -157,15 +227,24 @@ class Ticket {
       if (field.hidden === !wanted) continue;
       field.hidden = !wanted;
       const input = field.querySelector("input");
-      const last = this.quotes.get(this.fields.symbol);
-      if (wanted && !algo && !input.value && last) input.value = Number(last.price).toFixed(2);
+      if (wanted && !algo && !input.value) this.prefill(input, part);
     }
+  }
+
+  /** A limit begins at the other side of the book (or the last price), a stop at the last price, both on the tick. */
+  prefill(input, part) {
+    const quote = this.quotes.get(this.symbol);
+    if (!quote) return;
+    const touch = this.form.elements.side.value === "buy" ? quote.ask : quote.bid;
+    input.value = onGrid(Number((part === "limit" && touch) || quote.price), Number(this.listed?.dataset.tick || 0.01));
   }
 
   changed() {
     if (this.sending) return;
+    this.follow();
     this.arrange();
-    this.showQuote();
+    showQuote(this.quotes.get(this.symbol));
+    this.showShares();
     this.remember();
     this.preview = null;
     this.button.disabled = true;
@@ -182,7 +261,8 @@ class Ticket {
     for (const name of ["quantity", "limit_price", "stop_price", "trail_offset"]) {
       if (body[name] !== undefined && !NUMBER.test(body[name])) errors.push({ pointer: name, detail: "A number with at most six decimal places, such as 100 or 189.50" });
     }
-    if (!document.querySelector(`#symbols option[value="${CSS.escape(body.symbol)}"]`)) errors.push({ pointer: "symbol", detail: `${body.symbol} is not on the list of instruments` });
+    if (Number(body.quantity) === 0) errors.push({ pointer: "quantity", detail: "This buys not even one lot" });
+    if (!this.listed) errors.push({ pointer: "symbol", detail: `${body.symbol} is not on the list of instruments` });
     return errors;
   }
 
@@ -210,7 +290,7 @@ class Ticket {
     const errors = error.body?.errors || [];
     this.errors(errors.length ? errors : [{ pointer: "", detail: error.message }]);
     document.getElementById("checks-state").textContent = "not checked";
-    document.getElementById("ticket-checks").replaceChildren(this.sentence(errors.length ? "Correct the marked fields first." : error.message));
+    showNote(errors.length ? "Correct the marked fields first." : error.message);
   }
 
   errors(errors) {
@@ -218,100 +298,53 @@ class Ticket {
     for (const input of this.form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
     for (const { pointer = "", detail } of errors) {
       const name = pointer.replace(/^[#/]+/, "");
-      const box = this.form.querySelector(`[data-error="${CSS.escape(name)}"]`);
-      if (!box) continue;
+      const box = this.form.querySelector(`[data-error="${CSS.escape(name)}"]`) || this.form.querySelector('[data-error=""]');
       box.textContent = detail;
       box.hidden = false;
       box.id = `error-${name}`;
-      this.form.elements[name].setAttribute("aria-invalid", "true");
-      this.form.elements[name].setAttribute("aria-describedby", box.id);
+      const input = this.form.elements[name];
+      if (!input?.setAttribute) continue; // of the whole ticket, or of a group of inputs
+      input.setAttribute("aria-invalid", "true");
+      input.setAttribute("aria-describedby", box.id);
     }
-  }
-
-  sentence(text) {
-    const box = make("div", { className: "empty" });
-    box.append(make("p", { text }));
-    return box;
   }
 
   showPreview() {
     const shown = this.preview;
-    this.showChecks(shown.checks);
+    showChecks(shown.checks);
     const passed = shown.checks.filter((check) => check.outcome === "pass").length;
     document.getElementById("checks-state").textContent = `${passed} of ${shown.checks.length} pass${shown.allowed ? "" : ", blocked"}`;
-    this.showCost(shown);
+    showCost(shown);
     this.button.disabled = !shown.allowed;
     this.button.className = `btn w-100 ${this.fields.side === "buy" ? "btn-primary" : "btn-danger"}`;
-    this.button.textContent = shown.allowed ? this.wording(shown) : "Blocked by the checks";
-  }
-
-  wording(shown) {
-    const order = this.fields;
-    const kind = {
-      market: "at market",
-      market_on_close: "at the close",
-      limit: `limit ${format(order.limit_price, "price")}`,
-      stop: `stop ${format(order.stop_price, "price")}`,
-      trailing_stop: `trailing by ${format(order.trail_offset, "price")}`,
-    }[order.order_type] || `stop ${format(order.stop_price, "price")} limit ${format(order.limit_price, "price")}`;
-    const worked = this.algo ? ` by ${this.algo.toUpperCase()}` : this.bracketed ? " with exits" : "";
-    const worth = shown.estimated_value === null ? "" : ` (≈ ${format(shown.estimated_value, "money")})`;
-    return `${order.side === "buy" ? "Buy" : "Sell"} ${format(order.quantity, "quantity")} ${order.symbol} ${kind}${worked}${worth} ${shown.mode.toUpperCase()}`;
-  }
-
-  showChecks(checks) {
-    const worst = { block: 0, warn: 1, pass: 2 };
-    const rows = [...checks].sort((a, b) => worst[a.outcome] - worst[b.outcome]).map((check) => {
-      const row = make("div", { className: `check ${check.outcome}` });
-      row.title = `${check.authority}: ${check.code}`;
-      const steps = [check.before, check.after].filter((value) => value !== null).map((value) => unitFormat(value, check.unit));
-      const numbers = [steps.join(" → "), check.limit === null ? "" : `limit ${unitFormat(check.limit, check.unit)}`].filter(Boolean).join(" · ");
-      row.append(
-        make("span", { text: check.outcome, className: `tag ${{ pass: "good", warn: "warn", block: "bad" }[check.outcome]}` }),
-        make("span", { text: check.message }),
-        make("span", { text: numbers, className: "numbers" }),
-      );
-      if (check.outcome !== "pass") row.append(make("span", { text: `${check.authority} ${check.code}`, className: "numbers full mono" }));
-      return row;
-    });
-    document.getElementById("ticket-checks").replaceChildren(...rows);
-  }
-
-  showCost(shown) {
-    const facts = [
-      ["Estimated price", format(shown.estimated_price, "price")],
-      ["Estimated value", format(shown.estimated_value, "money")],
-      ["of it slippage", format(shown.estimated_slippage, "money")],
-      ["Commission", format(shown.commission, "money")],
-      ["Cash now → after", `${format(shown.cash_before, "money")} → ${format(shown.cash_after, "money")}`],
-      ["Position now → after", `${format(shown.position_before, "quantity")} → ${format(shown.position_after, "quantity")}`],
-    ];
-    const list = document.getElementById("ticket-cost");
-    list.replaceChildren(...facts.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", { text: value })]));
-    const reference = shown.reference;
-    document.getElementById("ticket-reference").textContent = reference ? `reference ${format(reference.price, "price")}, ${reference.source}` : "no reference price";
+    const extra = this.algo ? ` by ${this.algo.toUpperCase()}` : this.bracketed ? " with exits" : "";
+    this.button.textContent = shown.allowed ? sentence(this.fields, shown, extra) : "Blocked by the checks";
   }
 
   quote(quotes) {
     for (const [symbol, quote] of Object.entries(quotes || {})) this.quotes.set(symbol, { ...quote, at: Date.now() });
-    this.showQuote();
+    showQuote(this.quotes.get(this.symbol));
   }
 
-  showQuote() {
-    const note = document.getElementById("t-quote");
-    const quote = this.quotes.get(this.form.elements.symbol.value.trim().toUpperCase());
-    if (!quote) {
-      note.textContent = "\u00a0";
-      return;
-    }
-    const old = Date.now() - Date.parse(quote.received_at) > OLD_PRICE;
-    const last = `${quote.basis === "mid" ? "middle" : "last"} ${format(quote.price, "price")} at ${quote.market_time.slice(0, 16).replace("T", " ")}Z${old ? ", older than 10 s" : ""}`;
-    note.textContent = last + sides(quote);
-  }
-
-  async submit(event) {
+  /** On paper the order goes at once; where it reaches a market, somebody reads it first. */
+  submit(event) {
     event.preventDefault();
     if (this.sending || !this.preview?.allowed) return;
+    if (this.preview.mode !== "live") {
+      this.send();
+      return;
+    }
+    document.getElementById("review-sentence").textContent = this.button.textContent;
+    document.getElementById("review-facts").replaceChildren(...[...document.getElementById("ticket-cost").children].map((child) => child.cloneNode(true)));
+    window.bootstrap.Modal.getOrCreateInstance(document.getElementById("review-dialog")).show();
+  }
+
+  reviewed() {
+    window.bootstrap.Modal.getOrCreateInstance(document.getElementById("review-dialog")).hide();
+    if (!this.sending && this.preview?.allowed) this.send();
+  }
+
+  async send() {
     this.sending = true;
     this.button.disabled = true;
     const label = this.button.textContent;
@@ -319,7 +352,7 @@ class Ticket {
     const { url, body } = this.request;
     try {
       const made = await postJson(url, body, { headers: { "Idempotency-Key": this.key } });
-      for (const one of (made.orders || []).slice(1)) this.list(one);
+      for (const one of (made.orders || []).slice(1)) this.sent.list(one);
       this.done(made.orders ? made.orders[0] : made.algo ? ofParent(made) : made);
     } catch (error) {
       this.failed(error);
@@ -329,9 +362,9 @@ class Ticket {
   }
 
   done(order) {
-    this.list(order);
+    this.sent.list(order);
     const filled = order.status === "filled" ? `, filled at ${format(order.average_price, "price")}` : `, ${order.status.replaceAll("_", " ")}`;
-    say(`${order.name || `Order ${order.id}`}: ${order.side} ${order.quantity} ${order.symbol}${filled}.`);
+    toast({ title: order.name || `Order ${order.id}`, text: `${order.side} ${format(order.quantity, "quantity")} ${order.symbol}${filled}.`, href: order.href || `/trades/${order.id}` });
     this.mint();
     for (const name of ["quantity", "take_profit", "stop_loss"]) this.form.elements[name].value = "";
     this.form.elements.note.value = "";
@@ -341,49 +374,19 @@ class Ticket {
   }
 
   failed(error) {
-    const known = error.status === undefined;
+    const unknown = error.status === undefined || error.status >= 500; // it may be stored: the same key finds it
     if (error.body?.algo) error.body.order = ofParent(error.body.algo);
     if (error.body?.errors) this.errors(error.body.errors);
     if (error.body?.order) {
-      this.list(error.body.order); // denied, and stored with its reasons
+      this.sent.list(error.body.order); // denied, and stored with its reasons
       this.mint();
-      this.showChecks(error.body.checks);
+      showChecks(error.body.checks);
     }
-    const text = known ? "The server did not answer: the state of the order is unknown. Sending again is safe, it cannot become two orders." : `The order was not sent. ${error.message}`;
-    toast({ title: known ? "State unknown" : "Order not sent", text, level: "critical", stay: 0 });
-    this.button.disabled = !known;
-    this.button.textContent = known ? "Send again (same order)" : "Not sent: change the ticket";
+    const text = unknown ? "The server did not answer: the state of the order is unknown. Sending again is safe, it cannot become two orders." : `The order was not sent. ${error.message}`;
+    toast({ title: unknown ? "State unknown" : "Order not sent", text, level: "critical", stay: 0 });
+    this.button.disabled = !unknown;
+    this.button.textContent = unknown ? "Send again (same order)" : "Not sent: change the ticket";
     this.remember();
-  }
-
-  list(order) {
-    const body = document.getElementById("ticket-sent");
-    body.querySelector("tr.none")?.remove();
-    let row = body.querySelector(`tr[data-key="${order.id}"]`);
-    if (!row) {
-      row = make("tr");
-      row.dataset.key = order.id;
-      const name = make("td", { className: "mono" });
-      const link = make("a", { text: order.name || String(order.id) });
-      link.href = order.href || `/trades/${order.id}`;
-      name.append(link);
-      row.append(name, make("th", { text: `${order.side} ${format(order.quantity, "quantity")} ${order.symbol}` }));
-      row.lastChild.scope = "row";
-      for (const [field, kind, className] of [["cumulative_quantity", "quantity", "num"], ["average_price", "price", "num"]]) {
-        const cell = make("td", { className });
-        Object.assign(cell.dataset, { field, format: kind });
-        row.append(cell);
-      }
-      const status = make("span", { className: "tag" });
-      Object.assign(status.dataset, { field: "status", format: "status" });
-      const holder = make("td");
-      holder.append(status);
-      const reason = make("td", { className: "wrap" });
-      Object.assign(reason.dataset, { field: "reason", format: "blank" });
-      row.append(holder, reason);
-      body.prepend(row);
-    }
-    for (const cell of row.querySelectorAll("[data-field]")) patch(cell, order[cell.dataset.field]);
   }
 }
 

@@ -13,6 +13,9 @@ from apps.marketdata.selectors.instruments import tradable_instruments
 from apps.marketdata.selectors.quotes import latest_quotes
 from apps.portfolios.selectors.portfolios import portfolios_tradable
 
+#: What an address may fill in.
+GIVEN = ("symbol", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "strategy", "note")
+
 ORDER_TYPES = (
     (OrderType.MARKET, "Market"),
     (OrderType.LIMIT, "Limit"),
@@ -52,9 +55,8 @@ def ticket(request: RequestOfUser) -> HttpResponse:
         "modes": account_modes([one.pk for one in portfolios]),
         "instruments": tradable_instruments(),
         "quotes": latest_quotes(),
-        "symbol": request.GET.get("symbol", "").upper()[:20],
         "side": request.GET.get("side") if request.GET.get("side") in set(Side) else Side.BUY,
-        "quantity": request.GET.get("quantity", ""),
+        "given": {name: request.GET.get(name, "")[:100] for name in GIVEN} | {"symbol": request.GET.get("symbol", "").upper()[:20]},
         "order_types": ORDER_TYPES,
         "algos": ALGOS,
         "times_in_force": TIMES_IN_FORCE,

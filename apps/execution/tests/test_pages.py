@@ -25,7 +25,7 @@ def client(desk: Desk) -> Client:
 
 def test_ticket_offers_the_portfolios_and_instruments_that_may_be_traded(client: Client, desk: Desk) -> None:
     others = PortfolioFactory(name="somebody else's")
-    html = client.get("/trade?symbol=aapl").content.decode()
+    html = client.get("/trade?symbol=aapl&order_type=limit&limit_price=99.5").content.decode()
     assert desk.portfolio.name in html
     assert others.name not in html
     assert '<option value="AAPL"' in html
