@@ -30,6 +30,8 @@ def test_ticket_offers_the_portfolios_and_instruments_that_may_be_traded(client:
     assert others.name not in html
     assert '<option value="AAPL"' in html
     assert 'name="symbol" list="symbols" value="AAPL"' in html
+    assert '<option value="limit" selected>' in html
+    assert 'name="limit_price" inputmode="decimal" value="99.5"' in html
 
 
 def test_ticket_is_for_those_who_may_order(desk: Desk) -> None:

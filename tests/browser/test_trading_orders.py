@@ -1,0 +1,206 @@
+"""The ticket, the blotter and the kill switch by keyboard and mouse, in Chromium, against the whole demo desk."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import ROOT, Desk
+from tests.browser.test_trading_day import SOON, release_the_desk
+
+pytestmark = pytest.mark.browser
+
+SignIn = Callable[..., Page]
+PATIENT = 90_000  # a market that is shut opens again within a few seconds of the replay
+BOOK = "Flattened by tests"
+OPEN_A_BOOK = f"""
+from decimal import Decimal
+from apps.core.clock import now
+from apps.core.models import User
+from apps.desk.domain.demo import LIMITS
+from apps.execution.services.accounts import paper_account_create
+from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.services.portfolios import portfolio_create
+from apps.risk.services.limits import limit_set
+at = now()
+people = {{user.username: user for user in User.objects.filter(username__in=["trader", "risk"])}}
+opened = market_clock(at).market_time
+book = portfolio_create(name="{BOOK}", owner=people["trader"], initial_capital=Decimal(100000), effective_at=opened, recorded_at=at)
+paper_account_create(portfolio_id=book.pk)
+for kind, (soft, hard) in LIMITS.items():
+    limit_set(portfolio_id=book.pk, kind=kind, soft=soft, hard=hard, reason="test", user=people["risk"], active_from=at)
+print("book", book.pk)
+"""
+
+
+@pytest.fixture(scope="module")
+def book(desk: Desk) -> int:
+    """A portfolio of the trader's own, so that closing all its positions takes nothing from other tests."""
+    command = [sys.executable, str(ROOT / "manage.py"), "shell", "--no-imports", "-c", OPEN_A_BOOK]
+    made = subprocess.run(command, env=desk.environment, capture_output=True, text=True, check=False, timeout=120)
+    assert made.returncode == 0, made.stderr
+    return int(made.stdout.split()[-1])
+
+
+def ready(page: Page, sentence: str) -> Locator:
+    """The ticket's button, once the checks let it say what it sends."""
+    button = page.locator("#ticket-submit")
+    expect(button).to_contain_text(sentence, timeout=SOON)
+    expect(button).to_be_enabled()
+    return button
+
+
+def test_an_order_by_keyboard_alone_is_one_order(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    expect(page.locator("tr[data-key=IBM]")).to_be_visible(timeout=SOON)
+    page.keyboard.press("b")
+    page.wait_for_url(f"{desk.url}/trade?side=buy")
+    expect(page.locator("#t-symbol")).to_be_focused(timeout=SOON)
+    page.keyboard.type("ibm")
+    page.keyboard.press("Tab")
+    expect(page.locator("#t-quantity")).to_be_focused()
+    page.keyboard.type("99")
+    page.keyboard.press("ArrowUp")
+    ready(page, "Buy 100 IBM at market")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#ticket-sent tr[data-key]")).to_have_count(1, timeout=SOON)
+    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled", timeout=SOON)
+
+
+def test_an_amount_becomes_shares_and_the_cost_shows_cash_and_position_after(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=5000")
+    page.select_option("#t-unit", "money")
+    expect(page.locator("#t-shares")).to_contain_text(re.compile(r"= \d+ shares at \d"), timeout=SOON)
+    expect(page.locator("#ticket-submit")).to_contain_text(re.compile(r"Buy \d+ IBM at market"), timeout=SOON)
+    expect(page.locator("#ticket-cost")).to_contain_text("Cash now → after")
+    expect(page.locator("#ticket-cost")).to_contain_text("Position now → after")
+    page.fill("#t-quantity", "1.1234567")
+    page.select_option("#t-unit", "shares")
+    expect(page.locator("[data-error=quantity]")).to_contain_text("six decimal places", timeout=SOON)
+    expect(page.locator("#t-quantity")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_bracket_and_an_algorithm_go_out_from_the_ticket(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trade?symbol=MSFT&side=buy&quantity=10&order_type=limit&limit_price=1.00")
+    page.click("#t-bracket summary")
+    page.fill("#t-profit", "9000")
+    page.fill("#t-loss", "0.50")
+    page.fill("#t-limit", "")
+    page.select_option("#t-type", "market")
+    ready(page, "Buy 10 MSFT at market with exits").click()
+    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("MSFT", timeout=SOON)
+    page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=50")
+    page.select_option("#t-type", "twap")
+    expect(page.locator("#t-slices")).to_be_visible()
+    expect(page.locator("#t-tif")).to_be_hidden()
+    ready(page, "Buy 50 IBM at market by TWAP").click()
+    parent = page.locator("#ticket-sent tr[data-key^=parent]")
+    expect(parent).to_contain_text("TWAP", timeout=SOON)
+    page.goto(f"{desk.url}/trades")
+    expect(page.locator("#blotter-parents")).to_contain_text("TWAP", timeout=SOON)
+
+
+def test_a_working_order_is_changed_cancelled_and_explained_in_the_blotter_by_keyboard(sign_in: SignIn, desk: Desk) -> None:
+    page, ticket = sign_in("trader"), sign_in("trader")
+    page.goto(f"{desk.url}/trades?symbol=AAPL")
+    ticket.goto(f"{desk.url}/trade?symbol=AAPL&side=buy&quantity=3&order_type=limit")
+    expect(ticket.locator("#t-quote [data-part=last]")).not_to_have_text("—", timeout=SOON)
+    low = f"{float(ticket.locator('#t-quote [data-part=last]').inner_text().replace(',', '')) * 0.92:.2f}"
+    ticket.fill("#t-limit", low)
+    ready(ticket, f"Buy 3 AAPL limit {float(low):,.2f}").click()
+    row = page.locator("#blotter tbody tr[data-key]").first  # it comes by itself
+    expect(row).to_contain_text("AAPL", timeout=SOON)
+    expect(row.locator("[data-field=status]")).to_have_text("new")
+    page.locator("#blotter").focus()
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    limit = page.locator("tr.detail input[name=limit_price]")
+    expect(limit).to_be_focused(timeout=SOON)
+    limit.fill(f"{float(low) - 0.10:.2f}")
+    page.keyboard.press("Enter")
+    expect(page.locator(".alert")).to_contain_text("is new", timeout=SOON)
+    expect(page.locator(".timeline")).to_contain_text("replaced")
+    page.goto(f"{desk.url}/trades?symbol=AAPL")
+    page.locator("#blotter").focus()
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("#blotter tr.at [data-act=cancel]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".alert")).to_contain_text("is canceled", timeout=SOON)
+    page.goto(f"{desk.url}/trades?tab=filled")
+    page.locator("#blotter [data-expand]").first.click()
+    life = page.locator("tr.detail")
+    expect(life).to_contain_text("Matched against", timeout=SOON)
+    expect(life.locator(".timeline")).to_contain_text("by gate after")
+
+
+def test_many_are_cancelled_after_a_look_at_the_list(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trade?symbol=AAPL&side=buy&quantity=1&order_type=limit")
+    expect(page.locator("#t-quote [data-part=last]")).not_to_have_text("—", timeout=SOON)
+    low = f"{float(page.locator('#t-quote [data-part=last]').inner_text().replace(',', '')) * 0.91:.2f}"
+    page.fill("#t-limit", low)
+    ready(page, "Buy 1 AAPL limit").click()
+    expect(page.locator("#ticket-sent tr[data-key]")).to_have_count(1, timeout=SOON)
+    page.goto(f"{desk.url}/trades?symbol=AAPL&side=buy")
+    page.click("#cancel-all")
+    expect(page.locator("main")).to_contain_text("What has traded stays traded")
+    page.click("main button.btn-danger")
+    expect(page.locator(".alert")).to_contain_text("cancelled, or being cancelled", timeout=SOON)
+    expect(page.locator("#blotter")).to_contain_text("No working orders")
+
+
+def stop(page: Page, level: str, reason: str) -> None:
+    page.keyboard.press("Shift+H")
+    expect(page.locator("#halt-reason")).to_be_focused(timeout=SOON)
+    page.check(f"#halt-{level}")
+    page.fill("#halt-reason", reason)
+    page.locator("#halt-dialog button.btn-danger").click()
+    expect(page.locator("#halt-banner")).to_contain_text(reason, timeout=SOON)
+
+
+def choose(page: Page, book: int) -> None:
+    page.select_option("#portfolio-picker", str(book))
+    expect(page.locator("#portfolio-picker")).to_have_value(str(book), timeout=SOON)
+    page.wait_for_load_state("load")
+
+
+def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: SignIn, desk: Desk, book: int) -> None:
+    trader, risk, second = sign_in("trader"), sign_in("risk"), sign_in("compliance")
+    for page in (trader, risk, second):
+        choose(page, book)
+    trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
+    ready(trader, "Buy 10 IBM at market").click()
+    expect(trader.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled", timeout=PATIENT)
+
+    stop(trader, "pause", "too large")
+    expect(trader.locator("#halt-button")).to_contain_text("reducing")
+    trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
+    expect(trader.locator("#ticket-checks")).to_contain_text("REDUCING_ONLY", timeout=SOON)
+    trader.goto(f"{desk.url}/trade?symbol=IBM&side=sell&quantity=1")
+    ready(trader, "Sell 1 IBM at market")
+
+    trader.click("#halt-button")
+    expect(trader.locator("[data-count=flatten]")).to_contain_text("1 position worth $", timeout=SOON)
+    trader.keyboard.press("Escape")
+    expect(trader.locator("#halt-dialog")).to_be_hidden()
+    stop(trader, "flatten", "out of everything")
+    expect(trader.locator("#halt-banner")).to_contain_text("FLATTENING")
+    trader.goto(f"{desk.url}/trades?tab=filled&strategy=flatten")
+    expect(trader.locator("#blotter tbody tr[data-key]").first).to_contain_text("IBM", timeout=PATIENT)
+
+    stop(trader, "cancel", "all stop")
+    expect(trader.locator("#halt-button")).to_contain_text("halted")
+    trader.click("#halt-button")
+    expect(trader.locator("#halt-flatten")).to_be_disabled(timeout=SOON)
+    risk.goto(f"{desk.url}/risk")
+    expect(risk.locator("#halt-banner")).to_contain_text("all stop", timeout=SOON)
+    release_the_desk(risk, second, desk)
+    expect(trader.locator("#halt-banner")).to_be_hidden(timeout=SOON)
+    expect(trader.locator("#halt-button")).to_contain_text("active")
