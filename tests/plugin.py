@@ -131,6 +131,7 @@ def _refuse_skip(report: Any) -> Any:
 #: Filled by migrations and the post_migrate signal, changed by no test: emptying and filling them again would cost a second a test.
 KEPT = frozenset(
     {"django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"}
+    | {"risk_desklimit", "risk_historicaldesklimit"}
     | {f"django_celery_beat_{name}" for name in ("crontabschedule", "intervalschedule", "periodictask", "periodictasks")}
 )
 

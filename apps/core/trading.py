@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -150,19 +150,76 @@ class WorkingOrder:
     book_id: int | None = None  # None: the gate counts it against every book of the portfolio
 
 
+def closable_quantity(intent: OrderIntent, *, held: Decimal, book_held: Decimal, working_orders: Iterable[WorkingOrder]) -> Decimal:
+    """Shares (>= 0) that an order of this side may still close without opening the other way; what a sale has beyond them is sold short.
+
+    `held` is the signed quantity of the whole portfolio, `book_held` that of the order's own book. Each counts by itself, working
+    orders of the same side taken off: neither may be turned around.
+    """
+    sign = -intent.side.sign
+    same_side = [w for w in working_orders if w.instrument_id == intent.instrument_id and w.side is intent.side]
+    in_portfolio = held * sign - sum((w.leaves for w in same_side), Decimal(0))
+    in_book = book_held * sign - sum((w.leaves for w in same_side if w.book_id in (None, intent.book_id)), Decimal(0))
+    return max(Decimal(0), min(in_portfolio, in_book))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferencePrice:
-    """The price that an order is judged by. `received_at` is wall time, `market_time` is the time of the market shown."""
+    """The price that an order is judged by. `received_at` is wall time, `market_time` is the time of the market shown.
+
+    `bid` and `ask` are the best quotes where a feed says them, None where it does not.
+    """
 
     price: Decimal
     market_time: datetime
     received_at: datetime
     source: str
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+
+    @property
+    def mid(self) -> Decimal:
+        """Middle of bid and ask; the price itself where one side is missing or the quotes are crossed."""
+        if self.bid is None or self.ask is None or not 0 < self.bid <= self.ask:
+            return self.price
+        return (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketFacts:
+    """What the market says of one instrument when an order in it is judged.
+
+    `halted` is why it does not trade ("" while it does), `band` the lowest and highest price at which it may trade as the exchange has
+    published them (None: it has not), `recent_mean` the mean price of the last five minutes (None: no minute of them is stored), `wide`
+    whether bands are doubled now (near open and close). `tier` is that of the bands (1: members of the large indices, 2: all others).
+    `average_volume` is that of the `volume_days` sessions before the current one (None: not one is stored). `delisted_on` only
+    when that day has come. `previous_close` is that of the last session before this one (None: not stored).
+    """
+
+    instrument_id: int
+    symbol: str
+    tradable: bool
+    currency: str
+    market_time: datetime
+    session: date
+    tier: int = 2
+    delisted_on: date | None = None
+    halted: str = ""
+    band: tuple[Decimal, Decimal] | None = None
+    recent_mean: Decimal | None = None
+    wide: bool = False
+    average_volume: Decimal | None = None
+    volume_days: int = 0
+    previous_close: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreTradeSnapshot:
-    """All that risk and compliance are told of an order; positions and limits they read themselves."""
+    """All that risk and compliance are told of an order; positions and limits they read themselves.
+
+    `market` is None for a symbol that the desk does not know. `identical_age` says how many seconds ago the portfolio sent an order with
+    the same terms under another id (None: not in the last minute). `located` is what may still be sold short today.
+    """
 
     intent: OrderIntent
     working_orders: tuple[WorkingOrder, ...]
@@ -171,6 +228,10 @@ class PreTradeSnapshot:
     symbol_orders_last_minute: int
     user_id: int | None
     as_of: datetime
+    market: MarketFacts | None = None
+    strategy_orders_last_minute: int = 0
+    identical_age: Decimal | None = None
+    located: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
 from apps.core.forms import FreshReasonForm
-from apps.risk.models import LimitEvent, ReleaseRequest, RiskLimit, TradingStateChange
+from apps.risk.models import DeskLimit, LimitEvent, ReleaseRequest, RiskLimit, TradingStateChange
 
 
 class Facts(admin.ModelAdmin):
@@ -38,29 +38,58 @@ class RiskLimitForm(FreshReasonForm):
         widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
 
 
-@admin.register(RiskLimit)
-class RiskLimitAdmin(SimpleHistoryAdmin):
-    form = RiskLimitForm
-    list_display = ("portfolio", "kind", "soft", "hard", "active_from", "active_to", "reason")
-    list_filter = ("kind", "portfolio")
-    list_select_related = ("portfolio",)
-    search_fields = ("portfolio__name", "reason")
+class LimitAdmin(SimpleHistoryAdmin):
+    """What the limits of portfolios and the controls of the desk share."""
+
+    fixed: tuple[str, ...] = ("kind",)
     history_list_display = ("soft", "hard", "active_from", "active_to", "reason")
-    ordering = ("portfolio", "kind", "-active_from")
     show_full_result_count = False
 
-    def get_readonly_fields(self, request: HttpRequest, obj: RiskLimit | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """What a limit limits never changes: another portfolio or kind is another limit."""
-        return ("portfolio", "kind") if obj else ()
+        return self.fixed if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A limit is ended by a date; its row stays, so that any past decision can be explained."""
         return False
 
-    def save_model(self, request: HttpRequest, obj: RiskLimit, form: forms.ModelForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
         """The reason goes into the history row too."""
         obj._change_reason = obj.reason[:100]
         super().save_model(request, obj, form, change)
+
+
+@admin.register(RiskLimit)
+class RiskLimitAdmin(LimitAdmin):
+    """Limits of portfolios."""
+
+    form = RiskLimitForm
+    fixed = ("portfolio", "kind")
+    list_display = ("portfolio", "kind", "soft", "hard", "active_from", "active_to", "reason")
+    list_filter = ("kind", "portfolio")
+    list_select_related = ("portfolio",)
+    search_fields = ("portfolio__name", "reason")
+    ordering = ("portfolio", "kind", "-active_from")
+
+
+class DeskLimitForm(FreshReasonForm):
+    """What the officer edits."""
+
+    class Meta:
+        model = DeskLimit
+        fields = ("kind", "soft", "hard", "active_from", "active_to", "reason")
+        widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
+
+
+@admin.register(DeskLimit)
+class DeskLimitAdmin(LimitAdmin):
+    """Controls of the desk: they hold where a portfolio has none of its own."""
+
+    form = DeskLimitForm
+    list_display = ("kind", "soft", "hard", "active_from", "active_to", "reason")
+    list_filter = ("kind",)
+    search_fields = ("reason",)
+    ordering = ("kind", "-active_from")
 
 
 @admin.register(TradingStateChange)

@@ -4,12 +4,13 @@ import logging
 
 from django.db import transaction
 
-from apps.compliance.domain.pretrade import InstrumentFacts, RestrictionFacts, order_checks
+from apps.compliance.domain.pretrade import RestrictionFacts, ShortSaleFacts, order_checks
 from apps.compliance.models import RestrictionLevel
 from apps.compliance.selectors.restrictions import restrictions_for
-from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
-from apps.marketdata.selectors.instruments import instruments_known
-from apps.marketdata.selectors.market import is_delisted
+from apps.compliance.selectors.short_sales import restricted_since
+from apps.core.money import ZERO
+from apps.core.trading import Check, Outcome, PreTradeSnapshot, Side, Verdict, closable_quantity
+from apps.portfolios.selectors.holdings import quantities_held
 from apps.portfolios.selectors.membership import tradable_currency
 
 logger = logging.getLogger(__name__)
@@ -31,16 +32,34 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
 
 
 def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
+    """Reads what restricts the order (one query) and whether the user may trade (one); a sale also what is held (one), a short sale
+    whether Rule 201 restricts it (one)."""
     intent = snapshot.intent
-    instrument = instruments_known([intent.symbol]).get(intent.symbol)
-    facts = None
-    if instrument is not None:
-        delisted_on = instrument.delisted_on if is_delisted(instrument, snapshot.as_of) else None
-        facts = InstrumentFacts(instrument_id=instrument.pk, tradable=instrument.tradable, currency=instrument.currency, delisted_on=delisted_on)
     restrictions = restrictions_for(instrument_id=intent.instrument_id, portfolio_id=intent.portfolio_id, at=snapshot.as_of)
     return order_checks(
         intent=intent,
-        instrument=facts,
+        market=snapshot.market,
         portfolio_currency=None if snapshot.user_id is None else tradable_currency(user_id=snapshot.user_id, portfolio_id=intent.portfolio_id),
         restrictions=[RestrictionFacts(restricted=level != RestrictionLevel.WATCH, reason=reason) for level, reason in restrictions],
+        short_sale=_short_sale(snapshot),
+    )
+
+
+def _short_sale(snapshot: PreTradeSnapshot) -> ShortSaleFacts | None:
+    """What Rule 201 needs to know of a short sale; None where nothing is sold short."""
+    intent, market, reference = snapshot.intent, snapshot.market, snapshot.reference
+    if intent.side is Side.BUY:
+        return None
+    held = quantities_held(intent.portfolio_id, intent.instrument_id)
+    own, total = held.get(intent.book_id, ZERO), sum(held.values(), ZERO)
+    short = intent.quantity - closable_quantity(intent, held=total, book_held=own, working_orders=snapshot.working_orders)
+    if short <= 0:
+        return None
+    since = None if market is None else restricted_since(instrument_id=intent.instrument_id, session=market.session)
+    return ShortSaleFacts(
+        quantity=short,
+        restricted_since=since,
+        previous_close=market.previous_close if market else None,
+        last=reference.price if reference else None,
+        best_bid=reference.bid if reference else None,
     )

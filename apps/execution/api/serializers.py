@@ -191,6 +191,8 @@ class ReferencePriceSerializer(serializers.Serializer):
     market_time = serializers.DateTimeField()
     received_at = serializers.DateTimeField()
     source = serializers.CharField()  # type: ignore[assignment]
+    bid = serializers.CharField(allow_null=True, help_text="Best bid, where the feed says it")
+    ask = serializers.CharField(allow_null=True)
 
 
 class PreviewSerializer(serializers.Serializer):

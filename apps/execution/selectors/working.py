@@ -1,11 +1,13 @@
 """Orders that may still trade, and how often orders were sent: what the gate needs, by one query each."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.db import connection
 
-from apps.core.trading import OrderType, Side, TimeInForce, WorkingOrder
+from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models.orders import ENDED, Order
 
@@ -17,18 +19,33 @@ from execution_order o join marketdata_instrument i on i.id = o.instrument_id
 where o.portfolio_id = %s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)})) and o.quantity > o.cumulative_quantity
 order by o.id
 """  # noqa: S608 - the list is that of the partial index
+# An identical order is one of the same terms in the same portfolio, so in the same account. It is as old as the larger of two distances, in
+# wall time and in market time: a replay shows many sessions in a second. Children of one parent repeat themselves, and may.
 _RATES = """
-select count(*), count(*) filter (where instrument_id = %(instrument)s)
+select count(*), count(*) filter (where instrument_id = %(instrument)s), count(*) filter (where strategy = %(strategy)s and strategy <> ''),
+    min(greatest(abs(extract(epoch from %(at)s - created_at)), abs(extract(epoch from %(market_time)s - coalesce(market_time, %(market_time)s)))))
+        filter (where instrument_id = %(instrument)s and side = %(side)s and quantity = %(quantity)s and order_type = %(order_type)s
+            and time_in_force = %(time_in_force)s and limit_price is not distinct from %(limit_price)s
+            and stop_price is not distinct from %(stop_price)s and trail_offset is not distinct from %(trail_offset)s
+            and client_order_id <> %(client_order_id)s and not id = any(%(instead_of)s)
+            and (algo_id is null or algo_id is distinct from %(algo)s))
 from execution_order where portfolio_id = %(portfolio)s and created_at > %(since)s and status <> %(denied)s
 """
+#: How far back orders are counted, and looked through for the same order.
+LOOK_BACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRates:
-    """Orders sent since a moment: of the whole portfolio, and of one instrument in it. Denied ones were never sent."""
+    """Orders sent in the last minute: of the whole portfolio, of one instrument in it, of one strategy. Denied ones were never sent.
+
+    `identical_age` is how many seconds ago the same order was sent under another id, None if it was not.
+    """
 
     portfolio: int
     instrument: int
+    strategy: int
+    identical_age: Decimal | None
 
 
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
@@ -60,9 +77,13 @@ def group_order_ids(group_id: int | None) -> tuple[int, ...]:
     return () if group_id is None else tuple(Order.objects.filter(group_id=group_id).values_list("id", flat=True))
 
 
-def order_rates(*, portfolio_id: int, instrument_id: int, since: datetime) -> OrderRates:
-    """How many orders were sent after `since` (wall time)."""
+def order_rates(*, intent: OrderIntent, at: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None) -> OrderRates:
+    """How many orders were sent in the minute before `at` (wall time), and whether this one is one of them again. One query."""
+    values = {name: getattr(intent, name) for name in ("quantity", "limit_price", "stop_price", "trail_offset", "client_order_id", "strategy")}
+    values |= {name: getattr(intent, name).value for name in ("side", "order_type", "time_in_force")}
+    values |= {"portfolio": intent.portfolio_id, "instrument": intent.instrument_id, "at": at, "since": at - LOOK_BACK, "market_time": market_time}
+    values |= {"denied": OrderStatus.DENIED.value, "instead_of": list(instead_of), "algo": algo_id}
     with connection.cursor() as cursor:
-        cursor.execute(_RATES, {"instrument": instrument_id, "portfolio": portfolio_id, "since": since, "denied": OrderStatus.DENIED.value})
-        portfolio, instrument = cursor.fetchone()
-    return OrderRates(portfolio=portfolio, instrument=instrument)
+        cursor.execute(_RATES, values)
+        portfolio, instrument, strategy, age = cursor.fetchone()
+    return OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age)

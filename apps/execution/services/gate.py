@@ -7,9 +7,15 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from apps.compliance.selectors.short_sales import located_quantity
 from apps.compliance.services import pretrade as compliance
-from apps.core.trading import OrderIntent, PreTradeSnapshot, Verdict, blocking_codes
+from apps.compliance.services.short_sales import locate_use
+from apps.core.check_codes import CheckCode, check_place
+from apps.core.money import ZERO
+from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
 from apps.execution.selectors.working import order_rates, working_orders
+from apps.marketdata.selectors.market import MarketClock, market_clock
+from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.risk.services import pretrade as risk
 
@@ -23,6 +29,7 @@ class Gate:
 
     snapshot: PreTradeSnapshot
     verdicts: tuple[Verdict, ...]
+    market: MarketClock
 
     @property
     def allowed(self) -> bool:
@@ -30,22 +37,40 @@ class Gate:
         return {verdict.authority for verdict in self.verdicts if verdict.allowed} == {"risk", "compliance"}
 
     @property
+    def checks(self) -> tuple[tuple[str, Check], ...]:
+        """Every check with its authority, in the order of domain.md A5."""
+        checks = [(verdict.authority, check) for verdict in self.verdicts for check in verdict.checks]
+        return tuple(sorted(checks, key=lambda made: check_place(made[1].code)))
+
+    @property
     def codes(self) -> tuple[str, ...]:
-        return blocking_codes(self.verdicts)
+        """Codes of what blocks, in the same order."""
+        return tuple(check.code for _, check in self.checks if check.outcome is Outcome.BLOCK)
 
     @property
     def reference_price(self) -> Decimal | None:
         return self.snapshot.reference.price if self.snapshot.reference else None
 
+    @property
+    def short_quantity(self) -> Decimal:
+        """Shares (>= 0) that an allowed sale sells short."""
+        intent = self.snapshot.intent
+        if intent.side is Side.BUY:
+            return ZERO
+        closable = next((check.before for _, check in self.checks if check.code == CheckCode.SHORT_SALE), None)
+        return max(ZERO, intent.quantity - (closable or ZERO))
 
-def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: Collection[int] = ()) -> Gate:
+
+def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: Collection[int] = (), algo_id: int | None = None) -> Gate:
     """Ask both authorities, whatever the first one says, so that every breach is known. Writes nothing.
 
     `instead_of` names working orders that cannot trade beside this intent: one whose rest it would take the place of, others of a group
-    in which one cancels the other. They are not counted.
+    in which one cancels the other. They are not counted. `algo_id` is the parent whose child the intent is.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
-    rates = order_rates(portfolio_id=intent.portfolio_id, instrument_id=intent.instrument_id, since=at - timedelta(minutes=1))
+    clock = market_clock(at)
+    facts = market_facts(intent.symbol, market_time=clock.market_time)
+    rates = order_rates(intent=intent, at=at, market_time=clock.market_time, instead_of=instead_of, algo_id=algo_id)
     snapshot = PreTradeSnapshot(
         intent=intent,
         working_orders=tuple(order for order in working_orders(intent.portfolio_id) if order.order_id not in instead_of),
@@ -54,8 +79,35 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
         symbol_orders_last_minute=rates.instrument,
         user_id=user_id,
         as_of=at,
+        market=facts,
+        strategy_orders_last_minute=rates.strategy,
+        identical_age=rates.identical_age,
+        located=_located(intent, facts),
     )
     # One savepoint for both: where the first check breaks the transaction the second cannot look either, and both deny.
     with transaction.atomic():
         verdicts = (risk.order_check(snapshot=snapshot, savepoint=False), compliance.order_check(snapshot=snapshot, savepoint=False))
-    return Gate(snapshot=snapshot, verdicts=verdicts)
+    return Gate(snapshot=snapshot, verdicts=verdicts, market=clock)
+
+
+def locates_take(gate: Gate, *, at: datetime) -> None:
+    """Take what an allowed order sells short off the session's locates. The caller holds the portfolio's lock and stores the order."""
+    intent, market, short = gate.snapshot.intent, gate.snapshot.market, gate.short_quantity
+    if short and market is not None:
+        locate_use(
+            portfolio_id=intent.portfolio_id,
+            instrument_id=intent.instrument_id,
+            client_order_id=intent.client_order_id,
+            quantity=short,
+            session=market.session,
+            at=at,
+        )
+
+
+def _located(intent: OrderIntent, facts: MarketFacts | None) -> Decimal:
+    """What may be sold short; nothing is asked for a buy."""
+    if intent.side is Side.BUY or facts is None:
+        return ZERO
+    return located_quantity(
+        portfolio_id=intent.portfolio_id, instrument_id=intent.instrument_id, session=facts.session, client_order_id=intent.client_order_id
+    )

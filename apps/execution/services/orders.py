@@ -15,13 +15,12 @@ from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.rows import RELATED
 from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.accounts import account_and_earlier_order
-from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
+from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check, locates_take
 from apps.execution.services.intents import portfolio_check
 from apps.execution.services.order_rows import order_row_insert
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import event_of, made_order_lock, order_announce, order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
-from apps.marketdata.selectors.market import market_clock
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.portfolios.services.portfolios import portfolio_lock
 
@@ -62,7 +61,7 @@ def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str =
         if earlier is not None:
             return _earlier(intent, earlier)
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
-        gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=group_order_ids(link.group_id))
+        gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=group_order_ids(link.group_id), algo_id=link.algo_id)
         order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
         order.portfolio = portfolio
         if order.status == OrderStatus.DENIED:
@@ -171,7 +170,7 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         reference_price=gate.reference_price,
         reason="" if gate.allowed else ", ".join(gate.codes)[:500],
         created_by=user,
-        market_time=market_clock(at).market_time,
+        market_time=gate.market.market_time,
         created_at=at,
         updated_at=at,
     )
@@ -181,6 +180,8 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
     judged = event_of(order, kind=kind, before=order.status, source=GATE, at=at, reason=order.reason)
     judged.to_status = target
     order_row_insert(order, verdicts=gate.verdicts, events=[made, judged], expires_at=at + DECISION_VALIDITY)
+    if gate.allowed:
+        locates_take(gate, at=at)
     # Its decisions must be there before the database lets it move.
     with connection.cursor() as cursor:
         cursor.execute("update execution_order set status = %s where id = %s", [str(target), order.pk])

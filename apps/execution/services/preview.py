@@ -51,7 +51,7 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
     position = sum((p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id), ZERO)
     return Preview(
         allowed=gate.allowed,
-        checks=tuple((verdict.authority, check) for verdict in gate.verdicts for check in verdict.checks),
+        checks=gate.checks,
         reference=reference,
         estimated_price=price,
         estimated_value=value,

@@ -17,7 +17,7 @@ from apps.execution.domain.states import CHANGEABLE_STATUSES, OrderEventKind, Or
 from apps.execution.models import Order, OrderDecision, OrderReplacement
 from apps.execution.selectors.orders import order_get
 from apps.execution.selectors.working import group_order_ids
-from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check
+from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check, locates_take
 from apps.execution.services.intents import intent_build
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
@@ -55,7 +55,7 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
             return _earlier(locked, earlier, intent)
         _check(locked, intent)
         rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
-        gate = gate_check(intent=rest, user_id=user.pk, at=at, instead_of=(order_id, *group_order_ids(locked.group_id)))
+        gate = gate_check(intent=rest, user_id=user.pk, at=at, instead_of=(order_id, *group_order_ids(locked.group_id)), algo_id=locked.algo_id)
         denied = _denied(locked, gate, at) if not gate.allowed else None
         if denied is None:
             _store(locked, intent, gate, replacement_id, user, at)
@@ -112,6 +112,7 @@ def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:
 
 
 def _store(order: Order, intent: OrderIntent, gate: Gate, replacement_id: UUID, user: "User", at: datetime) -> None:
+    locates_take(gate, at=at)
     OrderReplacement.objects.create(
         order=order,
         replacement_id=replacement_id,

@@ -30,6 +30,15 @@ WIDE_LIMITS = {
     "order_rate": "10000",
     "symbol_order_rate": "10000",
     "price_collar": "0.5",
+    "duplicate_window": "0.000001",
+    "strategy_order_rate": "10000",
+    "order_size": "1000000",
+    "order_value": "100000000",
+    "unknown_adv_value": "100000000",
+    "adv_share": "1",
+    "collar_tier_1": "0.5",
+    "collar_tier_2": "0.5",
+    "collar_low_price": "0.5",
 }
 
 

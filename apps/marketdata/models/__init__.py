@@ -11,6 +11,7 @@ from apps.marketdata.models.quality import QualityFinding, QualityRun, SeriesQua
 from apps.marketdata.models.quarantine import Quarantine
 from apps.marketdata.models.screens import Screen
 from apps.marketdata.models.series import ClosePrice, ReferencePoint, ReferenceSeries
+from apps.marketdata.models.status import MarketStatus
 from apps.marketdata.models.subscriptions import RunOutcome, Subscription, SubscriptionRun
 from apps.marketdata.models.ticks import DepthUpdate, OrderEvent, Quote, Trade
 from apps.marketdata.models.universes import NamedUniverse, UniverseMember
@@ -40,6 +41,7 @@ __all__ = [
     "IncidentKind",
     "Instrument",
     "InstrumentSymbol",
+    "MarketStatus",
     "NamedUniverse",
     "OrderEvent",
     "Period",

@@ -6,6 +6,12 @@ class NamedUniverse(models.Model):
     """A named set of instruments whose members are dated: an index, or a list that somebody keeps."""
 
     name = models.CharField(max_length=50, unique=True)
+    price_tier = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Tier of the price bands that its members belong to (1: the large indices); empty: says nothing of it"
+    )
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(price_tier__isnull=True) | Q(price_tier__in=[1, 2]), name="universe_price_tier")]
 
     def __str__(self) -> str:
         return self.name

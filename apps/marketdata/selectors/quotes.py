@@ -121,7 +121,9 @@ def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = N
     wanted = list(dict.fromkeys(symbols))
     quotes = latest_quotes(wanted)
     prices = {
-        item.symbol: ReferencePrice(price=item.price, market_time=item.market_time, received_at=item.received_at, source=item.feed)
+        item.symbol: ReferencePrice(
+            price=item.price, market_time=item.market_time, received_at=item.received_at, source=item.feed, bid=item.bid, ask=item.ask
+        )
         for item in quotes.values()
     }
     if without := [symbol for symbol in wanted if symbol not in prices]:

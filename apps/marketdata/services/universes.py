@@ -25,18 +25,24 @@ class UniverseReport:
     unknown: tuple[str, ...]
 
 
-def universe_import(*, name: str, file: Path) -> UniverseReport:
+def universe_import(*, name: str, file: Path, price_tier: int | None = None) -> UniverseReport:
     """Store the membership of a CSV file: symbol, date_added, and date_removed where a member left. Doing it again changes nothing.
 
-    Members that the file does not name stay. Raises InvalidInput, naming file and line, for what cannot be read, before anything is stored.
+    Members that the file does not name stay. `price_tier` (1 or 2) says to which tier of the price bands members belong; None leaves it.
+    Raises InvalidInput, naming file and line, for what cannot be read, before anything is stored.
     """
     if not name.strip() or len(name) > 50:
         raise InvalidInput("a universe has a name of 1 to 50 characters", field="name")
+    if price_tier not in (None, 1, 2):
+        raise InvalidInput(f"there is no tier {price_tier} of the price bands: 1 or 2", field="price_tier")
     rows = _rows(file)
     known = instruments_known({symbol for symbol, _, _ in rows})
     counts = {"added": 0, "changed": 0, "unchanged": 0}
     with transaction.atomic():
         universe, _ = NamedUniverse.objects.get_or_create(name=name.strip())
+        if price_tier is not None and universe.price_tier != price_tier:
+            universe.price_tier = price_tier
+            universe.save(update_fields=["price_tier"])
         for symbol, added_on, removed_on in rows:
             if symbol not in known:
                 continue

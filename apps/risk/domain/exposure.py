@@ -53,3 +53,11 @@ def gross_exposure(held: Mapping[int, Decimal], working: WorkingQuantities, pric
         if size:
             gross += size * prices[instrument_id]
     return gross
+
+
+def net_exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> tuple[Decimal, Decimal]:
+    """Lowest and highest net exposure [money, signed] that can be reached. Raises KeyError when an instrument has no price."""
+    now = sum((quantity * prices[key] for key, quantity in held.items() if quantity), ZERO)
+    sold = sum((quantity * prices[key] for key, quantity in working.sells.items()), ZERO)
+    bought = sum((quantity * prices[key] for key, quantity in working.buys.items()), ZERO)
+    return now - sold, now + bought

@@ -19,6 +19,17 @@ class LimitKind(StrEnum):
     PRICE_COLLAR = "price_collar"
     DAILY_LOSS = "daily_loss"
     DRAWDOWN = "drawdown"
+    NET_EXPOSURE = "net_exposure"
+    DUPLICATE_WINDOW = "duplicate_window"
+    STRATEGY_ORDER_RATE = "strategy_order_rate"
+    ORDER_SIZE = "order_size"
+    ORDER_VALUE = "order_value"
+    ADV_SHARE = "adv_share"
+    UNKNOWN_ADV_VALUE = "unknown_adv_value"
+    COLLAR_TIER_1 = "collar_tier_1"
+    COLLAR_TIER_2 = "collar_tier_2"
+    COLLAR_LOW_PRICE = "collar_low_price"
+    APPROVAL_VALUE = "approval_value"
 
     @property
     def label(self) -> str:
@@ -26,7 +37,7 @@ class LimitKind(StrEnum):
 
     @property
     def unit(self) -> str:
-        """ "shares", "USD" (the portfolio's currency), "orders/min" or "fraction"."""
+        """ "shares", "USD" (the portfolio's currency), "orders/min", "seconds" or "fraction"."""
         return _LABELS[self][1]
 
     @property
@@ -44,11 +55,29 @@ _LABELS = {
     LimitKind.PRICE_COLLAR: ("Distance of the limit price from the reference price [fraction]", "fraction"),
     LimitKind.DAILY_LOSS: ("Loss since the last session's close [fraction]", "fraction"),
     LimitKind.DRAWDOWN: ("Fall from the highest value [fraction]", "fraction"),
+    LimitKind.NET_EXPOSURE: ("Net exposure, long or short [money]", "USD"),
+    LimitKind.DUPLICATE_WINDOW: ("The same order again is a duplicate within [seconds, at most 60]", "seconds"),
+    LimitKind.STRATEGY_ORDER_RATE: ("Orders of one strategy [per minute]", "orders/min"),
+    LimitKind.ORDER_SIZE: ("Size of one order [shares]", "shares"),
+    LimitKind.ORDER_VALUE: ("Value of one order [money]", "USD"),
+    LimitKind.ADV_SHARE: ("One order's share of the average daily volume [fraction]", "fraction"),
+    LimitKind.UNKNOWN_ADV_VALUE: ("Value of one order while no daily volume is known [money]", "USD"),
+    LimitKind.COLLAR_TIER_1: ("Price collar of tier 1, above 3 [fraction]", "fraction"),
+    LimitKind.COLLAR_TIER_2: ("Price collar of tier 2, above 3 [fraction]", "fraction"),
+    LimitKind.COLLAR_LOW_PRICE: ("Price collar of prices up to 3 [fraction]", "fraction"),
+    LimitKind.APPROVAL_VALUE: ("Value of one order above which a second person approves [money]", "USD"),
 }
 
-#: Every order needs these; a reduction does without the exposure limits.
-RATE_AND_PRICE_KINDS = (LimitKind.ORDER_RATE, LimitKind.SYMBOL_ORDER_RATE, LimitKind.PRICE_COLLAR)
+#: Every order needs these; a reduction does without the size and exposure limits. Net exposure and
+#: approval count only where a limit is set.
+RATE_AND_PRICE_KINDS = (LimitKind.ORDER_RATE, LimitKind.SYMBOL_ORDER_RATE, LimitKind.PRICE_COLLAR, LimitKind.DUPLICATE_WINDOW)
+COLLAR_KINDS = (LimitKind.COLLAR_TIER_1, LimitKind.COLLAR_TIER_2, LimitKind.COLLAR_LOW_PRICE)
+SIZE_KINDS = (LimitKind.ORDER_SIZE, LimitKind.ORDER_VALUE, LimitKind.ADV_SHARE, LimitKind.UNKNOWN_ADV_VALUE)
 EXPOSURE_KINDS = (LimitKind.POSITION_SIZE, LimitKind.POSITION_VALUE, LimitKind.TOTAL_EXPOSURE)
+#: Single orders are held to these, so nothing of them is used up between two orders.
+PER_ORDER_KINDS = (*RATE_AND_PRICE_KINDS, LimitKind.STRATEGY_ORDER_RATE, *COLLAR_KINDS, *SIZE_KINDS, LimitKind.APPROVAL_VALUE)
+#: Longest window [seconds] in which the gate looks for the same order.
+LONGEST_WINDOW = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +126,7 @@ def limit_use(limit: Limit, used: Decimal | None, *, subject: str = "") -> Limit
     """How far `used` has eaten up the limit; `subject` names what is biggest, e.g. a symbol."""
     kind = limit.kind
     if used is None:
-        state = UseState.PER_ORDER if kind in RATE_AND_PRICE_KINDS else UseState.NO_DATA
+        state = UseState.PER_ORDER if kind in PER_ORDER_KINDS else UseState.NO_DATA
         text = "Checked on each order" if state is UseState.PER_ORDER else "Not computed: a price or a history is missing"
         return LimitUse(
             kind=kind, unit=kind.unit, soft=limit.soft, hard=limit.hard, used=None, utilisation=None, state=state, text=text, subject=subject

@@ -1,106 +1,31 @@
 """The pre-trade checks of risk: pure, fail closed, every one answered with its numbers whether it passes or not.
 
-The order of the checks is that of domain.md A5: kill switch, price and its data, limits in force, short sale, rates, collar, capital, sizes.
-A check that needs a price which is missing is left out, because PRICE_MISSING blocks in its place.
-Numbers "before" count the working orders already there, numbers "after" add this one, as if everything fills that may.
+The order of the checks is that of domain.md A5 (`apps.core.check_codes`): kill switch, price and its data, limits in force, duplicate, rates,
+order size, collar, capital, position and exposure, short sale. A check that needs a price which is missing is left out, because
+PRICE_MISSING blocks in its place. Numbers "before" count the working orders already there, numbers "after" add this one, as if
+everything fills that may. A further limit (a value at risk, a stress loss) is one more function in `order_checks`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Final
 
-from apps.core.trading import Check, OrderIntent, OrderType, Outcome, ReferencePrice, Side, TradingState, WorkingOrder
-from apps.risk.domain.exposure import WorkingQuantities, gross_exposure, largest_size, working_quantities
-from apps.risk.domain.limits import EXPOSURE_KINDS, RATE_AND_PRICE_KINDS, Limit, LimitKind
+from apps.core.trading import Check, OrderIntent, Outcome, Side, TradingState, WorkingOrder
+from apps.risk.domain.case import ONE, ZERO, Case, against, amount, number
+from apps.risk.domain.controls import collar, collar_kind, duplicate, order_size, rates
+from apps.risk.domain.exposure import gross_exposure, net_exposure
+from apps.risk.domain.limits import EXPOSURE_KINDS, RATE_AND_PRICE_KINDS, SIZE_KINDS, LimitKind
 
-ZERO: Final = Decimal(0)
-ONE: Final = Decimal(1)
+__all__ = ["Case", "order_checks"]
+
 BASIS_POINT: Final = Decimal("0.0001")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the checks assume. The cost margins are twice what the paper broker charges by default (5 bps, 1 per order)."""
-
-    price_warn_after: timedelta = timedelta(seconds=10)
-    price_block_after: timedelta = timedelta(seconds=30)
-    slippage_bps: Decimal = Decimal(10)
-    commission: Decimal = Decimal(2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """All that is known of one order when it is judged. (No slots: what several checks ask for is computed once and kept.)
-
-    `held` is the signed quantity by instrument id over all books of the portfolio, `book_held` that of the order's own book
-    and instrument. `prices` values every instrument held or working; those without a price stand in `unpriced`. `quarantines` says
-    for each open quarantine of the instrument's data whose days include the market's which data it is and why.
-    """
-
-    intent: OrderIntent
-    working_orders: tuple[WorkingOrder, ...]
-    reference: ReferencePrice | None
-    orders_last_minute: int
-    symbol_orders_last_minute: int
-    as_of: datetime
-    state: TradingState
-    state_reason: str
-    limits: Mapping[LimitKind, Limit]
-    cash: Decimal
-    held: Mapping[int, Decimal]
-    book_held: Decimal
-    prices: Mapping[int, Decimal]
-    unpriced: tuple[str, ...]
-    quarantines: tuple[str, ...] = ()
-    settings: Settings = Settings()
-
-    @cached_property
-    def working(self) -> WorkingQuantities:
-        return working_quantities(self.working_orders)
-
-    @cached_property
-    def quantity_held(self) -> Decimal:
-        return self.held.get(self.intent.instrument_id, ZERO)
-
-    @cached_property
-    def closable(self) -> Decimal:
-        """Shares that an order of this side may still close without opening the other way (>= 0).
-
-        The order's own book counts by itself, and so does the portfolio: neither may be turned around.
-        """
-        intent = self.intent
-        sign = -intent.side.sign
-        same_side = [w for w in self.working_orders if w.instrument_id == intent.instrument_id and w.side is intent.side]
-        in_portfolio = self.quantity_held * sign - sum((w.leaves for w in same_side), ZERO)
-        in_book = self.book_held * sign - sum((w.leaves for w in same_side if w.book_id in (None, intent.book_id)), ZERO)
-        return max(ZERO, min(in_portfolio, in_book))
-
-    @cached_property
-    def size_before(self) -> Decimal:
-        """Largest size [shares] that the instrument can reach without this order."""
-        return largest_size(self.quantity_held, self.intent.instrument_id, self.working)
-
-    @cached_property
-    def size_after(self) -> Decimal:
-        """Largest size [shares] that the instrument can reach with this order."""
-        intent = self.intent
-        return largest_size(self.quantity_held, intent.instrument_id, self.working.with_order(intent.instrument_id, intent.side, intent.quantity))
-
-    @cached_property
-    def reduces(self) -> bool:
-        """True when the order can only bring the position nearer to zero, working orders counted."""
-        return self.intent.quantity <= self.closable
 
 
 def order_checks(case: Case) -> tuple[Check, ...]:
     """Every check that applies to the order, in order."""
-    checks = [_halted(case), _reducing(case), *_price(case), _quarantined(case), *_limits_set(case), _short_sale(case), *_rates(case)]
+    checks = [_halted(case), _reducing(case), *_price(case), _quarantined(case), *_limits_set(case), *duplicate(case), *rates(case)]
     if _price_known(case):
-        checks += [*_collar(case), _capital(case), *_position(case), *_exposure(case)]
-    return tuple(checks)
+        checks += [*order_size(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
+    return (*checks, _short_sale(case))
 
 
 def _price_known(case: Case) -> bool:
@@ -117,7 +42,7 @@ def _reducing(case: Case) -> Check:
     before, after = case.quantity_held, case.quantity_held + case.intent.signed_quantity
     blocked = case.state is TradingState.REDUCING and not case.reduces
     if blocked:
-        message = f"Only reductions may trade ({case.state_reason}), and this order can close {_n(case.closable)} shares at most"
+        message = f"Only reductions may trade ({case.state_reason}), and this order can close {number(case.closable)} shares at most"
     elif case.state is TradingState.REDUCING:
         message = "Only reductions may trade, and this order is one"
     else:
@@ -179,13 +104,18 @@ def _quarantined(case: Case) -> Check:
 
 
 def _limits_set(case: Case) -> list[Check]:
-    needed = RATE_AND_PRICE_KINDS if case.reduces else (*RATE_AND_PRICE_KINDS, *EXPOSURE_KINDS)
+    needed = [*RATE_AND_PRICE_KINDS]
+    if case.reference is not None and _price_known(case):
+        needed.append(collar_kind(case.tier, case.reference.mid))
+    if case.intent.strategy:
+        needed.append(LimitKind.STRATEGY_ORDER_RATE)
+    if not case.reduces:
+        needed += [*SIZE_KINDS, *EXPOSURE_KINDS]
     missing = [kind for kind in needed if kind not in case.limits]
     if not missing:
-        number = Decimal(len(needed))
-        return [
-            Check(code="LIMIT_MISSING", outcome=Outcome.PASS, message="All limits that are needed are set", limit=number, before=number, after=number)
-        ]
+        count = Decimal(len(needed))
+        text = "All limits that are needed are set"
+        return [Check(code="LIMIT_MISSING", outcome=Outcome.PASS, message=text, limit=count, before=count, after=count)]
     return [Check(code="LIMIT_MISSING", outcome=Outcome.BLOCK, message=f"No limit is set: {kind.label}", unit=kind.unit) for kind in missing]
 
 
@@ -195,13 +125,14 @@ def _short_sale(case: Case) -> Check:
         return Check(
             code="SHORT_SALE", outcome=Outcome.PASS, message="A buy sells nothing short", unit="shares", limit=ZERO, before=before, after=after
         )
-    after = case.closable - case.intent.quantity
-    blocked = after < 0
-    message = (
-        f"{_n(case.closable)} shares can be sold (working sells counted), {_n(case.intent.quantity)} are offered"
-        if blocked
-        else "The shares are there"
-    )
+    short = max(ZERO, case.intent.quantity - case.closable)
+    after = case.closable + case.located - case.intent.quantity
+    blocked = short > case.located
+    if blocked:
+        held = f"{number(case.closable)} shares can be sold (working sells counted)"
+        message = f"{held}, {number(case.located)} are located to be sold short, {number(case.intent.quantity)} are offered"
+    else:
+        message = f"{number(short)} shares are sold short, {number(case.located)} are located" if short else "The shares are there"
     return Check(
         code="SHORT_SALE",
         outcome=Outcome.BLOCK if blocked else Outcome.PASS,
@@ -211,34 +142,6 @@ def _short_sale(case: Case) -> Check:
         before=case.closable,
         after=after,
     )
-
-
-def _rates(case: Case) -> list[Check]:
-    rates = (
-        ("RATE_LIMIT_GLOBAL", LimitKind.ORDER_RATE, case.orders_last_minute, "orders of the portfolio"),
-        ("RATE_LIMIT_SYMBOL", LimitKind.SYMBOL_ORDER_RATE, case.symbol_orders_last_minute, f"orders of {case.intent.symbol}"),
-    )
-    return [
-        _against(limit, code=code, before=Decimal(count), after=Decimal(count + 1), what=f"{what} in a minute")
-        for code, kind, count, what in rates
-        if (limit := case.limits.get(kind))
-    ]
-
-
-def _collar(case: Case) -> list[Check]:
-    """Distance of the limit price from the reference price, on either side.
-
-    A stop-limit order is judged by its stop price: that is where the market stands when its limit begins to count.
-    """
-    limit, intent = case.limits.get(LimitKind.PRICE_COLLAR), case.intent
-    if limit is None or case.reference is None:
-        return []
-    if intent.limit_price is None:
-        message = "An order without a limit price trades at the market"
-        return [Check(code="PRICE_COLLAR", outcome=Outcome.PASS, message=message, unit=limit.kind.unit, limit=limit.hard, before=ZERO, after=ZERO)]
-    anchor = intent.stop_price if intent.order_type is OrderType.STOP_LIMIT and intent.stop_price else case.reference.price
-    distance = abs(intent.limit_price / anchor - ONE).quantize(Decimal("0.000001"))
-    return [_against(limit, code="PRICE_COLLAR", before=ZERO, after=distance, what=f"distance of {_n(intent.limit_price)} from {_n(anchor)}")]
 
 
 def _capital(case: Case) -> Check:
@@ -251,7 +154,7 @@ def _capital(case: Case) -> Check:
         after = before - intent.quantity * _worst_price(intent, case) - case.settings.commission
     blocked = after < 0 and intent.side is Side.BUY and not case.reduces
     if blocked:
-        message = f"{_money(before)} is free (working buys counted), the order may cost {_money(before - after)}"
+        message = f"{amount(before)} is free (working buys counted), the order may cost {amount(before - after)}"
     else:
         message = "A sale brings cash" if intent.side is Side.SELL else "The cash is there" if after >= 0 else "Reduces a short position"
     return Check(
@@ -293,39 +196,26 @@ def _position(case: Case) -> list[Check]:
         ("POSITION_VALUE_LIMIT", LimitKind.POSITION_VALUE, reference.price, f"value of {intent.symbol}"),
     )
     return [
-        _against(limit, code=code, before=case.size_before * price, after=case.size_after * price, what=what, waived=case.reduces)
+        against(limit, code=code, before=case.size_before * price, after=case.size_after * price, what=what, waived=case.reduces)
         for code, kind, price, what in kinds
         if (limit := case.limits.get(kind))
     ]
 
 
 def _exposure(case: Case) -> list[Check]:
-    limit, intent = case.limits.get(LimitKind.TOTAL_EXPOSURE), case.intent
-    if limit is None or case.unpriced:
+    """Gross, and net where it is limited, as if every order filled that makes it larger."""
+    if case.unpriced:
         return []
-    before = gross_exposure(case.held, case.working, case.prices)
-    after = before + (case.size_after - case.size_before) * case.prices[intent.instrument_id]
-    return [_against(limit, code="TOTAL_EXPOSURE_LIMIT", before=before, after=after, what="gross exposure", waived=case.reduces)]
-
-
-def _against(limit: Limit, *, code: str, before: Decimal, after: Decimal, what: str, waived: bool = False) -> Check:
-    """Compares `after` with the limit: above hard blocks, above soft warns, a reduction is waived through."""
-    if waived:
-        outcome, message = Outcome.PASS, f"Reduces the position: {what} is not limited"
-    elif after > limit.hard:
-        outcome, message = Outcome.BLOCK, f"{what[0].upper()}{what[1:]}: {_n(after)} is above the limit {_n(limit.hard)}"
-    elif limit.soft is not None and after > limit.soft:
-        outcome, message = Outcome.WARN, f"{what[0].upper()}{what[1:]}: {_n(after)} is above the soft limit {_n(limit.soft)}"
-    else:
-        outcome, message = Outcome.PASS, f"{what[0].upper()}{what[1:]}: {_n(after)} of {_n(limit.hard)}"
-    return Check(code=code, outcome=outcome, message=message, unit=limit.kind.unit, limit=limit.hard, before=before, after=after)
-
-
-def _n(value: Decimal) -> str:
-    """For messages: six places at most, no trailing zeros."""
-    text = f"{value:,.6f}".rstrip("0")
-    return text.rstrip(".")
-
-
-def _money(value: Decimal) -> str:
-    return f"{value:,.2f}"
+    checks, intent = [], case.intent
+    price = case.prices[intent.instrument_id]
+    if gross := case.limits.get(LimitKind.TOTAL_EXPOSURE):
+        before = gross_exposure(case.held, case.working, case.prices)
+        after = before + (case.size_after - case.size_before) * price
+        checks.append(against(gross, code="TOTAL_EXPOSURE_LIMIT", before=before, after=after, what="gross exposure", waived=case.reduces))
+    if net := case.limits.get(LimitKind.NET_EXPOSURE):
+        lowest, highest = net_exposure(case.held, case.working, case.prices)
+        before = max(highest, -lowest)
+        added = intent.signed_quantity * price
+        after = max(highest + max(added, ZERO), -lowest - min(added, ZERO))
+        checks.append(against(net, code="NET_EXPOSURE_LIMIT", before=before, after=after, what="net exposure", waived=case.reduces))
+    return checks

@@ -123,6 +123,7 @@ def _used(valuation: Valuation, stand: Standing | None) -> dict[LimitKind, tuple
         LimitKind.POSITION_SIZE: (abs(largest.quantity), largest.symbol) if largest else (ZERO, ""),
         LimitKind.POSITION_VALUE: ((abs(dearest.market_value or ZERO), dearest.symbol) if dearest else (ZERO, "")) if known else (None, ""),
         LimitKind.TOTAL_EXPOSURE: (valuation.gross if known else None, ""),
+        LimitKind.NET_EXPOSURE: (abs(valuation.net) if known else None, ""),
         LimitKind.DAILY_LOSS: (_fraction(max(ZERO, -stand.daily_return)) if stand else None, ""),
         LimitKind.DRAWDOWN: (_fraction(-stand.drawdown) if stand else None, ""),
     }

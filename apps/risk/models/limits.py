@@ -4,14 +4,17 @@ from django.db import models
 from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
-from apps.risk.domain.limits import LimitKind
+from apps.risk.domain.limits import LONGEST_WINDOW, LimitKind
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 
 class RiskLimit(models.Model):
-    """A limit of one portfolio. Orders are blocked above `hard` and warned above `soft`; a missing limit denies."""
+    """A limit of one portfolio. Orders are blocked above `hard` and warned above `soft`; a missing limit denies.
+
+    Where the desk has a control of the same kind (`DeskLimit`), the portfolio's own limit stands in its place.
+    """
 
     portfolio = models.ForeignKey("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=20, choices=[(kind.value, kind.label) for kind in LimitKind])
@@ -32,8 +35,38 @@ class RiskLimit(models.Model):
             models.CheckConstraint(condition=Q(hard__gt=0) & (Q(soft__isnull=True) | Q(soft__gt=0, soft__lte=F("hard"))), name="risk_limit_order"),
             models.CheckConstraint(condition=Q(active_to__isnull=True) | Q(active_to__gt=F("active_from")), name="risk_limit_period"),
             models.CheckConstraint(condition=~Q(reason=""), name="risk_limit_reason"),
+            models.CheckConstraint(condition=~Q(kind="duplicate_window") | Q(hard__lte=LONGEST_WINDOW), name="risk_limit_window"),
             models.UniqueConstraint(fields=["portfolio", "kind"], condition=Q(active_to__isnull=True), name="risk_limit_one_open"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.portfolio}"
+
+
+class DeskLimit(models.Model):
+    """A control of the desk: it holds for every portfolio that has no limit of its own of the same kind."""
+
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.label) for kind in LimitKind])
+    soft = models.DecimalField(max_digits=20, decimal_places=6, null=True, blank=True)
+    hard = models.DecimalField(max_digits=20, decimal_places=6)
+    active_from = models.DateTimeField()
+    active_to = models.DateTimeField(null=True, blank=True, help_text="Exclusive; empty means until further notice")
+    reason = models.CharField(max_length=500)
+    history = HistoricalRecords()
+
+    # Type only: django-simple-history reads these from the instance when it saves a history row.
+    _change_reason: str
+    _history_user: "AbstractBaseUser"
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=[kind.value for kind in LimitKind]), name="desk_limit_kind"),
+            models.CheckConstraint(condition=Q(hard__gt=0) & (Q(soft__isnull=True) | Q(soft__gt=0, soft__lte=F("hard"))), name="desk_limit_order"),
+            models.CheckConstraint(condition=Q(active_to__isnull=True) | Q(active_to__gt=F("active_from")), name="desk_limit_period"),
+            models.CheckConstraint(condition=~Q(reason=""), name="desk_limit_reason"),
+            models.CheckConstraint(condition=~Q(kind="duplicate_window") | Q(hard__lte=LONGEST_WINDOW), name="desk_limit_window"),
+            models.UniqueConstraint(fields=["kind"], condition=Q(active_to__isnull=True), name="desk_limit_one_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of the desk"

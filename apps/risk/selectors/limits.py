@@ -1,4 +1,4 @@
-"""Limits in force. Of several at the same time the tightest counts."""
+"""Limits in force. Of several at the same time the tightest counts; a portfolio's own stand in the place of the desk's."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -12,7 +12,11 @@ from apps.risk.models import RiskLimit
 
 Row = tuple[str, Decimal | None, Decimal]
 
-_IN_FORCE = "select kind, soft, hard from risk_risklimit where portfolio_id = %s and active_from <= %s and (active_to is null or active_to > %s)"
+_IN_FORCE = """
+select kind, soft, hard, true from risk_risklimit
+where portfolio_id = %(portfolio)s and active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+union all select kind, soft, hard, false from risk_desklimit where active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+"""
 
 
 def limits_active(at: datetime) -> QuerySet[RiskLimit]:
@@ -21,14 +25,19 @@ def limits_active(at: datetime) -> QuerySet[RiskLimit]:
 
 
 def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
-    """The portfolio's limits by kind. One query, in SQL because each order asks it."""
+    """What orders of the portfolio are held to, by kind: its own limits, and the desk's where it has none of the kind.
+
+    One query, in SQL because each order asks it.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_IN_FORCE, [portfolio_id, at, at])
-        return _tightest(cursor.fetchall())
+        cursor.execute(_IN_FORCE, {"portfolio": portfolio_id, "at": at})
+        rows = cursor.fetchall()
+    own = _tightest(row[:3] for row in rows if row[3])
+    return _tightest(row[:3] for row in rows if not row[3]) | own
 
 
 def limits_of_many(portfolio_ids: Collection[int], at: datetime) -> dict[int, dict[LimitKind, Limit]]:
-    """Limits of several portfolios. One query."""
+    """The own limits of several portfolios. One query."""
     rows: dict[int, list[Row]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
     found = limits_active(at).filter(portfolio_id__in=portfolio_ids)
     for portfolio_id, kind, soft, hard in found.values_list("portfolio_id", "kind", "soft", "hard"):

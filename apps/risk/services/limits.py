@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -11,10 +11,12 @@ from apps.core.errors import Conflict, InvalidInput, NotPermitted
 from apps.core.locks import lock_transaction
 from apps.core.money import exact
 from apps.portfolios.selectors.portfolios import portfolio_get
-from apps.risk.domain.limits import LimitKind
-from apps.risk.models import RiskLimit
+from apps.risk.domain.limits import LONGEST_WINDOW, LimitKind
+from apps.risk.models import DeskLimit, RiskLimit
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.core.models import User
 
 PLACES = 6
@@ -36,6 +38,30 @@ def limit_set(
     Raises NotPermitted, NotFound (portfolio), InvalidInput (unknown kind, level not positive or with too many places, soft above
     hard, no reason) and Conflict when a later change is already there.
     """
+    values = _checked(kind=kind, hard=hard, soft=soft, reason=reason, user=user)
+    portfolio_get(user=user, portfolio_id=portfolio_id)
+    with transaction.atomic():
+        lock_transaction(f"risk-limits:{portfolio_id}")
+        _end_rows(RiskLimit.objects.filter(portfolio_id=portfolio_id, kind=kind), active_from, values["reason"], user)
+        limit = RiskLimit(portfolio_id=portfolio_id, kind=kind, active_from=active_from, **values)
+        _save(limit, values["reason"], user)
+    return limit
+
+
+def desk_limit_set(
+    *, kind: str, hard: Decimal | str | int, soft: Decimal | str | int | None = None, reason: str, user: "User", active_from: datetime
+) -> DeskLimit:
+    """The desk's control of this kind from `active_from` on: for all portfolios without one of their own. Raises as `limit_set` does."""
+    values = _checked(kind=kind, hard=hard, soft=soft, reason=reason, user=user)
+    with transaction.atomic():
+        lock_transaction("risk-limits:desk")
+        _end_rows(DeskLimit.objects.filter(kind=kind), active_from, values["reason"], user)
+        limit = DeskLimit(kind=kind, active_from=active_from, **values)
+        _save(limit, values["reason"], user)
+    return limit
+
+
+def _checked(*, kind: str, hard: Decimal | str | int, soft: Decimal | str | int | None, reason: str, user: "User") -> dict[str, Any]:
     if not user.has_perm("risk.change_risklimit"):
         raise NotPermitted("only the risk manager sets limits")
     if kind not in {item.value for item in LimitKind}:
@@ -44,28 +70,24 @@ def limit_set(
     soft_level = None if soft is None else _level(soft, "soft")
     if soft_level is not None and soft_level > hard_level:
         raise InvalidInput(f"the soft level {soft_level} is above the hard level {hard_level}", field="soft")
-    text = reason_checked(reason)
-    portfolio_get(user=user, portfolio_id=portfolio_id)
-    with transaction.atomic():
-        lock_transaction(f"risk-limits:{portfolio_id}")
-        _end_rows(portfolio_id, kind, active_from, text, user)
-        limit = RiskLimit(portfolio_id=portfolio_id, kind=kind, soft=soft_level, hard=hard_level, active_from=active_from, reason=text)
-        limit._change_reason = text[:100]
-        limit._history_user = user
-        limit.save()
-    return limit
+    if kind == LimitKind.DUPLICATE_WINDOW and hard_level > LONGEST_WINDOW:
+        raise InvalidInput(f"the gate looks back {LONGEST_WINDOW} s at most", field="hard")
+    return {"hard": hard_level, "soft": soft_level, "reason": reason_checked(reason)}
 
 
-def _end_rows(portfolio_id: int, kind: str, at: datetime, reason: str, user: "User") -> None:
+def _end_rows(rows: "QuerySet[Any]", at: datetime, reason: str, user: "User") -> None:
     """End every row that is still in force at `at`. A row that begins there or later is a conflict: it would be overwritten."""
-    rows = RiskLimit.objects.filter(portfolio_id=portfolio_id, kind=kind).filter(Q(active_to__isnull=True) | Q(active_to__gt=at))
-    for row in rows.order_by("active_from"):
+    for row in rows.filter(Q(active_to__isnull=True) | Q(active_to__gt=at)).order_by("active_from"):
         if row.active_from >= at:
             raise Conflict(f"the limit is already changed from {row.active_from:%Y-%m-%d %H:%M} UTC on", field="active_from")
         row.active_to = at
-        row._change_reason = f"Replaced: {reason}"[:100]
-        row._history_user = user
-        row.save()
+        _save(row, f"Replaced: {reason}", user)
+
+
+def _save(row: RiskLimit | DeskLimit, reason: str, user: "User") -> None:
+    row._change_reason = reason[:100]
+    row._history_user = user
+    row.save()
 
 
 def _level(value: Decimal | str | int, field: str) -> Decimal:

@@ -71,4 +71,9 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         prices=prices,
         unpriced=tuple(sorted(symbol for symbol in symbols.values() if symbol not in found)),
         quarantines=tuple(str(item) for item in held_back.get(intent.symbol, ())),
+        tier=snapshot.market.tier if snapshot.market else 2,
+        average_volume=snapshot.market.average_volume if snapshot.market else None,
+        strategy_orders_last_minute=snapshot.strategy_orders_last_minute,
+        identical_age=snapshot.identical_age,
+        located=snapshot.located,
     )

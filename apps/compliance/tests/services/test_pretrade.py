@@ -13,6 +13,7 @@ from apps.compliance.services.pretrade import order_check
 from apps.compliance.tests.factories import NOW, RestrictionFactory
 from apps.core.roles import Role
 from apps.core.trading import OrderIntent, OrderType, Outcome, PreTradeSnapshot, Side, TimeInForce
+from apps.marketdata.selectors.market_facts import market_facts
 from apps.portfolios.models import Book, PortfolioMembership, PortfolioRole
 from apps.portfolios.selectors.membership import tradable_currency
 from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory, PortfolioMembershipFactory, UserFactory
@@ -48,6 +49,7 @@ class Desk:
             "symbol_orders_last_minute": 0,
             "user_id": self.trader.pk,
             "as_of": NOW,
+            "market": market_facts(intent.symbol, market_time=NOW),
         }
         return order_check(snapshot=PreTradeSnapshot(**(given | changes)))
 
@@ -68,10 +70,13 @@ def test_every_check_is_answered(desk) -> None:
     verdict = desk.check()
     assert verdict.authority == "compliance"
     assert [check.code for check in verdict.checks] == [
-        "USER_NOT_PERMITTED",
+        "MARKET_HALTED",
+        "PRICE_BAND",
         "INSTRUMENT_NOT_TRADABLE",
         "RESTRICTED_INSTRUMENT",
         "WATCHED_INSTRUMENT",
+        "USER_NOT_PERMITTED",
+        "SHORT_SALE_PRICE",
     ]
 
 
@@ -95,10 +100,15 @@ def test_a_watched_instrument_warns_without_telling_why(desk) -> None:
     assert "Merger" not in warning.message
 
 
-@pytest.mark.parametrize("change", [{"tradable": False}, {"delisted_on": date(2000, 1, 3)}, {"currency": "EUR"}, {"symbol": "RENAMED"}])
+@pytest.mark.parametrize("change", [{"tradable": False}, {"delisted_on": date(2000, 1, 3)}, {"currency": "EUR"}])
 def test_an_instrument_that_cannot_be_traded_blocks(desk, change) -> None:
     type(desk.instrument).objects.filter(pk=desk.instrument.pk).update(**change)
     assert blocking(desk.check()) == ["INSTRUMENT_NOT_TRADABLE"]
+
+
+def test_a_symbol_that_no_instrument_has_blocks(desk) -> None:
+    type(desk.instrument).objects.filter(pk=desk.instrument.pk).update(symbol="RENAMED")
+    assert blocking(desk.check()) == ["MARKET_STATE_UNKNOWN", "INSTRUMENT_NOT_TRADABLE"]
 
 
 def test_a_user_who_may_not_trade_here_blocks(desk) -> None:

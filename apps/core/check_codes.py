@@ -1,0 +1,74 @@
+"""Every code that a pre-trade check can answer with, in the order in which the gate makes the checks (domain.md A5)."""
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The steps of the gate, in order."""
+
+    KILL_SWITCH = "kill switch"
+    MARKET = "market state"
+    INSTRUMENT = "instrument"
+    ACCOUNT = "account and user"
+    DATA = "prices and limits"
+    DUPLICATE = "duplicate"
+    RATE = "rates"
+    SIZE = "order size"
+    COLLAR = "price collar"
+    CAPITAL = "capital"
+    EXPOSURE = "position and exposure"
+    SHORT = "short sale"
+    FAILURE = "failure"
+
+
+class CheckCode(StrEnum):
+    """A code with its stage, its authority and what a block by it means. Codes are stored for ever: none is renamed or used again."""
+
+    stage: Stage
+    authority: str
+    meaning: str
+
+    def __new__(cls, code: str, stage: Stage, authority: str, meaning: str) -> "CheckCode":
+        """A string that carries more about itself."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.stage, member.authority, member.meaning = stage, authority, meaning
+        return member
+
+    TRADING_HALTED = "TRADING_HALTED", Stage.KILL_SWITCH, "risk", "Trading of the portfolio or of the desk is halted"
+    REDUCING_ONLY = "REDUCING_ONLY", Stage.KILL_SWITCH, "risk", "Only reductions may trade, and the order is none"
+    MARKET_STATE_UNKNOWN = "MARKET_STATE_UNKNOWN", Stage.MARKET, "compliance", "Nothing is known of the instrument's market"
+    MARKET_HALTED = "MARKET_HALTED", Stage.MARKET, "compliance", "The exchange has halted or paused the instrument"
+    PRICE_BAND = "PRICE_BAND", Stage.MARKET, "compliance", "The limit price lies beyond the exchange's price band (limit up, limit down)"
+    INSTRUMENT_NOT_TRADABLE = "INSTRUMENT_NOT_TRADABLE", Stage.INSTRUMENT, "compliance", "Not open for trading, delisted, or in another currency"
+    RESTRICTED_INSTRUMENT = "RESTRICTED_INSTRUMENT", Stage.INSTRUMENT, "compliance", "The instrument is on the restricted list"
+    WATCHED_INSTRUMENT = "WATCHED_INSTRUMENT", Stage.INSTRUMENT, "compliance", "Warns: the instrument is on the watch list"
+    USER_NOT_PERMITTED = "USER_NOT_PERMITTED", Stage.ACCOUNT, "compliance", "The user may not trade in the portfolio, or it is closed"
+    PRICE_MISSING = "PRICE_MISSING", Stage.DATA, "risk", "A price that the checks need is not known"
+    PRICE_STALE = "PRICE_STALE", Stage.DATA, "risk", "The price is too old for an order without a limit price"
+    DATA_QUARANTINED = "DATA_QUARANTINED", Stage.DATA, "risk", "The instrument's data are in quarantine"
+    LIMIT_MISSING = "LIMIT_MISSING", Stage.DATA, "risk", "A limit that the order needs is not set"
+    DUPLICATE = "DUPLICATE", Stage.DUPLICATE, "risk", "The same order was sent under another id a moment ago"
+    RATE_LIMIT_GLOBAL = "RATE_LIMIT_GLOBAL", Stage.RATE, "risk", "Too many orders of the portfolio in a minute"
+    RATE_LIMIT_SYMBOL = "RATE_LIMIT_SYMBOL", Stage.RATE, "risk", "Too many orders of the symbol in a minute"
+    RATE_LIMIT_ALGO = "RATE_LIMIT_ALGO", Stage.RATE, "risk", "Too many orders of the strategy in a minute"
+    ORDER_SIZE_LIMIT = "ORDER_SIZE_LIMIT", Stage.SIZE, "risk", "The order has too many shares"
+    ORDER_VALUE_LIMIT = "ORDER_VALUE_LIMIT", Stage.SIZE, "risk", "The order is worth too much"
+    ADV_LIMIT = "ADV_LIMIT", Stage.SIZE, "risk", "The order is too large a share of the average daily volume, or too large while no volume is known"
+    PRICE_COLLAR = "PRICE_COLLAR", Stage.COLLAR, "risk", "The limit price lies too far from the middle of bid and ask"
+    INSUFFICIENT_CAPITAL = "INSUFFICIENT_CAPITAL", Stage.CAPITAL, "risk", "The order may cost more than the cash that is free"
+    POSITION_SIZE_LIMIT = "POSITION_SIZE_LIMIT", Stage.EXPOSURE, "risk", "The position would have too many shares"
+    POSITION_VALUE_LIMIT = "POSITION_VALUE_LIMIT", Stage.EXPOSURE, "risk", "The position would be worth too much"
+    TOTAL_EXPOSURE_LIMIT = "TOTAL_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The gross exposure would be too large"
+    NET_EXPOSURE_LIMIT = "NET_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The net exposure would be too large"
+    SHORT_SALE = "SHORT_SALE", Stage.SHORT, "risk", "More is sold than is held, and no locate covers the rest"
+    SHORT_SALE_PRICE = "SHORT_SALE_PRICE", Stage.SHORT, "compliance", "A short sale not above the best bid while Rule 201 restricts the instrument"
+    CHECK_FAILED = "CHECK_FAILED", Stage.FAILURE, "risk and compliance", "A check could not be made: the gate stays shut"
+
+
+_PLACES = {str(code): place for place, code in enumerate(CheckCode)}
+
+
+def check_place(code: str) -> int:
+    """Where a check of this code stands in the gate; a code that the desk no longer makes stands last."""
+    return _PLACES.get(code, len(_PLACES))

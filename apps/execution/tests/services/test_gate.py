@@ -1,0 +1,246 @@
+"""The whole gate on the real database and Redis: what A5 adds to limits, each refusal beside the order that passes."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from apps.compliance.models import LocateUse, ShortSaleRestriction
+from apps.compliance.services.short_sales import locate_record, short_restrictions_update
+from apps.core import clock
+from apps.core.check_codes import CheckCode
+from apps.core.errors import InvalidInput, NotPermitted
+from apps.core.roles import Role
+from apps.core.trading import Outcome
+from apps.execution.models import Order
+from apps.execution.selectors.working import order_rates
+from apps.execution.services.gate import gate_check
+from apps.execution.services.orders import order_submit
+from apps.execution.tests.factories import make_desk, make_user, quote
+from apps.marketdata.domain import calendars
+from apps.marketdata.domain.bars import BarSeries
+from apps.marketdata.models import Instrument, NamedUniverse, UniverseMember
+from apps.marketdata.selectors.quotes import Quote
+from apps.marketdata.services.market_status import market_status_record
+from apps.marketdata.services.quotes import quotes_publish
+from apps.marketdata.tests.factories import store_series
+from apps.risk.services.limits import desk_limit_set
+
+WINDOW = {"duplicate_window": "5"}
+
+
+def gate(desk, *, at=None, **fields):
+    return gate_check(intent=desk.intent(**fields), user_id=desk.trader.pk, at=at or clock.now())
+
+
+def blocked(desk, **fields) -> list[str]:
+    return list(gate(desk, **fields).codes)
+
+
+def daily(desk, *, closes, volume):
+    """Daily bars of the last sessions before the market's."""
+    days = calendars.calendar_of("XNYS").days
+    last = int(np.searchsorted(days, np.datetime64(calendars.session_at("XNYS", clock.now()), "D")))
+    close = np.asarray(closes, float)
+    store_series(
+        BarSeries(
+            symbol="AAPL", ts=days[last - len(close) : last].astype("datetime64[us]"), open=close, high=close * 1.01, low=close * 0.99,
+            close=close, volume=np.full(len(close), float(volume)),
+        )
+    )  # fmt: skip
+
+
+def located(desk, quantity):
+    officer = make_user("officer-of-tests", Role.COMPLIANCE)
+    return locate_record(
+        portfolio_id=desk.portfolio.pk, symbol="AAPL", quantity=quantity, ground="easy", source="list of today", user=officer, at=clock.now()
+    )
+
+
+def bid_and_ask(price, bid, ask):
+    now = clock.now()
+    instrument = Instrument.objects.get(symbol="AAPL").pk
+    quotes_publish(
+        quotes=[
+            Quote(
+                symbol="AAPL", instrument_id=instrument, price=Decimal(price), market_time=now, received_at=now, feed="test", bid=Decimal(bid),
+                ask=Decimal(ask), bid_size=Decimal(1), ask_size=Decimal(1), quote_time=now, count=1,
+            )
+        ],
+        feed="test",
+    )  # fmt: skip
+
+
+def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
+    codes = [check.code for _, check in gate(desk, strategy="s").checks]
+    places = [list(CheckCode).index(CheckCode(code)) for code in codes]
+    assert places == sorted(places)
+    missing = set(CheckCode) - {CheckCode(code) for code in codes}
+    assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, CheckCode.NET_EXPOSURE_LIMIT}
+
+
+def test_each_check_has_its_authority_of_the_enum(desk) -> None:
+    assert {(authority, check.code) for authority, check in gate(desk).checks} <= {(code.authority, str(code)) for code in CheckCode}
+
+
+def test_v_a5_3_an_identical_order_is_a_duplicate_and_the_same_one_is_the_first(db) -> None:
+    desk, at = make_desk(**WINDOW), clock.now()
+    quote("AAPL", "100", at=at)
+    intent = desk.intent()
+    first = order_submit(intent=intent, user=desk.trader, at=at)
+    again = desk.submit(at=at + timedelta(seconds=3))
+    assert (again.status, again.reason) == ("denied", "DUPLICATE")
+    assert order_submit(intent=intent, user=desk.trader, at=at + timedelta(seconds=3)).pk == first.pk
+    assert Order.objects.filter(status="filled").count() == 1
+    assert desk.submit(at=at + timedelta(seconds=6)).status == "filled"  # five seconds and more after the first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"quantity": "11"}, {"side": "sell"}, {"time_in_force": "gtc"}, {"order_type": "limit", "limit_price": "100"}],
+    ids=["quantity", "side", "time in force", "price"],
+)
+def test_an_order_that_differs_is_no_duplicate(db, change) -> None:
+    desk = make_desk(**WINDOW)
+    desk.submit()
+    assert "DUPLICATE" not in blocked(desk, **change)
+    assert blocked(desk) == ["DUPLICATE"]
+
+
+def test_a_denied_order_makes_no_duplicate(db) -> None:
+    desk = make_desk(order_size="5", **WINDOW)
+    assert desk.submit().reason == "ORDER_SIZE_LIMIT"
+    assert blocked(desk) == ["ORDER_SIZE_LIMIT"]
+
+
+def test_sessions_of_a_replay_that_follow_each_other_in_a_second_are_no_duplicates(db) -> None:
+    desk = make_desk(**WINDOW)
+    order = desk.submit()
+    assert order.market_time is not None
+
+    def age(market_time: datetime):
+        return order_rates(intent=desk.intent(), at=order.created_at, market_time=market_time, instead_of=(), algo_id=None).identical_age
+
+    assert age(order.market_time) == 0
+    assert age(order.market_time + timedelta(days=1)) == 86_400
+
+
+def test_the_average_volume_is_that_of_the_stored_sessions(db) -> None:
+    desk = make_desk(adv_share="0.1")
+    daily(desk, closes=[100, 100, 100], volume=1000)
+    assert blocked(desk, quantity="100") == []
+    assert blocked(desk, quantity="101") == ["ADV_LIMIT"]
+
+
+def test_the_desks_controls_hold_where_a_portfolio_has_none(db) -> None:
+    desk = make_desk()
+    manager = make_user("desk-risk", Role.RISK)
+    now = clock.now()
+    desk_limit_set(kind="net_exposure", hard="500", reason="test", user=manager, active_from=now - timedelta(minutes=1))
+    assert blocked(desk) == ["NET_EXPOSURE_LIMIT"]
+    assert blocked(desk, quantity="5") == []
+
+
+@pytest.mark.parametrize(("status", "reason"), [("halted", "T1"), ("paused", "LUDP")])
+def test_what_the_exchange_has_stopped_is_not_traded(desk, status, reason) -> None:
+    said = {"symbol": "AAPL", "source": "test", "effective_at": clock.now(), "recorded_at": clock.now()}
+    assert blocked(desk) == []
+    market_status_record(status=status, reason=reason, **said)
+    assert blocked(desk) == ["MARKET_HALTED"]
+    market_status_record(status="trading", **said | {"effective_at": clock.now()})
+    assert blocked(desk) == []
+
+
+def test_a_halt_begins_in_market_time(desk) -> None:
+    at = clock.now()
+    market_status_record(symbol="AAPL", status="halted", reason="T1", source="test", effective_at=at + timedelta(minutes=1), recorded_at=at)
+    assert gate(desk, at=at).codes == ()
+    assert "MARKET_HALTED" in gate(desk, at=at + timedelta(minutes=1)).codes
+
+
+def test_a_limit_beyond_the_published_band_cannot_trade(desk) -> None:
+    at = clock.now()
+    market_status_record(symbol="AAPL", status="trading", band=("95", "105"), source="test", effective_at=at, recorded_at=at)
+    assert blocked(desk, order_type="limit", limit_price="105") == []
+    assert blocked(desk, order_type="limit", limit_price="105.01") == ["PRICE_BAND"]
+    assert blocked(desk, order_type="limit", limit_price="94.99") == []  # a buy below the band may wait
+    check = next(check for _, check in gate(desk, order_type="limit", limit_price="106").checks if check.code == "PRICE_BAND")
+    assert (check.outcome, check.limit, check.after) == (Outcome.BLOCK, 105, 106)
+
+
+def test_the_tier_of_an_index_member_is_one(db) -> None:
+    desk = make_desk(collar_tier_1="0.05", collar_tier_2="0.10")
+    assert blocked(desk, order_type="limit", limit_price="106") == []
+    universe = NamedUniverse.objects.create(name="large", price_tier=1)
+    UniverseMember.objects.create(universe=universe, instrument=desk.instrument)
+    assert blocked(desk, order_type="limit", limit_price="106") == ["PRICE_COLLAR"]
+
+
+def test_a_short_sale_needs_a_locate_and_uses_it(desk) -> None:
+    assert blocked(desk, side="sell") == ["SHORT_SALE"]
+    located(desk, "15")
+    order = desk.submit(side="sell")
+    assert order.status == "filled"
+    assert LocateUse.objects.get().quantity == 10
+    assert blocked(desk, side="sell") == ["SHORT_SALE"]  # five are left
+    assert blocked(desk, side="sell", quantity="5") == []
+
+
+def test_v_a5_1_while_rule_201_restricts_it_a_short_sale_is_priced_above_the_bid(desk) -> None:
+    located(desk, "100")
+    daily(desk, closes=["20.00"], volume=1_000_000)
+    bid_and_ask("18.01", "17.95", "18.05")
+    assert blocked(desk, side="sell", order_type="limit", limit_price="17.95") == []
+    bid_and_ask("18.00", "17.95", "18.05")
+    assert blocked(desk, side="sell", order_type="limit", limit_price="17.95") == ["SHORT_SALE_PRICE"]
+    assert blocked(desk, side="sell", order_type="limit", limit_price="17.96") == []
+    assert blocked(desk, side="sell") == ["SHORT_SALE_PRICE"]
+    desk.submit(quantity="10")
+    assert blocked(desk, side="sell") == []  # a long sale is sold as before
+
+
+def test_the_restriction_holds_for_the_day_and_the_next_session(desk) -> None:
+    located(desk, "100")
+    bid_and_ask("20", "19.99", "20.01")
+    session = calendars.session_at("XNYS", clock.now())
+    before = calendars.previous_session("XNYS", session)
+
+    def restrict(day):
+        return ShortSaleRestriction.objects.create(
+            instrument=desk.instrument, session=day, last_session=calendars.next_session("XNYS", day), prior_close=Decimal(20), price=Decimal(18),
+            market_time=clock.now(), recorded_at=clock.now(),
+        )  # fmt: skip
+
+    restrict(calendars.previous_session("XNYS", before))
+    assert blocked(desk, side="sell") == []
+    restrict(before)
+    assert blocked(desk, side="sell") == ["SHORT_SALE_PRICE"]
+
+
+def test_a_fall_is_recorded_once_and_kept_though_the_price_recovers(desk) -> None:
+    today = date(2026, 11, 18)
+    opened, _ = calendars.session_hours("XNYS", today)
+    at = opened + timedelta(hours=1)
+    store_series(
+        BarSeries(
+            symbol="AAPL", ts=np.array([calendars.previous_session("XNYS", today)], "datetime64[us]"), open=np.array([20.0]),
+            high=np.array([20.0]), low=np.array([20.0]), close=np.array([20.0]), volume=np.array([1e6]),
+        )
+    )  # fmt: skip
+    quote("AAPL", "18.00", at=at)
+    assert [row.last_session for row in short_restrictions_update(at=at)] == [calendars.next_session("XNYS", today)]
+    quote("AAPL", "20.00", at=at)
+    assert short_restrictions_update(at=at + timedelta(minutes=1)) == []
+    assert ShortSaleRestriction.objects.get().price == 18
+
+
+def test_a_locate_is_documented_by_those_who_may(desk) -> None:
+    given = {"portfolio_id": desk.portfolio.pk, "symbol": "AAPL", "quantity": "10", "ground": "easy", "source": "list", "at": clock.now()}
+    with pytest.raises(NotPermitted):
+        locate_record(user=desk.trader, **given)
+    officer = make_user("officer", Role.COMPLIANCE)
+    for wrong in ({"quantity": "0"}, {"ground": "hope"}, {"source": " "}):
+        with pytest.raises(InvalidInput):
+            locate_record(user=officer, **given | wrong)
+    assert locate_record(user=officer, **given).session == calendars.session_at("XNYS", clock.now())

@@ -1,0 +1,111 @@
+"""What is known of one order when risk judges it, and the comparison of a number with its limit that all checks share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Final
+
+from apps.core.trading import Check, OrderIntent, Outcome, ReferencePrice, TradingState, WorkingOrder, closable_quantity
+from apps.risk.domain.exposure import WorkingQuantities, largest_size, working_quantities
+from apps.risk.domain.limits import Limit, LimitKind
+
+ZERO: Final = Decimal(0)
+ONE: Final = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the checks assume. The cost margins are twice what the paper broker charges by default (5 bps, 1 per order)."""
+
+    price_warn_after: timedelta = timedelta(seconds=10)
+    price_block_after: timedelta = timedelta(seconds=30)
+    slippage_bps: Decimal = Decimal(10)
+    commission: Decimal = Decimal(2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """All that is known of one order when it is judged. (No slots: what several checks ask for is computed once and kept.)
+
+    `held` is the signed quantity by instrument id over all books of the portfolio, `book_held` that of the order's own book
+    and instrument. `prices` values every instrument held or working; those without a price stand in `unpriced`. `quarantines` says
+    for each open quarantine of the instrument's data whose days include the market's which data it is and why.
+    `tier`, `average_volume`, `identical_age` [seconds] and `located` [shares] are those of the snapshot.
+    """
+
+    intent: OrderIntent
+    working_orders: tuple[WorkingOrder, ...]
+    reference: ReferencePrice | None
+    orders_last_minute: int
+    symbol_orders_last_minute: int
+    as_of: datetime
+    state: TradingState
+    state_reason: str
+    limits: Mapping[LimitKind, Limit]
+    cash: Decimal
+    held: Mapping[int, Decimal]
+    book_held: Decimal
+    prices: Mapping[int, Decimal]
+    unpriced: tuple[str, ...]
+    quarantines: tuple[str, ...] = ()
+    tier: int = 2
+    average_volume: Decimal | None = None
+    strategy_orders_last_minute: int = 0
+    identical_age: Decimal | None = None
+    located: Decimal = ZERO
+    settings: Settings = Settings()
+
+    @cached_property
+    def working(self) -> WorkingQuantities:
+        return working_quantities(self.working_orders)
+
+    @cached_property
+    def quantity_held(self) -> Decimal:
+        return self.held.get(self.intent.instrument_id, ZERO)
+
+    @cached_property
+    def closable(self) -> Decimal:
+        """Shares that the order may still close without opening the other way (>= 0)."""
+        return closable_quantity(self.intent, held=self.quantity_held, book_held=self.book_held, working_orders=self.working_orders)
+
+    @cached_property
+    def size_before(self) -> Decimal:
+        """Largest size [shares] that the instrument can reach without this order."""
+        return largest_size(self.quantity_held, self.intent.instrument_id, self.working)
+
+    @cached_property
+    def size_after(self) -> Decimal:
+        """Largest size [shares] that the instrument can reach with this order."""
+        intent = self.intent
+        return largest_size(self.quantity_held, intent.instrument_id, self.working.with_order(intent.instrument_id, intent.side, intent.quantity))
+
+    @cached_property
+    def reduces(self) -> bool:
+        """True when the order can only bring the position nearer to zero, working orders counted."""
+        return self.intent.quantity <= self.closable
+
+
+def against(limit: Limit, *, code: str, before: Decimal, after: Decimal, what: str, waived: bool = False) -> Check:
+    """Compares `after` with the limit: above hard blocks, above soft warns, a reduction is waived through."""
+    if waived:
+        outcome, message = Outcome.PASS, f"Reduces the position: {what} is not limited"
+    elif after > limit.hard:
+        outcome, message = Outcome.BLOCK, f"{what[0].upper()}{what[1:]}: {number(after)} is above the limit {number(limit.hard)}"
+    elif limit.soft is not None and after > limit.soft:
+        outcome, message = Outcome.WARN, f"{what[0].upper()}{what[1:]}: {number(after)} is above the soft limit {number(limit.soft)}"
+    else:
+        outcome, message = Outcome.PASS, f"{what[0].upper()}{what[1:]}: {number(after)} of {number(limit.hard)}"
+    return Check(code=code, outcome=outcome, message=message, unit=limit.kind.unit, limit=limit.hard, before=before, after=after)
+
+
+def number(value: Decimal) -> str:
+    """For messages: six places at most, no trailing zeros."""
+    text = f"{value:,.6f}".rstrip("0")
+    return text.rstrip(".")
+
+
+def amount(value: Decimal) -> str:
+    """For messages: money with two places."""
+    return f"{value:,.2f}"
