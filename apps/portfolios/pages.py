@@ -16,6 +16,7 @@ from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_series
 from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
+from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.domain.settlement import local_date
 from apps.portfolios.models import Portfolio
@@ -70,7 +71,9 @@ def portfolio_detail(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
 def _tab(tab: str, portfolio: Portfolio, market_time: datetime, page_number: str | None) -> dict[str, Any]:
     """What a tab shows besides the overview."""
     if tab == "lots":
-        return {"lots": Paginator(open_lots(portfolio.pk), PAGE).get_page(page_number), "method": METHODS[LotMethod(portfolio.lot_method)]}
+        lots = Paginator(open_lots(portfolio.pk), PAGE).get_page(page_number)
+        prices = last_prices({lot.instrument.symbol for lot in lots}, market_time=market_time)
+        return {"lots": lots, "prices": prices, "method": METHODS[LotMethod(portfolio.lot_method)]}
     if tab == "trips":
         closed = Paginator(closures(portfolio.pk), PAGE).get_page(page_number)
         return {"closures": closed, "trips": round_trips(list(closed))}

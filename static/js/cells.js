@@ -12,12 +12,14 @@ export function pick(data, path) {
   return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), data);
 }
 
-/** With `data-base`, the number is shown against that base: as a return where the format is percent, else as a difference; with `data-from`, as what is left of it. */
+/** With `data-base`, the number is shown against that base: as a return where the format is percent, else as a difference; with `data-times`, as so many times that; with `data-from`, as what is left of it. */
 function based(cell, value) {
   if (cell.dataset.from && value !== null) return Number(cell.dataset.from) - Number(value);
+  const times = Number(cell.dataset.times || 1);
   const base = Number(cell.dataset.base);
-  if (!cell.dataset.base || value === null || !base) return value;
-  return cell.dataset.format === "percent" ? Number(value) / base - 1 : Number(value) - base;
+  if (value === null || ((!cell.dataset.base || !base) && times === 1)) return value;
+  if (!cell.dataset.base || !base) return Number(value) * times;
+  return cell.dataset.format === "percent" ? Number(value) / base - 1 : (Number(value) - base) * times;
 }
 
 /** Writes `value` into `cell` and flashes it once when the text changed. */

@@ -192,7 +192,7 @@ class Ticket {
       sessionStorage.removeItem(DRAFT);
     }
     const asked = new URLSearchParams(location.search);
-    if (!draft || asked.has("symbol") || asked.has("side")) {
+    if (!draft || ["symbol", "side", "close"].some((name) => asked.has(name))) {
       this.mint();
       return;
     }

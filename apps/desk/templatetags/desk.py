@@ -207,6 +207,13 @@ def unit_format(unit: str) -> str:
 
 
 @register.filter
+def lot_gain(lot: Any, price: Any) -> Decimal | None:
+    """What the rest of a lot has gained at a price: (price - cost per share) x remaining; None while there is no price."""
+    number = decimal_or_none(price)
+    return None if number is None else (number - lot.unit_cost) * lot.remaining
+
+
+@register.filter
 def minus(value: Any, other: Any) -> Decimal | None:
     """The difference, None when one of the two is unknown."""
     first, second = decimal_or_none(value), decimal_or_none(other)

@@ -5,13 +5,19 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.core.errors import NotPermitted
+from apps.core.money import ZERO
 from apps.core.pages import RequestOfUser, chosen_portfolio, page
 from apps.core.trading import OrderType, Side, TimeInForce
 from apps.execution.domain.algos import Algo
+from apps.execution.domain.amounts import trimmed
 from apps.execution.selectors.orders import account_modes
 from apps.marketdata.selectors.instruments import tradable_instruments
 from apps.marketdata.selectors.quotes import latest_quotes
+from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.portfolios import portfolios_tradable
+
+#: The book that a ticket trades in.
+MAIN_BOOK = "main"
 
 #: What an address may fill in.
 GIVEN = ("symbol", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "strategy", "note")
@@ -49,16 +55,28 @@ def ticket(request: RequestOfUser) -> HttpResponse:
         raise NotPermitted("Your role does not place orders.")
     portfolios = list(portfolios_tradable(request.user))
     wanted = str(chosen_portfolio(request))
+    portfolio = next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None)
+    given = {name: request.GET.get(name, "")[:100] for name in GIVEN} | {"symbol": request.GET.get("symbol", "").upper()[:20]}
+    side = request.GET.get("side", "")
+    if portfolio is not None and (symbol := request.GET.get("close", "").upper()[:20]):
+        side, quantity = _closing(portfolio.pk, symbol)
+        given |= {"symbol": symbol, "quantity": quantity}
     context = {
         "portfolios": portfolios,
-        "portfolio": next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None),
+        "portfolio": portfolio,
         "modes": account_modes([one.pk for one in portfolios]),
         "instruments": tradable_instruments(),
         "quotes": latest_quotes(),
-        "side": request.GET.get("side") if request.GET.get("side") in set(Side) else Side.BUY,
-        "given": {name: request.GET.get(name, "")[:100] for name in GIVEN} | {"symbol": request.GET.get("symbol", "").upper()[:20]},
+        "side": side if side in set(Side) else Side.BUY,
+        "given": given,
         "order_types": ORDER_TYPES,
         "algos": ALGOS,
         "times_in_force": TIMES_IN_FORCE,
     }
     return render(request, "execution/ticket.html", context)
+
+
+def _closing(portfolio_id: int, symbol: str) -> tuple[str, str]:
+    """Side and shares that close what the main book holds; what strategies hold in books of their own they close themselves."""
+    held = sum((one.quantity for one in holdings(portfolio_id).positions if one.symbol == symbol and one.book == MAIN_BOOK), ZERO)
+    return (Side.SELL if held > 0 else Side.BUY), (trimmed(abs(held)) or "" if held else "")

@@ -221,3 +221,19 @@ def test_an_order_s_page_says_how_long_each_hop_took_and_why_a_fill_has_its_pric
     assert "Matched against 100 (test" in html
     assert "5.0 bps worse than the arrival price 100" in html
     assert "/trade?symbol=AAPL&amp;side=buy&amp;quantity=10" in html
+
+
+@pytest.mark.parametrize(("bought", "side", "quantity"), [("12", "sell", "12"), (None, "buy", "")], ids=["a position", "nothing held"])
+def test_a_ticket_that_closes_asks_for_what_is_held(client: Client, desk: Desk, bought: str | None, side: str, quantity: str) -> None:
+    if bought:
+        desk.submit(quantity=bought)
+    context = client.get(f"/trade?portfolio={desk.portfolio.pk}&close=aapl").context
+    assert (context["side"], context["given"]["symbol"], context["given"]["quantity"]) == (side, "AAPL", quantity)
+
+
+def test_lots_show_what_each_has_gained_at_the_last_price(client: Client, desk: Desk) -> None:
+    desk.submit(quantity="10")
+    quote("AAPL", "110")
+    html = client.get(f"/portfolios/{desk.portfolio.pk}?tab=lots").content.decode()
+    assert 'data-times="10.000000"' in html
+    assert "+$98.50" in html  # bought at 100.05 with a fee of 1: 10 x (110 - 100.15)
