@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -7,9 +9,13 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.measures import register_measures
+        from apps.core.schedule import register_periodic
         from apps.execution import streams
-        from apps.execution.receivers import carry_out_halt, keep_group_in_step
+        from apps.execution.receivers import carry_out_halt, keep_group_in_step, open_paper_account
+        from apps.execution.selectors.orders import account_modes
         from apps.execution.signals import order_changed
+        from apps.portfolios.selectors.accounts import register_account_modes
+        from apps.portfolios.signals import portfolio_opened
         from apps.risk.signals import trading_state_changed
 
         register_measures(
@@ -20,4 +26,12 @@ class ExecutionConfig(AppConfig):
         )
         streams.register()
         trading_state_changed.connect(carry_out_halt, dispatch_uid="execution.carry_out_halt")
+        register_account_modes(account_modes)
+        register_periodic(
+            "execution.rebalance_watch",
+            queue="trade",
+            every=timedelta(minutes=1),
+            description="Hold positions to the stop of the VIX's regime and portfolios to their targets; propose, and exit where a plan says so",
+        )
+        portfolio_opened.connect(open_paper_account, dispatch_uid="execution.open_paper_account")
         order_changed.connect(keep_group_in_step, dispatch_uid="execution.keep_group_in_step")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.execution.pages import algos, halting, orders, tickets
+from apps.execution.pages import algos, halting, orders, rebalancing, tickets
 
 urlpatterns = [
     path("trade", tickets.ticket, name="ticket"),
@@ -16,4 +16,6 @@ urlpatterns = [
     path("algos/<int:algo_id>/cancel", algos.algo_stop, name="algo-cancel"),
     path("charts/algos/<int:algo_id>", algos.algo_chart, name="chart-algo"),
     path("risk/halt", halting.halt, name="trading-halt"),
+    path("portfolios/<int:portfolio_id>/rebalance", rebalancing.propose, name="rebalance-propose"),
+    path("portfolios/<int:portfolio_id>/rebalances/<int:proposal_id>/execute", rebalancing.execute, name="rebalance-execute"),
 ]

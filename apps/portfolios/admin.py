@@ -6,7 +6,19 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
-from apps.portfolios.models import CashBalance, LedgerEntry, LotClosure, Portfolio, PortfolioMembership, Position
+from apps.portfolios.models import (
+    CashBalance,
+    LedgerEntry,
+    LotClosure,
+    Portfolio,
+    PortfolioMembership,
+    Position,
+    RebalanceEvent,
+    RebalanceProposal,
+    RebalanceTrade,
+    TargetPlan,
+    TargetWeight,
+)
 
 
 class ReadOnly:
@@ -84,3 +96,58 @@ class PositionAdmin(ReadOnly, admin.ModelAdmin):
 class CashBalanceAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("portfolio", "currency", "amount", "last_entry_id")
     list_select_related = ("portfolio",)
+
+
+class TargetWeightInline(ReadOnly, admin.TabularInline):
+    model = TargetWeight
+    extra = 0
+
+
+@admin.register(TargetPlan)
+class TargetPlanAdmin(ReadOnly, admin.ModelAdmin):
+    """Every plan that was ever set: its history is the list itself, since a change is a new plan. Set on the portfolio's page or by REST."""
+
+    list_display = (
+        "portfolio",
+        "effective_on",
+        "reason",
+        "drift_threshold",
+        "band",
+        "drift_check",
+        "schedule",
+        "stop_loss",
+        "created_by",
+        "recorded_at",
+    )
+    list_filter = ("portfolio", "stop_loss")
+    list_select_related = ("portfolio", "created_by")
+    search_fields = ("reason",)
+    date_hierarchy = "effective_on"
+    inlines = (TargetWeightInline,)
+
+
+class RebalanceTradeInline(ReadOnly, admin.TabularInline):
+    model = RebalanceTrade
+    extra = 0
+
+
+class RebalanceEventInline(ReadOnly, admin.TabularInline):
+    model = RebalanceEvent
+    extra = 0
+
+
+@admin.register(RebalanceProposal)
+class RebalanceProposalAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("id", "portfolio", "session", "reason", "equity", "max_drift", "turnover", "estimated_cost", "created_by", "recorded_at")
+    list_filter = ("reason", "portfolio")
+    list_select_related = ("portfolio", "created_by")
+    date_hierarchy = "session"
+    inlines = (RebalanceTradeInline, RebalanceEventInline)
+
+
+@admin.register(RebalanceEvent)
+class RebalanceEventAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("id", "portfolio", "proposal", "date", "reason", "status", "max_drift", "num_trades", "total_cost", "user", "recorded_at")
+    list_filter = ("status", "reason", "portfolio")
+    list_select_related = ("portfolio", "proposal__portfolio", "user")
+    date_hierarchy = "date"

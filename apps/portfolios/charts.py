@@ -49,3 +49,19 @@ def allocation_figure(palette: Palette, *, names: Sequence[str], weights: NDArra
     bars = plot.hbar(y=labels, right=weights[order], height=0.66, color=colours)
     plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@y", "@right{0.0 %}")]))
     return plot
+
+
+def drift_figure(palette: Palette, *, names: Sequence[str], current: NDArray[np.float64], target: NDArray[np.float64]) -> "Figure":
+    """Current weight of each instrument as a bar and its target as a mark [fractions of the equity], largest drift on top."""
+    from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
+
+    rows = {"name": list(names)[::-1], "current": current[::-1].tolist(), "target": target[::-1].tolist()}
+    source = ColumnDataSource({**rows, "drift": (current - target)[::-1].tolist()})
+    plot = desk_figure(palette, height=max(160, 28 * len(names) + 60), label="", dates=False, y_range=FactorRange(*rows["name"]))
+    plot.xaxis.formatter = NumeralTickFormatter(format="0 %")
+    bars = plot.hbar(y="name", right="current", source=source, height=0.6, color=palette.first, legend_label="Current")
+    plot.scatter("target", "name", source=source, marker="dash", angle=np.pi / 2, size=22, line_width=4, color=palette.second, legend_label="Target")
+    tips = [("@name", "@current{0.0 %}"), ("Target", "@target{0.0 %}"), ("Drift", "@drift{+0.0 %}")]
+    plot.add_tools(HoverTool(renderers=[bars], tooltips=tips))
+    style_legend(plot, palette)
+    return plot

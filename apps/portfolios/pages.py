@@ -4,30 +4,41 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
 from apps.core.charts import Chart, Palette, chart_answer, csv_answer, percent_text
 from apps.core.clock import now
-from apps.core.pages import RequestOfUser, page
+from apps.core.errors import DeskError
+from apps.core.pages import RequestOfUser, page, way_back
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_series
 from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
 from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.domain.closing import LotMethod
+from apps.portfolios.domain.rebalancing import Every, RebalanceStatus, StopAction
 from apps.portfolios.domain.settlement import local_date
+from apps.portfolios.forms import form_date, targets_parse, targets_text, terms_of, terms_percents
 from apps.portfolios.models import Portfolio
 from apps.portfolios.selectors.cash import action_entries, cash_flows, cash_lines
+from apps.portfolios.selectors.drift import portfolio_drift
 from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portfolio_overview, portfolio_overviews
-from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
+from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_manages, portfolios_visible
+from apps.portfolios.selectors.rebalances import proposal_view, proposals, rebalance_events
 from apps.portfolios.selectors.round_trips import closures, round_trips
+from apps.portfolios.selectors.targets import plan_weights, target_plans
 from apps.portfolios.selectors.values import PortfolioValues, portfolio_values
+from apps.portfolios.services.targets import TERMS, targets_set
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from apps.core.models import User
 
 PAGE = 50
 TABS = (
@@ -36,6 +47,7 @@ TABS = (
     ("trips", "Round trips"),
     ("cash", "Cash flows"),
     ("actions", "Corporate actions"),
+    ("rebalance", "Targets & rebalancing"),
     ("ledger", "Ledger"),
 )
 #: What a sale does, by lot method.
@@ -64,11 +76,11 @@ def portfolio_detail(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     tab = request.GET.get("tab", "positions")
     overview = portfolio_overview(portfolio, market=market_clock(now()))
     context: dict[str, Any] = {"overview": overview, "tabs": TABS, "tab": tab if tab in dict(TABS) else "positions"}
-    context |= _tab(tab, portfolio, overview.market_time, request.GET.get("page"))
+    context |= _tab(tab, request.user, portfolio, overview.market_time, request.GET.get("page"))
     return render(request, "portfolios/detail.html", context)
 
 
-def _tab(tab: str, portfolio: Portfolio, market_time: datetime, page_number: str | None) -> dict[str, Any]:
+def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, page_number: str | None) -> dict[str, Any]:
     """What a tab shows besides the overview."""
     if tab == "lots":
         lots = Paginator(open_lots(portfolio.pk), PAGE).get_page(page_number)
@@ -80,10 +92,87 @@ def _tab(tab: str, portfolio: Portfolio, market_time: datetime, page_number: str
     if tab == "cash":
         flows = Paginator(cash_flows(portfolio.pk), PAGE).get_page(page_number)
         return {"entries": flows, "cash": cash_lines(portfolio.pk, local_date(HOME_CALENDAR, market_time))}
+    if tab == "rebalance":
+        return rebalance_context(user, portfolio, page_number)
     if tab in ("actions", "ledger"):
         entries = action_entries(portfolio.pk) if tab == "actions" else ledger_entries(portfolio.pk)
         return {"entries": Paginator(entries, PAGE).get_page(page_number)}
     return {}
+
+
+def rebalance_context(user: "User", portfolio: Portfolio, page_number: str | None) -> dict[str, Any]:
+    """What the panel of targets and rebalances shows: drift, the newest proposal, every step, and the history of targets."""
+    at = now()
+    view = portfolio_drift(portfolio, market=market_clock(at))
+    newest = proposals(portfolio.pk).first()
+    proposal = None if newest is None else proposal_view(portfolio_id=portfolio.pk, proposal_id=newest.pk)
+    pending = proposal is not None and proposal.status is RebalanceStatus.PENDING
+    return {
+        "drift": view,
+        "proposal": proposal,
+        "open": pending and proposal is not None and at <= proposal.proposal.expires_at,
+        "going_on": proposal is not None and proposal.status is RebalanceStatus.EXECUTING,
+        "events": Paginator(rebalance_events(portfolio.pk), PAGE).get_page(page_number),
+        "plans": target_plans(portfolio.pk).prefetch_related("weights__instrument")[:PAGE],
+        "plan_text": targets_text(plan_weights(view.plan)),
+        "terms": view.plan or TERMS,
+        "percents": terms_percents(view.plan or TERMS),
+        "manages": portfolio_manages(user=user, portfolio_id=portfolio.pk),
+        "every": list(Every),
+        "stop_actions": list(StopAction),
+        "today": view.market.session,
+    }
+
+
+@require_POST
+@page
+def targets_save(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Set the targets as the form has them, a line for each instrument, then go back."""
+    back = way_back(request, reverse("portfolio-detail", args=[portfolio_id]))
+    at = now()
+    today = market_clock(at).session
+    try:
+        plan = targets_set(
+            user=request.user,
+            portfolio_id=portfolio_id,
+            weights=targets_parse(request.POST.get("weights", "")),
+            reason=request.POST.get("reason", ""),
+            effective_on=form_date(request.POST.get("effective_on", "")) or today,
+            today=today,
+            recorded_at=at,
+            terms=terms_of(request.POST.dict()),
+        )
+    except DeskError as error:
+        messages.error(request, f"The targets stay as they were: {error.detail}")
+    else:
+        messages.info(request, f"The targets hold from {plan.effective_on}.")
+    return redirect(back)
+
+
+@require_GET
+@page
+def drift_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Current weights against their targets."""
+    portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    view = portfolio_drift(portfolio, market=market_clock(now()))
+    shown = [one for one in view.by_size if one.current_weight is not None and (one.current_weight or one.target_weight)]
+    name = f"drift-{portfolio_id}"
+    if view.drift is None or not shown:
+        why = "There are no targets yet." if view.plan is None else "Nothing is held or wanted."
+        return chart_answer(request, Chart(name=name, draw=None, summary=f"No price of {', '.join(view.missing)}." if view.missing else why))
+    current = np.array([float(one.current_weight or 0) for one in shown])
+    target = np.array([float(one.target_weight) for one in shown])
+
+    def draw(palette: Palette) -> Any:
+        from apps.portfolios.charts import drift_figure
+
+        return drift_figure(palette, names=[one.symbol for one in shown], current=current, target=target)
+
+    off = f"{float(view.drift.turnover) * 100:.1f} % of the value is off target"
+    summary = f"The largest drift is {percent_text(float(shown[0].drift or 0))} in {shown[0].symbol}; {off}"
+    columns = ("Symbol", "Current weight", "Target weight", "Drift")
+    rows = [(one.symbol, *(float(x or 0) for x in (one.current_weight, one.target_weight, one.drift))) for one in shown]
+    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=columns, rows=rows))
 
 
 @require_GET

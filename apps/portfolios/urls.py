@@ -8,6 +8,8 @@ urlpatterns = [
     path("portfolios", pages.portfolio_list, name="portfolios"),
     path("portfolios/<int:portfolio_id>", pages.portfolio_detail, name="portfolio-detail"),
     path("portfolios/<int:portfolio_id>/ledger.csv", pages.ledger_csv, name="portfolio-ledger-csv"),
+    path("portfolios/<int:portfolio_id>/targets", pages.targets_save, name="portfolio-targets"),
+    path("charts/portfolios/<int:portfolio_id>/drift", pages.drift_chart, name="chart-portfolio-drift"),
     path("charts/portfolios/<int:portfolio_id>/equity", pages.equity_chart, name="chart-portfolio-equity"),
     path("charts/portfolios/<int:portfolio_id>/allocation", pages.allocation_chart, name="chart-portfolio-allocation"),
 ]

@@ -16,6 +16,7 @@ PAGES = {
         "/",
         "/portfolios",
         "/portfolios/1",
+        "/portfolios/1?tab=rebalance",
         "/trade",
         "/trades",
         "/trades?tab=all",

@@ -83,6 +83,12 @@ SCORED_FROM = date(2003, 1, 2)
 #: Shares bought at the open of the fund's first session.
 OPENING_POSITIONS = {"AAPL": 900, "GOOG": 260, "IBM": 1_100, "MSFT": 4_500}
 
+#: What the fund shall hold: a fraction of its value in each, near to what it buys first. The market of 2008 takes it away from there.
+TARGETS = {"AAPL": Decimal("0.15"), "GOOG": Decimal("0.14"), "IBM": Decimal("0.13"), "MSFT": Decimal("0.12")}
+TARGETS_REASON = "Opening targets of the demo desk"
+#: A replayed session takes seconds: a proposal is looked at for longer than prices stand still.
+PRICE_TOLERANCE = Decimal("0.25")
+
 #: Kind of limit: soft level, hard level. Fractions are of the value at the last close, or of the highest value.
 LIMITS: dict[str, tuple[str | None, str]] = {
     "position_size": ("15000", "20000"),

@@ -43,6 +43,7 @@ from apps.marketdata.services.reference import fama_french_plan, series_import
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.portfolios import portfolio_by_name
 from apps.portfolios.services.portfolios import membership_grant, portfolio_create
+from apps.portfolios.services.targets import PlanTerms, targets_set
 from apps.portfolios.services.values import portfolio_values_record
 from apps.risk.selectors.limits import limits_in_force
 from apps.risk.services.limits import limit_set
@@ -148,7 +149,7 @@ def _factors_load(now: Clock) -> int:
 
 
 def _fund_open(users: Mapping[str, User], now: Clock) -> int:
-    """The fund with its members, account, limits and restrictions."""
+    """The fund with its members, account, targets, limits and restrictions."""
     opened_at = session_hours(HOME_CALENDAR, demo.OPENED_ON)[0] - timedelta(minutes=1)
     try:
         portfolio = portfolio_by_name(demo.FUND)
@@ -163,6 +164,16 @@ def _fund_open(users: Mapping[str, User], now: Clock) -> int:
         )
     membership_grant(portfolio_id=portfolio.pk, user_id=users["quant"].pk, role="viewer")
     paper_account_create(portfolio_id=portfolio.pk)
+    targets_set(
+        user=users["trader"],
+        portfolio_id=portfolio.pk,
+        weights=demo.TARGETS,
+        reason=demo.TARGETS_REASON,
+        effective_on=demo.OPENED_ON,
+        today=demo.OPENED_ON,
+        recorded_at=now(),
+        terms=PlanTerms(price_tolerance=demo.PRICE_TOLERANCE),
+    )
     known = limits_in_force(portfolio.pk, now())
     for kind, (soft, hard) in demo.LIMITS.items():
         if kind not in known:

@@ -5,6 +5,8 @@ from rest_framework.routers import SimpleRouter
 
 from apps.execution.api.algos import AlgoViewSet, BracketViewSet
 from apps.execution.api.halting import HaltPreviewView, HaltView
+from apps.execution.api.rebalancing import PortfolioExecuteRebalance, PortfolioRebalance
+from apps.execution.api.trades import PortfolioTrades
 from apps.execution.api.views import OrderViewSet, TradeViewSet
 
 router = SimpleRouter()
@@ -18,4 +20,7 @@ urlpatterns = [
     path("halt/", HaltView.as_view(), name="api-halt"),
     path("halt/preview/", HaltPreviewView.as_view(), name="api-halt-preview"),
     path("", include(router.urls)),
+    path("portfolios/<int:portfolio_id>/rebalance/", PortfolioRebalance.as_view(), name="api-portfolio-rebalance"),
+    path("portfolios/<int:portfolio_id>/execute-rebalance/", PortfolioExecuteRebalance.as_view(), name="api-portfolio-execute-rebalance"),
+    path("portfolios/<int:portfolio_id>/trades/", PortfolioTrades.as_view(), name="api-portfolio-trades"),
 ]

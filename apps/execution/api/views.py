@@ -27,6 +27,7 @@ from apps.execution.api.serializers import (
     PreviewSerializer,
     ReplaceSerializer,
 )
+from apps.execution.api.trades import ManualTradeAnswerSerializer, ManualTradeSerializer, manual_intent, manual_row
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Fill, Order
 from apps.execution.selectors.algos import order_routing
@@ -122,7 +123,7 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
 
 class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
-    """Fills in the portfolios that the user sees, newest first."""
+    """Fills in the portfolios that the user sees, newest first; trades by hand."""
 
     serializer_class = FillSerializer
     filter_backends = [StrictFilterBackend]
@@ -132,6 +133,26 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     def get_queryset(self) -> "QuerySet[Fill]":
         """Others' fills do not exist."""
         return fills_visible(desk_user(self.request))
+
+    @extend_schema(
+        request=ManualTradeSerializer,
+        responses={
+            201: ManualTradeAnswerSerializer,
+            422: OpenApiResponse(ProblemSerializer, "Denied: `checks` says why, `order_id` names the stored order"),
+            423: OpenApiResponse(ProblemSerializer, "Trading is halted; the denied order is stored"),
+        },
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Trade by hand: an order like any other, through the same gate."""
+        given = ManualTradeSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = desk_user(request)
+        intent = manual_intent(user, given.validated_data, request.idempotency_uuid)  # type: ignore[attr-defined]
+        order = order_submit(intent=intent, user=user, at=clock.now(), note="entered by hand")
+        if order.status == OrderStatus.DENIED:
+            return _denied(order, request)
+        return Response(manual_row(order), status=status.HTTP_201_CREATED, headers={"Location": f"/api/v1/orders/{order.pk}/"})
 
 
 def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer], request: Request) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core.api.fields import DecimalString
 from apps.core.api.serializers import StrictSerializer
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
+from apps.marketdata.domain.weights import Optimizer
+from apps.portfolios.domain.valuation import PositionValue
 from apps.portfolios.models import EntryKind, PortfolioStatus
+from apps.portfolios.selectors.overviews import PortfolioOverview
 
 
 class Money(DecimalString):
@@ -32,6 +36,17 @@ class NewPortfolioSerializer(StrictSerializer):
     initial_capital = Money()
     benchmark_symbol = serializers.CharField(max_length=20, required=False, default="", allow_blank=True)
     currency = serializers.RegexField("^[A-Z]{3}$", required=False, default="USD")
+    optimizer_type = serializers.ChoiceField(
+        choices=[str(optimizer) for optimizer in Optimizer], required=False, default="", allow_blank=True, help_text="Empty: targets by hand"
+    )
+    num_positions = serializers.IntegerField(min_value=1, max_value=200, required=False, default=20)
+    is_paper_trading = serializers.BooleanField(required=False, default=True)
+
+    def validate_is_paper_trading(self, value: bool) -> bool:
+        """A live account is connected by an operator, never by whoever opens a portfolio."""
+        if not value:
+            raise serializers.ValidationError("A portfolio is opened on paper. An operator connects a live account with manage.py connect_account.")
+        return value
 
 
 class PositionSerializer(serializers.Serializer):
@@ -50,6 +65,18 @@ class PositionSerializer(serializers.Serializer):
     realized_pnl = Money(source="realised")
     day_pnl = Money(allow_null=True)
     current_weight = serializers.FloatField(source="weight", allow_null=True, help_text="Fraction of the portfolio's value")
+
+
+class TargetedPositionSerializer(PositionSerializer):
+    """The same with its target, of the plan that holds now (`context["targets"]`, by symbol)."""
+
+    target_weight = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.FloatField(allow_null=True, help_text="Fraction of the portfolio's value; null: there are no targets"))
+    def get_target_weight(self, position: PositionValue) -> float | None:
+        """0 for what the targets leave out, None without targets."""
+        targets = self.context["targets"]
+        return float(targets.get(position.symbol, 0)) if targets else None
 
 
 class PositionQuerySerializer(serializers.Serializer):
@@ -73,6 +100,9 @@ class PortfolioSerializer(serializers.Serializer):
     status = serializers.ChoiceField(source="portfolio.status", choices=PortfolioStatus.choices)
     currency = serializers.CharField(source="portfolio.base_currency")
     benchmark_symbol = serializers.CharField(source="portfolio.benchmark_symbol")
+    optimizer_type = serializers.CharField(source="portfolio.optimizer_type")
+    num_positions = serializers.IntegerField(source="portfolio.num_positions")
+    is_paper_trading = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(source="portfolio.created_at")
     current_value = Money(source="valuation.total", allow_null=True)
     cash = Money(source="valuation.cash")
@@ -86,11 +116,26 @@ class PortfolioSerializer(serializers.Serializer):
     missing_prices = serializers.ListField(source="valuation.missing", child=serializers.CharField())
     as_of = serializers.DateTimeField(source="market_time")
 
+    @extend_schema_field(serializers.BooleanField(allow_null=True, help_text="null: it has no account, its orders would go nowhere"))
+    def get_is_paper_trading(self, overview: PortfolioOverview) -> bool | None:
+        """By the account that it trades through (`context["paper"]`)."""
+        return self.context["paper"].get(overview.portfolio.pk)
+
+
+class PortfolioReturnsSerializer(serializers.Serializer):
+    """What it earned so far; more, by period, under `performance/`."""
+
+    total_return = serializers.FloatField(allow_null=True)
+    total_pnl = Money(allow_null=True)
+    day_return = serializers.FloatField(allow_null=True)
+    day_pnl = Money(source="valuation.day_pnl", allow_null=True)
+
 
 class PortfolioDetailSerializer(PortfolioSerializer):
     """The same with its positions."""
 
-    positions = PositionSerializer(source="valuation.positions", many=True)
+    positions = TargetedPositionSerializer(source="valuation.positions", many=True)
+    performance = PortfolioReturnsSerializer(source="*")
 
 
 class LedgerEntrySerializer(serializers.Serializer):

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.portfolios.api.ledger_views import PortfolioCash, PortfolioLotMethod, PortfolioRoundTrips, PositionTree
+from apps.portfolios.api.rebalancing_views import PortfolioDriftView, PortfolioRebalanceEvents, PortfolioRebalances, PortfolioTargets
 from apps.portfolios.api.views import PortfolioDetail, PortfolioLedger, PortfolioList, PortfolioPositions, PositionList
 
 urlpatterns = [
@@ -15,4 +16,8 @@ urlpatterns = [
     path("portfolios/<int:portfolio_id>/round-trips/", PortfolioRoundTrips.as_view(), name="api-portfolio-round-trips"),
     path("portfolios/<int:portfolio_id>/cash/", PortfolioCash.as_view(), name="api-portfolio-cash"),
     path("portfolios/<int:portfolio_id>/lot-method/", PortfolioLotMethod.as_view(), name="api-portfolio-lot-method"),
+    path("portfolios/<int:portfolio_id>/targets/", PortfolioTargets.as_view(), name="api-portfolio-targets"),
+    path("portfolios/<int:portfolio_id>/drift/", PortfolioDriftView.as_view(), name="api-portfolio-drift"),
+    path("portfolios/<int:portfolio_id>/rebalances/", PortfolioRebalances.as_view(), name="api-portfolio-rebalances"),
+    path("portfolios/<int:portfolio_id>/rebalance-events/", PortfolioRebalanceEvents.as_view(), name="api-portfolio-rebalance-events"),
 ]

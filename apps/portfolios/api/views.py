@@ -15,7 +15,7 @@ from apps.core.api.pagination import CatalogueOrder
 from apps.core.api.permissions import HasPermission
 from apps.core.api.users import desk_user
 from apps.core.clock import now
-from apps.marketdata.selectors.market import market_clock
+from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.portfolios.api.serializers import (
     LedgerEntrySerializer,
     NewPortfolioSerializer,
@@ -24,11 +24,14 @@ from apps.portfolios.api.serializers import (
     PortfolioSerializer,
     PositionQuerySerializer,
     PositionSerializer,
+    TargetedPositionSerializer,
 )
 from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioStatus
+from apps.portfolios.selectors.accounts import paper_trading
 from apps.portfolios.selectors.overviews import ledger_entries, portfolio_overview, portfolio_overviews
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
-from apps.portfolios.services.portfolios import portfolio_close, portfolio_create
+from apps.portfolios.selectors.targets import plan_weights, target_plan
+from apps.portfolios.services.portfolios import portfolio_close, portfolio_open
 
 
 class PortfolioFilter(filters.FilterSet):
@@ -55,18 +58,19 @@ class PortfolioList(GenericAPIView):
         """Portfolios by name, at the latest prices."""
         rows = self.paginate_queryset(self.filter_queryset(portfolios_visible(desk_user(request))))
         overviews = portfolio_overviews(list(rows or ()), market=market_clock(now()))
-        return self.get_paginated_response(PortfolioSerializer(overviews, many=True).data)
+        context = {"paper": paper_trading([overview.portfolio.pk for overview in overviews])}
+        return self.get_paginated_response(PortfolioSerializer(overviews, many=True, context=context).data)
 
     @extend_schema(request=NewPortfolioSerializer, responses={201: PortfolioDetailSerializer})
     def post(self, request: Request) -> Response:
-        """Open a portfolio for paper trading: the user becomes its manager, the capital its first deposit, at the market's time."""
+        """Open a portfolio with a paper account: the user becomes its manager, the capital its first deposit, at the market's time."""
         refuse_unknown_parameters(request, set())
         given = NewPortfolioSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         at = now()
         market = market_clock(at)
-        portfolio = portfolio_create(owner=desk_user(request), effective_at=market.market_time, recorded_at=at, **given.validated_data)
-        body = PortfolioDetailSerializer(portfolio_overview(portfolio, market=market)).data
+        portfolio = portfolio_open(owner=desk_user(request), effective_at=market.market_time, recorded_at=at, **given.validated_data)
+        body = _detail(portfolio, market)
         return Response(body, status=status.HTTP_201_CREATED, headers={"Location": f"{request.path}{portfolio.pk}/"})
 
 
@@ -78,7 +82,7 @@ class PortfolioDetail(APIView):
         """The portfolio with its positions, at the latest prices."""
         refuse_unknown_parameters(request, set())
         portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
-        return Response(PortfolioDetailSerializer(portfolio_overview(portfolio, market=market_clock(now()))).data)
+        return Response(_detail(portfolio, market_clock(now())))
 
     @extend_schema(parameters=[OpenApiParameter("reason", str, description="Kept in the portfolio's history")], responses={204: None})
     def delete(self, request: Request, portfolio_id: int) -> Response:
@@ -88,15 +92,25 @@ class PortfolioDetail(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+def _detail(portfolio: Portfolio, market: MarketClock) -> dict[str, Any]:
+    context = {"paper": paper_trading([portfolio.pk]), **_targets(portfolio, market)}
+    return PortfolioDetailSerializer(portfolio_overview(portfolio, market=market), context=context).data
+
+
+def _targets(portfolio: Portfolio, market: MarketClock) -> dict[str, Any]:
+    return {"targets": plan_weights(target_plan(portfolio.pk, market.session))}
+
+
 class PortfolioPositions(APIView):
     """The open positions of a portfolio."""
 
-    @extend_schema(responses=PositionSerializer(many=True))
+    @extend_schema(responses=TargetedPositionSerializer(many=True))
     def get(self, request: Request, portfolio_id: int) -> Response:
-        """Positions by symbol over all books, at the latest prices."""
+        """Positions by symbol over all books, at the latest prices, with their targets."""
         refuse_unknown_parameters(request, set())
-        portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
-        return Response(PositionSerializer(portfolio_overview(portfolio, market=market_clock(now())).valuation.positions, many=True).data)
+        portfolio, market = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id), market_clock(now())
+        positions = portfolio_overview(portfolio, market=market).valuation.positions
+        return Response(TargetedPositionSerializer(positions, many=True, context=_targets(portfolio, market)).data)
 
 
 class PositionList(APIView):

@@ -1,6 +1,7 @@
 from apps.portfolios.models.ledger import EITHER, FLOWS, INCOME, MOVED, OF_INSTRUMENT, TRADED, EntryKind, LedgerEntry, Lot, LotClosure
 from apps.portfolios.models.portfolios import Book, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus
 from apps.portfolios.models.projections import CashBalance, PortfolioValue, Position
+from apps.portfolios.models.rebalancing import RebalanceEvent, RebalanceProposal, RebalanceTrade, TargetPlan, TargetWeight
 
 __all__ = [
     "EITHER",
@@ -21,4 +22,9 @@ __all__ = [
     "PortfolioStatus",
     "PortfolioValue",
     "Position",
+    "RebalanceEvent",
+    "RebalanceProposal",
+    "RebalanceTrade",
+    "TargetPlan",
+    "TargetWeight",
 ]

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from apps.marketdata.domain.weights import Optimizer
 from apps.portfolios.domain.closing import LotMethod
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ class Portfolio(models.Model):
         default=LotMethod.FIFO.value,
         help_text="Which lots a sale closes first, from now on: each entry keeps the method by which it was booked",
     )
+    optimizer_type = models.CharField(
+        max_length=20,
+        choices=[(optimizer.value, optimizer.value) for optimizer in Optimizer],
+        blank=True,
+        help_text="How its target weights are made; empty: by hand",
+    )
+    num_positions = models.PositiveSmallIntegerField(default=20, help_text="How many instruments its targets shall have")
     created_at = models.DateTimeField()
     history = HistoricalRecords()
 
@@ -59,6 +67,10 @@ class Portfolio(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=PortfolioStatus.values), name="portfolio_status"),
             models.CheckConstraint(condition=models.Q(lot_method__in=[method.value for method in LotMethod]), name="portfolio_lot_method"),
+            models.CheckConstraint(
+                condition=models.Q(optimizer_type__in=["", *(optimizer.value for optimizer in Optimizer)], num_positions__gte=1),
+                name="portfolio_optimizer",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from apps.core.errors import NotFound
-from apps.portfolios.models import Portfolio, PortfolioMembership
+from apps.portfolios.models import Portfolio, PortfolioMembership, PortfolioRole
 from apps.portfolios.models.portfolios import PortfolioQuerySet
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def portfolio_by_name(name: str) -> Portfolio:
 def portfolio_may_trade(*, user: "User", portfolio_id: int) -> bool:
     """True when the user may place orders in the portfolio and it is open."""
     return Portfolio.objects.tradable_by(user).filter(pk=portfolio_id).exists()
+
+
+def portfolio_manages(*, user: "User", portfolio_id: int) -> bool:
+    """True when the user is a manager of the portfolio."""
+    return PortfolioMembership.objects.filter(portfolio_id=portfolio_id, user_id=user.pk, role=PortfolioRole.MANAGER).exists()
 
 
 def books(portfolio_id: int) -> dict[str, int]:

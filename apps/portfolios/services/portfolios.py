@@ -2,17 +2,20 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
 from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, ZERO, exact
 from apps.core.postgres.rows import rows_of
+from apps.marketdata.domain.weights import Optimizer
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.models import Book, EntryKind, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus, PortfolioValue, Position
 from apps.portfolios.services.ledger import entry_post
+from apps.portfolios.signals import portfolio_opened
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -27,12 +30,15 @@ def portfolio_create(
     initial_capital: Decimal,
     benchmark_symbol: str = "",
     currency: str = "USD",
+    optimizer_type: str = "",
+    num_positions: int = 20,
     effective_at: datetime,
     recorded_at: datetime,
 ) -> Portfolio:
     """Open a portfolio with a book "main", its owner as manager and the capital as first deposit; its value series starts there.
 
-    `effective_at` is market time. Raises InvalidInput (empty name, capital not positive or with too many places, malformed currency),
+    `effective_at` is market time. Raises InvalidInput (empty name, capital not positive or with too many places, malformed currency,
+    unknown optimiser),
     NotFound (benchmark), Conflict (a portfolio of that name exists).
     """
     if not name.strip():
@@ -44,8 +50,18 @@ def portfolio_create(
         raise InvalidInput(f"{currency!r} is no ISO 4217 currency code", field="currency")
     if benchmark_symbol:
         _benchmark_check(benchmark_symbol)
+    if num_positions < 1:
+        raise InvalidInput(f"a portfolio has at least one position, not {num_positions}", field="num_positions")
+    optimizer = Optimizer.parse(optimizer_type).value if optimizer_type else ""
     with transaction.atomic():
-        portfolio = _portfolio_insert(name.strip(), currency, benchmark_symbol, recorded_at)
+        portfolio = _portfolio_insert(
+            name=name.strip(),
+            base_currency=currency,
+            benchmark_symbol=benchmark_symbol,
+            optimizer_type=optimizer,
+            num_positions=num_positions,
+            created_at=recorded_at,
+        )
         book = Book.objects.create(portfolio=portfolio, name=MAIN_BOOK, created_at=recorded_at)
         PortfolioMembership.objects.create(portfolio=portfolio, user=owner, role=PortfolioRole.MANAGER)
         deposit = entry_post(
@@ -79,12 +95,20 @@ def _benchmark_check(symbol: str) -> None:
         raise InvalidInput(error.detail, field="benchmark_symbol") from error
 
 
-def _portfolio_insert(name: str, currency: str, benchmark_symbol: str, created_at: datetime) -> Portfolio:
+def _portfolio_insert(**values: Any) -> Portfolio:
     try:
         with transaction.atomic():
-            return Portfolio.objects.create(name=name, base_currency=currency, benchmark_symbol=benchmark_symbol, created_at=created_at)
+            return Portfolio.objects.create(**values)
     except IntegrityError as error:
-        raise Conflict(f"there is a portfolio named {name!r} already", field="name") from error
+        raise Conflict(f"there is a portfolio named {values['name']!r} already", field="name") from error
+
+
+def portfolio_open(*, is_paper_trading: bool = True, **fields: Any) -> Portfolio:
+    """`portfolio_create`, and tell the app that has the brokerage accounts, which gives it one for paper. Raises as that does."""
+    with transaction.atomic():
+        portfolio = portfolio_create(**fields)
+        transaction.on_commit(partial(portfolio_opened.send, sender=Portfolio, portfolio_id=portfolio.pk, is_paper_trading=is_paper_trading))
+    return portfolio
 
 
 def portfolio_lock(portfolio_id: int) -> Portfolio:
@@ -138,7 +162,7 @@ def lot_method_set(*, user: "User", portfolio_id: int, method: str, reason: str)
     if not reason.strip():
         raise InvalidInput("a change of the lot method has a reason", field="reason")
     with transaction.atomic():
-        portfolio = _managed(user, portfolio_id, "changes its lot method")
+        portfolio = portfolio_managed(user=user, portfolio_id=portfolio_id, act="changes its lot method")
         if portfolio.lot_method != method:
             portfolio.lot_method = method
             portfolio._change_reason = reason[:100]  # type: ignore[attr-defined] # read by django-simple-history
@@ -146,8 +170,11 @@ def lot_method_set(*, user: "User", portfolio_id: int, method: str, reason: str)
         return portfolio
 
 
-def _managed(user: "User", portfolio_id: int, act: str) -> Portfolio:
-    """The portfolio's row, locked, for its manager."""
+def portfolio_managed(*, user: "User", portfolio_id: int, act: str) -> Portfolio:
+    """The portfolio's row, locked, for its manager; `act` is what it says that others may not.
+
+    Raises NotFound (also for a portfolio that the user does not see) and NotPermitted.
+    """
     portfolio = Portfolio.objects.visible_to(user).filter(pk=portfolio_id).first()
     if portfolio is None:
         raise NotFound(f"no portfolio {portfolio_id}")
@@ -163,7 +190,7 @@ def portfolio_close(*, user: "User", portfolio_id: int, reason: str = "") -> Por
     Raises NotFound (also for a portfolio that the user does not see), NotPermitted (not its manager), Conflict (open positions).
     """
     with transaction.atomic():
-        portfolio = _managed(user, portfolio_id, "closes it")
+        portfolio = portfolio_managed(user=user, portfolio_id=portfolio_id, act="closes it")
         if portfolio.status == PortfolioStatus.CLOSED:
             return portfolio
         if opened := Position.objects.filter(book__portfolio=portfolio).exclude(quantity=0).count():

@@ -54,7 +54,7 @@ def test_list_without_portfolios_says_why(db: None) -> None:
     assert "You are a member of none" in client.get("/portfolios").content.decode()
 
 
-@pytest.mark.parametrize("tab", ["positions", "lots", "trips", "cash", "actions", "ledger"])
+@pytest.mark.parametrize("tab", ["positions", "lots", "trips", "cash", "actions", "rebalance", "ledger"])
 def test_a_portfolio_of_others_does_not_exist(portfolio: Portfolio, tab: str) -> None:
     client = Client()
     client.force_login(UserFactory())
@@ -69,6 +69,7 @@ def test_a_portfolio_of_others_does_not_exist(portfolio: Portfolio, tab: str) ->
         ("trips", "No round trips"),
         ("cash", "Deposit"),
         ("actions", "No corporate actions"),
+        ("rebalance", "No targets"),
         ("ledger", "Deposit"),
         ("nonsense", "No positions"),
     ],
@@ -134,5 +135,5 @@ def test_allocation_of_cash_alone(client: Client, portfolio: Portfolio) -> None:
 def test_charts_of_others_do_not_exist(portfolio: Portfolio) -> None:
     client = Client()
     client.force_login(UserFactory(is_active=True))
-    for name in ("equity", "allocation"):
+    for name in ("equity", "allocation", "drift"):
         assert client.get(f"/charts/portfolios/{portfolio.pk}/{name}", headers={"Accept": "application/json"}).status_code == 404

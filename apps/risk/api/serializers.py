@@ -44,6 +44,7 @@ class PositionAtRiskSerializer(serializers.Serializer):
     current_dd = serializers.FloatField(source="drawdown")
     distance_to_stop = serializers.FloatField(source="distance")
     breached = serializers.BooleanField()
+    stop_loss_price = serializers.FloatField(source="stop_price", help_text="Average cost x (1 - threshold)")
 
 
 class PortfolioRiskSerializer(serializers.Serializer):

@@ -1,0 +1,154 @@
+"""The watch over targets and stops."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from apps.alerts.models import Alert
+from apps.core import clock
+from apps.core.schedule import periodic_jobs
+from apps.execution.services.rebalance_watch import Watched, rebalances_watch
+from apps.execution.tests.factories import Desk, quote
+from apps.execution.tests.services.rebalancing_desk import MARKET, held, make_fund, market, prices, targets
+from apps.marketdata.domain.points import CloseKind
+from apps.marketdata.tests.factories import store_closes
+from apps.portfolios.models import RebalanceProposal
+from apps.portfolios.services.rebalancing import VALIDITY
+from apps.portfolios.services.targets import PlanTerms
+from apps.portfolios.tests.factories import InstrumentFactory
+
+pytestmark = pytest.mark.django_db
+
+NOTHING = Watched(proposed=(), executed=())
+#: Drifts are of no interest where a stop is under test.
+STOPS_ONLY = {"drift_check": "never"}
+
+
+@pytest.fixture
+def desk(db: None) -> Desk:
+    return make_fund(slippage_bps="0", commission="0")
+
+
+def vix(level: str, at: datetime = MARKET) -> None:
+    InstrumentFactory(symbol="VIX", tradable=False)
+    quote("VIX", level, market_time=at)
+
+
+def look(later: timedelta = timedelta(0)) -> Watched:
+    return rebalances_watch(at=clock.now() + later)
+
+
+def reasons(found: Watched) -> list[str]:
+    return [RebalanceProposal.objects.get(pk=pk).reason for pk in found.proposed]
+
+
+class TestStops:
+    @pytest.mark.parametrize(("level", "stop"), [("12", 90), ("15", 88), ("18", 88), ("25", 85), ("40", 82)])
+    def test_the_regime_sets_the_stop(self, desk, level, stop):
+        """Bought at 100: below 15 the stop is 10 %, then 12, from 20 on 15, from 30 on 18."""
+        vix(level)
+        desk.submit(quantity="10")
+        prices(AAPL=str(stop))
+        assert look() == NOTHING
+        prices(AAPL=str(Decimal(stop) - Decimal("0.01")))
+        assert reasons(look()) == ["stop_loss"]
+
+    def test_the_history_of_closes_is_enough(self, desk):
+        """The close of the session before, as vix/history has it; the running session's is not known yet."""
+        store_closes({"VIX": [12.0, 40.0]}, adjustment=CloseKind.NONE, asset_class="index", start=MARKET.date() - timedelta(days=1))
+        desk.submit(quantity="10")
+        prices(AAPL="89")
+        [proposal] = look().proposed
+        assert RebalanceProposal.objects.get(pk=proposal).vix == 12
+
+    def test_it_tells_the_members_once(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        prices(AAPL="80")
+        assert len(look().proposed) == 1
+        assert look(timedelta(minutes=1)) == NOTHING
+        alert = Alert.objects.get(code="STOP_LOSS")
+        assert alert.severity == "critical"
+        assert "AAPL fell through the stop of 12 % (Normal Volatility, VIX 18.0)" in alert.title
+        assert list(alert.receipts.values_list("user_id", flat=True)) == [desk.trader.pk]
+        assert held(desk) == {"AAPL": 10}
+
+    def test_it_tells_them_again_in_the_next_session(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        prices(AAPL="80")
+        look()
+        market(MARKET + timedelta(days=1))
+        assert len(look(VALIDITY + timedelta(minutes=1)).proposed) == 1
+
+    def test_a_plan_may_let_it_exit_at_once(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        prices(AAPL="80")
+        found = look()
+        assert found.proposed == found.executed
+        assert held(desk) == {}
+        assert look() == NOTHING
+
+    def test_an_exit_that_is_refused_is_told(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        desk.submit(side="sell", order_type="limit", limit_price="130", quantity="10")
+        prices(AAPL="80")
+        assert look().executed == ()
+        assert "still works" in Alert.objects.get(code="STOP_EXIT_FAILED").detail
+
+    def test_a_plan_may_switch_it_off(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="off", **STOPS_ONLY))
+        prices(AAPL="80")
+        assert look() == NOTHING
+
+    def test_without_a_recent_vix_nobody_is_stopped_out(self, desk):
+        vix("18", at=MARKET - timedelta(days=6))
+        desk.submit(quantity="10")
+        prices(AAPL="50")
+        assert look() == NOTHING
+
+    def test_a_closed_market_is_left_alone(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        prices(AAPL="50")
+        market(MARKET.replace(hour=22))
+        assert look() == NOTHING
+
+
+class TestTargets:
+    def test_a_drift_is_proposed_once_a_week(self, desk):
+        targets(desk, AAPL="0.5")
+        assert reasons(look()) == ["drift_threshold"]
+        market(MARKET + timedelta(days=2))  # Friday
+        assert look() == NOTHING
+        market(MARKET + timedelta(days=5))  # Monday
+        assert reasons(look()) == ["drift_threshold"]
+        assert Alert.objects.filter(code="REBALANCE_DUE").count() == 2
+
+    def test_a_drift_below_the_threshold_is_left_alone(self, desk):
+        targets(desk, AAPL="0.05")
+        assert look() == NOTHING
+
+    def test_a_schedule_is_due_from_the_next_period_on(self, desk):
+        targets(desk, AAPL="0.04", terms=PlanTerms(schedule="monthly"))
+        assert look() == NOTHING
+        market(MARKET + timedelta(days=29))  # the first of February
+        assert reasons(look()) == ["scheduled"]
+        assert look() == NOTHING
+
+    def test_one_portfolio_s_trouble_does_not_stop_the_others(self, desk):
+        InstrumentFactory(symbol="DARK")
+        targets(desk, DARK="0.5")
+        assert look() == NOTHING
+
+
+def test_it_is_scheduled_on_the_queue_of_money() -> None:
+    [job] = [job for job in periodic_jobs() if job.task == "execution.rebalance_watch"]
+    assert (job.queue, job.every) == ("trade", timedelta(minutes=1))

@@ -1,0 +1,70 @@
+"""The form of targets: one line for each instrument, as people write and paste them."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from apps.core.errors import InvalidInput
+from apps.portfolios.services.targets import PlanTerms
+
+if TYPE_CHECKING:
+    from apps.portfolios.models import TargetPlan
+
+PERCENT = Decimal(100)
+
+
+def targets_text(weights: Mapping[str, Decimal]) -> str:
+    """The weights as the form shows them: a symbol and its percentage in each line."""
+    return "\n".join(f"{symbol} {_percent(weight)}" for symbol, weight in weights.items())
+
+
+def terms_percents(terms: "PlanTerms | TargetPlan") -> dict[str, str]:
+    """The fractions of the terms in per cent, by name, as the form shows them."""
+    return {field.name: _percent(getattr(terms, field.name)) for field in fields(PlanTerms) if isinstance(field.default, Decimal)}
+
+
+def _percent(fraction: Decimal) -> str:
+    return f"{(fraction * PERCENT).normalize():f}"
+
+
+def targets_parse(text: str) -> dict[str, Decimal]:
+    """Fractions by symbol, of lines like "AAPL 25" or "AAPL 25 %" (per cent of the equity). Raises InvalidInput which names the line."""
+    found: dict[str, Decimal] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.replace("%", " ").replace(",", " ").replace("=", " ").split()
+        if not words:
+            continue
+        if len(words) != 2:
+            raise InvalidInput(f"line {number} of the targets is no symbol and percentage: {line.strip()!r}", field="weights")
+        symbol = words[0].upper()
+        if symbol in found:
+            raise InvalidInput(f"line {number} of the targets has {symbol} again", field="weights")
+        found[symbol] = percentage(words[1], field="weights") / PERCENT
+    return found
+
+
+def percentage(text: str, *, field: str) -> Decimal:
+    """A plain number. Raises InvalidInput."""
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise InvalidInput(f"{text!r} is no number", field=field) from error
+
+
+def form_date(text: str) -> date | None:
+    """A date as browsers send it; None for an empty field. Raises InvalidInput."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no date", field="effective_on") from error
+
+
+def terms_of(given: Mapping[str, str]) -> PlanTerms:
+    """The terms that a form names, fractions in per cent; what it leaves out has its default. Raises InvalidInput."""
+    wanted: dict[str, Decimal | str] = {}
+    for field in fields(PlanTerms):
+        if text := given.get(field.name, "").strip():
+            wanted[field.name] = percentage(text, field=field.name) / PERCENT if isinstance(field.default, Decimal) else text
+    return PlanTerms(**wanted)  # type: ignore[arg-type] # each as its default is

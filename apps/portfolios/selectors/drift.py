@@ -1,0 +1,151 @@
+"""Drift of a portfolio from the targets that hold now, at the latest prices.
+
+Targets steer the book "main": what strategies hold in books of their own is theirs, it is neither counted nor traded here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from apps.core.money import ZERO
+from apps.core.trading import ReferencePrice
+from apps.marketdata.selectors.instruments import instruments_get
+from apps.marketdata.selectors.market import MarketClock
+from apps.marketdata.selectors.quotes import reference_prices
+from apps.portfolios.domain.drift import Drift, drift
+from apps.portfolios.domain.holdings import Holdings, pair
+from apps.portfolios.domain.valuation import Valuation, value_holdings
+from apps.portfolios.models import Portfolio, TargetPlan
+from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.selectors.targets import plan_weights, stopped_symbols, target_plan
+
+if TYPE_CHECKING:
+    from apps.marketdata.models import Instrument
+
+MAIN_BOOK = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPosition:
+    """An instrument that is held in the book "main" or has a target. `price` is in the instrument's currency, `base_price` in the portfolio's.
+
+    `target_weight` is 0 while `stopped`: a stop has sold it since the targets were set; `planned_weight` is what the plan says.
+    None means unknown: no price, or no equity.
+    """
+
+    instrument: "Instrument"
+    quantity: Decimal
+    cost: Decimal
+    reference: ReferencePrice | None
+    base_price: Decimal | None
+    market_value: Decimal | None
+    planned_weight: Decimal
+    target_weight: Decimal
+    current_weight: Decimal | None
+    stopped: bool
+
+    @property
+    def symbol(self) -> str:
+        return self.instrument.symbol
+
+    @property
+    def drift(self) -> Decimal | None:
+        """Current less target weight."""
+        return None if self.current_weight is None else self.current_weight - self.target_weight
+
+    @property
+    def drawdown(self) -> Decimal | None:
+        """Fall of a long position from its average cost (<= 0); None for others and without a price."""
+        if self.market_value is None or self.quantity <= 0 or self.cost <= 0:
+            return None
+        return min(ZERO, self.market_value / self.cost - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioDrift:
+    """Where a portfolio stands to its targets. `drift` is None while a price or the targets are missing; `positions` are by symbol."""
+
+    portfolio: Portfolio
+    plan: TargetPlan | None
+    drift: Drift | None
+    equity: Decimal | None
+    held: Holdings
+    valuation: Valuation
+    positions: tuple[TargetPosition, ...]
+    missing: tuple[str, ...]
+    market: MarketClock
+
+    @property
+    def market_time(self) -> datetime:
+        return self.market.market_time
+
+    @property
+    def exceeded(self) -> bool:
+        """The largest drift is above the plan's threshold."""
+        return self.plan is not None and self.drift is not None and self.drift.max_drift > self.plan.drift_threshold
+
+    @property
+    def by_size(self) -> tuple[TargetPosition, ...]:
+        """The positions, the largest drift first, those without one last."""
+        return tuple(sorted(self.positions, key=lambda one: (-abs(one.drift) if one.drift is not None else ZERO + 1, one.symbol)))
+
+
+def portfolio_drift(portfolio: Portfolio, *, market: MarketClock) -> PortfolioDrift:
+    """The drift now. A fixed number of queries and one call for prices."""
+    plan = target_plan(portfolio.pk, market.session)
+    weights, stopped = plan_weights(plan), stopped_symbols(plan)
+    held = holdings(portfolio.pk)
+    main = {position.symbol: position for position in held.positions if position.book == MAIN_BOOK}
+    instruments = instruments_get(sorted({*weights, *main}))
+    foreign = {pair(one.currency, held.currency) for one in instruments.values() if one.currency != held.currency}
+    prices = reference_prices(sorted({*instruments, *held.symbols, *foreign}), market_time=market.market_time)
+    valuation = value_holdings(holdings=held, prices=prices)
+    positions = []
+    for symbol, instrument in instruments.items():
+        base_price = _base_price(instrument, held.currency, prices)
+        position, planned = main.get(symbol), weights.get(symbol, ZERO)
+        quantity = position.quantity if position else ZERO
+        value = None if base_price is None else quantity * base_price
+        positions.append(
+            TargetPosition(
+                instrument=instrument,
+                quantity=quantity,
+                cost=position.cost if position else ZERO,
+                reference=prices.get(symbol),
+                base_price=base_price,
+                market_value=value,
+                planned_weight=planned,
+                target_weight=ZERO if symbol in stopped else planned,
+                current_weight=None if value is None or not valuation.total else round(value / valuation.total, 8),
+                stopped=symbol in stopped,
+            )
+        )
+    unpriced = (one.symbol for one in positions if one.base_price is None)
+    return PortfolioDrift(
+        portfolio=portfolio,
+        plan=plan,
+        drift=_drift(plan, positions),
+        equity=valuation.total,
+        held=held,
+        valuation=valuation,
+        positions=tuple(positions),
+        missing=tuple(dict.fromkeys([*valuation.missing, *unpriced])),
+        market=market,
+    )
+
+
+def _base_price(instrument: "Instrument", base: str, prices: Mapping[str, ReferencePrice]) -> Decimal | None:
+    price = prices.get(instrument.symbol)
+    if price is None or instrument.currency == base:
+        return None if price is None else price.price
+    rate = prices.get(pair(instrument.currency, base))
+    return None if rate is None else price.price * rate.price
+
+
+def _drift(plan: TargetPlan | None, positions: list[TargetPosition]) -> Drift | None:
+    weights = {one.symbol: one.current_weight for one in positions if one.current_weight is not None}
+    if plan is None or len(weights) < len(positions):
+        return None
+    return drift(weights=weights, targets={one.symbol: one.target_weight for one in positions})

@@ -1,0 +1,67 @@
+"""Proposals and what became of them."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+
+from apps.core.errors import NotFound
+from apps.portfolios.domain.rebalancing import Every, RebalanceReason, RebalanceStatus, TradeReason, period
+from apps.portfolios.models import RebalanceEvent, RebalanceProposal, RebalanceTrade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalView:
+    """A proposal with its trades in the order in which they are sent, and its last event."""
+
+    proposal: RebalanceProposal
+    trades: tuple[RebalanceTrade, ...]
+    last: RebalanceEvent
+
+    @property
+    def status(self) -> RebalanceStatus:
+        return RebalanceStatus(self.last.status)
+
+
+def proposals(portfolio_id: int) -> QuerySet[RebalanceProposal]:
+    """All proposals, newest first, each with its `status`."""
+    last = RebalanceEvent.objects.filter(proposal=OuterRef("pk")).order_by("-id").values("status")[:1]
+    return (
+        RebalanceProposal.objects.filter(portfolio_id=portfolio_id)
+        .annotate(status=Subquery(last))
+        .select_related("created_by", "plan", "portfolio")
+        .order_by("-id")
+    )
+
+
+def proposal_view(*, portfolio_id: int, proposal_id: int | None = None) -> ProposalView:
+    """One proposal of the portfolio, or the newest. Raises NotFound."""
+    found = proposals(portfolio_id)
+    proposal = (found if proposal_id is None else found.filter(pk=proposal_id)).first()
+    if proposal is None:
+        raise NotFound(f"portfolio {portfolio_id} has no rebalance" + ("" if proposal_id is None else f" {proposal_id}"), field="proposal_id")
+    trades = proposal.trades.select_related("instrument", "book").order_by("number")
+    last = proposal.events.select_related("user").order_by("-id")[0]
+    return ProposalView(proposal=proposal, trades=tuple(trades), last=last)
+
+
+def rebalance_events(portfolio_id: int) -> QuerySet[RebalanceEvent]:
+    """Every step of every rebalance, newest first."""
+    return RebalanceEvent.objects.filter(portfolio_id=portfolio_id).select_related("user").order_by("-id")
+
+
+def watched_in_period(portfolio_id: int, *, reason: RebalanceReason, every: Every, session: date) -> bool:
+    """Whether the watch has made a proposal for this reason in the period of the session."""
+    found = RebalanceProposal.objects.filter(portfolio_id=portfolio_id, reason=reason.value, created_by__isnull=True)
+    last = found.order_by("-session").values_list("session", flat=True).first()
+    return last is not None and period(every, last) >= period(every, session)
+
+
+def stop_proposed(portfolio_id: int, *, symbols: frozenset[str], session: date, at: datetime) -> bool:
+    """Whether the watch has proposed to end just these positions in this session, or a moment ago so that the proposal is still valid."""
+    found = RebalanceProposal.objects.filter(portfolio_id=portfolio_id, reason=RebalanceReason.STOP_LOSS.value, created_by__isnull=True)
+    last = found.filter(Q(session=session) | Q(expires_at__gte=at)).order_by("-id").first()
+    if last is None:
+        return False
+    ended = last.trades.filter(reason=TradeReason.STOP_LOSS.value).values_list("instrument__symbol", flat=True)
+    return symbols <= set(ended)

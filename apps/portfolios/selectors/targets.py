@@ -1,0 +1,39 @@
+"""Target weights: which hold on a day, which held before, and what a stop has taken out of them."""
+
+from datetime import date
+from decimal import Decimal
+
+from django.db.models import QuerySet
+
+from apps.portfolios.domain.rebalancing import RebalanceStatus, TradeReason
+from apps.portfolios.models import RebalanceTrade, TargetPlan
+
+
+def target_plans(portfolio_id: int) -> QuerySet[TargetPlan]:
+    """All plans of a portfolio with who made them, the one that holds last first."""
+    return TargetPlan.objects.filter(portfolio_id=portfolio_id).select_related("created_by", "portfolio").order_by("-effective_on", "-id")
+
+
+def target_plan(portfolio_id: int, on: date) -> TargetPlan | None:
+    """The plan that holds on a market date; None before the first one."""
+    return target_plans(portfolio_id).filter(effective_on__lte=on).first()
+
+
+def plan_weights(plan: TargetPlan | None) -> dict[str, Decimal]:
+    """Its weights by symbol."""
+    if plan is None:
+        return {}
+    return dict(plan.weights.order_by("instrument__symbol").values_list("instrument__symbol", "weight"))
+
+
+def stopped_symbols(plan: TargetPlan | None) -> frozenset[str]:
+    """What a stop has sold since the plan was made: it is not bought back until somebody sets the targets anew."""
+    if plan is None:
+        return frozenset()
+    sold = RebalanceTrade.objects.filter(
+        proposal__portfolio_id=plan.portfolio_id,
+        proposal__recorded_at__gte=plan.recorded_at,
+        reason=TradeReason.STOP_LOSS.value,
+        proposal__events__status__in=[RebalanceStatus.EXECUTED, RebalanceStatus.PARTIAL],
+    )
+    return frozenset(sold.values_list("instrument__symbol", flat=True))
