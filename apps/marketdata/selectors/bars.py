@@ -16,6 +16,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
+from apps.core.postgres.copies import copied
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import FIELDS, BarPanel, BarSeries, panel_of
@@ -240,8 +241,4 @@ def _series(
 
 def copy_out(query: str, parameters: dict[str, Any], layout: Layout) -> dict[str, NDArray]:
     """Result of a query as columns, by binary COPY."""
-    with connection.cursor() as cursor, cursor.cursor.copy(f"copy ({query}) to stdout (format binary)", parameters) as copy:
-        received = bytearray()
-        for block in copy:  # one row each: a list of a million views would keep the garbage collector busy for longer than the reading takes
-            received += block
-    return layout.decode([received])
+    return layout.decode([copied(query, parameters)])

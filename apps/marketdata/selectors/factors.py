@@ -10,10 +10,12 @@ from django.db.models import Q
 from numpy.typing import NDArray
 
 from apps.core.errors import InvalidInput
+from apps.marketdata.domain.calendars import calendar_of
 from apps.marketdata.domain.factors import FACTORS, Proxy, missing_reasons
 from apps.marketdata.models import AssetClass, FactorRun, Instrument, Universe
 from apps.marketdata.selectors.bars import Moment, bounds
 from apps.marketdata.selectors.instruments import instrument_get, listed
+from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.points import PointTable, points_read
 
 SCORES = PointTable(
@@ -22,6 +24,7 @@ SCORES = PointTable(
     fixed=("universe",),
     values=(*((name, "float8") for name in (*FACTORS, "composite")), ("rank", "int2"), ("proxies", "int2"), ("missing", "int2")),
     tolerance=1e-9,
+    by_time=True,
 )
 ASSET_CLASS = {Universe.ETF: AssetClass.ETF, Universe.STOCK: AssetClass.STOCK}
 
@@ -83,27 +86,34 @@ def traded_or_scored(*, on: date) -> list[Instrument]:
 
 def latest_factor_date(universe: Universe | None = None, until: date | None = None) -> date | None:
     """The last date with scores (of any universe with None), not after `until`; None when there is none."""
-    return _edge("max(ts)", universe, None if until is None else "ts <= %(day)s", until)
+    return _edge("desc", universe, "true" if until is None else "ts <= %(day)s", until)
 
 
 def first_factor_date(universe: Universe) -> date | None:
     """The first date with scores."""
-    return _edge("min(ts)", universe, None, None)
+    return _edge("asc", universe)
 
 
 def factor_date_before(universe: Universe, day: date) -> date | None:
     """The last date with scores before a day."""
-    return _edge("max(ts)", universe, "ts < %(day)s", day)
+    return _edge("desc", universe, "ts < %(day)s", day)
 
 
-def _edge(what: str, universe: Universe | None, condition: str | None, day: date | None) -> date | None:
-    conditions = ["universe = any(%(universes)s)", *([condition] if condition else [])]
+#: Each universe's own first or last row, which is one look into the key.
+EDGE = """
+select ts from unnest(%(universes)s::smallint[]) as of(universe) cross join lateral (
+    select ts from marketdata_factorscore as score where score.universe = of.universe and {condition} order by ts {order} limit 1
+) as edge order by ts {order} limit 1
+"""
+
+
+def _edge(order: str, universe: Universe | None, condition: str = "true", day: date | None = None) -> date | None:
     universes = [int(item) for item in (Universe if universe is None else (universe,))]
     with connection.cursor() as cursor:
-        query = f"select {what} from marketdata_factorscore where {' and '.join(conditions)}"  # noqa: S608 - fixed texts, values are parameters
+        query = EDGE.format(condition=condition, order=order)  # fixed texts, values are parameters
         cursor.execute(query, {"universes": universes, "day": None if day is None else datetime.combine(day, time(), UTC)})
-        found: datetime | None = cursor.fetchone()[0]
-    return None if found is None else found.astimezone(UTC).date()
+        found: tuple[datetime] | None = cursor.fetchone()
+    return None if found is None else found[0].astimezone(UTC).date()
 
 
 def factor_scores(universe: Universe, day: date, *, as_of: datetime | None = None) -> list[FactorRow]:
@@ -120,7 +130,13 @@ def factor_history(symbol: str, *, last: int, until: date | None = None, as_of: 
     universe = universe_of(instrument)
     if universe is None:
         return []
-    columns = points_read(SCORES, [instrument.pk], *bounds(None, until), fixed={"universe": int(universe)}, as_of=as_of)
+    first, last_scored = first_factor_date(universe), latest_factor_date(universe, until)
+    if first is None or last_scored is None:
+        return []
+    days = calendar_of(HOME_CALENDAR).days  # a score stands on a session
+    sessions = days[(days >= np.datetime64(first)) & (days <= np.datetime64(last_scored))].astype("datetime64[us]")
+    at = [moment.replace(tzinfo=UTC) for moment in sessions.tolist()]
+    columns = points_read(SCORES, [instrument.pk], *bounds(None, until), fixed={"universe": int(universe)}, as_of=as_of, at=at)
     return [_row(columns, at, instrument) for at in range(max(0, len(columns["ts"]) - last), len(columns["ts"]))]
 
 

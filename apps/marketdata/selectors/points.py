@@ -17,7 +17,8 @@ from apps.marketdata.selectors.bars import copy_out
 class PointTable:
     """A table of revised rows: whose they are (`owner`), the smallints that every query fixes, and the values of a row with their types.
 
-    Numbers that are not further apart than `tolerance` are the same number: computed ones carry rounding, given ones none.
+    Numbers that are not further apart than `tolerance` are the same number: computed ones carry rounding, given ones none. With `by_time`
+    the table's key has the time before the owner.
     """
 
     name: str
@@ -25,6 +26,7 @@ class PointTable:
     fixed: tuple[str, ...] = ()
     values: tuple[tuple[str, str], ...] = (("value", "float8"),)
     tolerance: float = 0.0
+    by_time: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -48,12 +50,17 @@ def points_read(
     *,
     fixed: Mapping[str, int] | None = None,
     as_of: datetime | None = None,
+    at: Sequence[datetime] | None = None,
 ) -> dict[str, NDArray]:
     """Columns owner, ts, revision and the table's values of the half-open range, sorted by owner and time, of all owners with None.
+
+    `at` names the times that count, for which the database looks one by one: quicker where the key has the time before the owner.
 
     Of several revisions the latest counts that the desk knew at `as_of` (None: now).
     """
     conditions, parameters = _where(table, owners, lower, upper, fixed, as_of)
+    if at is not None:
+        conditions, parameters["at"] = f"{conditions} and ts = any(%(at)s)", list(at)
     query = f"select {', '.join(table.layout.names)} from {table.name} where {conditions}"  # noqa: S608 - names are constants of this module
     columns = copy_out(query, parameters, table.layout)
     columns["owner"] = columns.pop(table.owner)

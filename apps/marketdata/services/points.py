@@ -35,7 +35,8 @@ def points_merge(
     change, revision = classify_columns(rows, _stored(table, rows, fixed), table.value_names, table.tolerance)
     write = np.flatnonzero(change != Change.UNCHANGED)
     if len(write) and not dry_run:
-        write = write[np.lexsort((rows["ts"][write], rows["owner"][write]))]
+        by = ("owner", "ts") if table.by_time else ("ts", "owner")  # as the key is: neighbours in it are written together
+        write = write[np.lexsort([rows[name][write] for name in by])]
         layout = _layout(table, beside)
         columns: dict[str, object] = {name: values[write] for name, values in rows.items() if name != "owner"}
         columns |= {table.owner: rows["owner"][write], "revision": revision[write], **fixed, **beside}
