@@ -5,8 +5,8 @@ from typing import Any
 
 from django.db import connection
 
-#: The COPY's end, which comes in a message of its own.
-TRAILER_BYTES = 2
+#: What the last message of a COPY ends with. A row may end with it too: then it is the network that is asked next, which does no harm.
+TRAILER = b"\xff\xff"
 
 
 def copied(query: str, parameters: Mapping[str, Any] | None = None) -> bytearray:
@@ -16,6 +16,6 @@ def copied(query: str, parameters: Mapping[str, Any] | None = None) -> bytearray
         buffered = copy.connection.pgconn.get_copy_data
         while block := copy.read():  # waits for the network
             received += block
-            while len(block) > TRAILER_BYTES and (block := buffered(1)[1]):  # takes what has come already, and never the end itself
+            while block[-2:] != TRAILER and (block := buffered(1)[1]):  # takes what has come already, and never the end itself
                 received += block
     return received
