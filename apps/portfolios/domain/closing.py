@@ -7,6 +7,8 @@ times as fast as Decimal, which is what a million entries need.
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import accumulate
+from operator import eq, sub
 
 from apps.core.errors import InvalidInput
 from apps.core.money import MONEY_PLACES, QUANTITY_PLACES
@@ -32,8 +34,11 @@ class LotMethod(StrEnum):
 
 def rounded(numerator: int, denominator: int) -> int:
     """The quotient as a whole number, halves away from zero, as `money` and the database round."""
-    quotient = (2 * abs(numerator) + abs(denominator)) // (2 * abs(denominator))
-    return quotient if (numerator < 0) == (denominator < 0) else -quotient
+    if denominator < 0:
+        numerator, denominator = -numerator, -denominator
+    if numerator < 0:
+        return -((denominator - 2 * numerator) // (2 * denominator))
+    return (denominator + 2 * numerator) // (2 * denominator)
 
 
 def closing_pieces(lots: Sequence[Lot], *, quantity: int, method: LotMethod) -> list[Piece]:
@@ -64,17 +69,28 @@ def _order(lots: Sequence[Lot], method: LotMethod) -> Iterable[int]:
         return range(len(lots) - 1, -1, -1)
     if method is LotMethod.HIFO:
         # A short lot's cost is minus what was received: its highest cost is the lowest price sold at. Either way the smallest gain first.
-        return sorted(range(len(lots)), key=lambda at: -lots[at][1] * _UNIT_COST // abs(lots[at][0]))
+        return _dearest_first(lots)
     return range(len(lots))
+
+
+def _dearest_first(lots: Sequence[Lot]) -> Iterable[int]:
+    """By cost per share, the highest first; equal ones in order of acquisition."""
+    # A quotient of whole numbers is rounded correctly: it may be equal where the exact ones differ, but never the other way round.
+    rough = [lot[1] / lot[0] for lot in lots]
+    if len(set(rough)) == len(rough):
+        return sorted(range(len(lots)), key=rough.__getitem__, reverse=lots[0][0] > 0)
+    return sorted(range(len(lots)), key=lambda at: -lots[at][1] * _UNIT_COST // abs(lots[at][0]))
 
 
 def _in_order(lots: Sequence[Lot], order: Iterable[int], wanted: int) -> list[Piece]:
     pieces = []
     for at in order:
-        remaining = lots[at][0]
-        closed = remaining if abs(remaining) <= abs(wanted) else wanted
-        pieces.append((at, closed, _cost(lots[at], closed)))
-        wanted -= closed
+        remaining, cost = lots[at][0], lots[at][1]
+        if (remaining > wanted) if wanted > 0 else (remaining < wanted):
+            pieces.append((at, wanted, rounded(cost * wanted, remaining)))
+            break
+        pieces.append((at, remaining, cost))
+        wanted -= remaining
         if not wanted:
             break
     return pieces
@@ -91,28 +107,30 @@ def _pro_rata(lots: Sequence[Lot], wanted: int) -> list[Piece]:
     A lot that is emptied gives all its cost, and one from which nothing is taken gives none: the others take the difference. Only when
     there are no others, among lots of a millionth of a share, is the cost not the average.
     """
-    whole, cost = sum(lot[0] for lot in lots), sum(lot[1] for lot in lots)
+    sizes, costs = [lot[0] for lot in lots], [lot[1] for lot in lots]
+    whole, cost = sum(sizes), sum(costs)
     if abs(wanted) >= abs(whole):
-        return [(at, lot[0], lot[1]) for at, lot in enumerate(lots)]
-    closed = running_cuts([lot[0] for lot in lots], of=whole, amount=wanted)
-    emptied = sum(lot[1] for lot, part in zip(lots, closed, strict=True) if part == lot[0])
-    others = [at for at, part in enumerate(closed) if part and part != lots[at][0]]
-    weights = [lots[at][1] for at in others]
+        return list(zip(range(len(lots)), sizes, costs, strict=True))
+    closed, paid = running_cuts(sizes, of=whole, amount=wanted), rounded(cost * wanted, whole)
+    if cost and 0 not in closed and not any(map(eq, closed, sizes)):
+        return list(zip(range(len(lots)), closed, running_cuts(costs, of=cost, amount=paid), strict=True))
+    others = [at for at, part in enumerate(closed) if part and part != sizes[at]]
+    weights = [costs[at] for at in others]
     if not sum(weights):
         weights = [closed[at] for at in others]
-    costs = dict(zip(others, running_cuts(weights, of=sum(weights), amount=rounded(cost * wanted, whole) - emptied), strict=True))
-    return [(at, part, costs.get(at, lots[at][1])) for at, part in enumerate(closed) if part]
+    emptied = sum([costs[at] for at, part in enumerate(closed) if part == sizes[at]])
+    for at, share in zip(others, running_cuts(weights, of=sum(weights), amount=paid - emptied), strict=True):
+        costs[at] = share
+    return [(at, part, costs[at]) for at, part in enumerate(closed) if part]
 
 
 def running_cuts(parts: Iterable[int], *, of: int, amount: int) -> list[int]:
     """`amount` in proportion to `parts` of the whole `of`. No piece is off by more than one unit, and all parts together get it all."""
-    pieces, reached, before = [], 0, 0
-    for part in parts:
-        reached += part
-        cut = amount if reached == of else rounded(amount * reached, of)
-        pieces.append(cut - before)
-        before = cut
-    return pieces
+    # `rounded`, written out: a ledger that closes by the average comes here once for each open lot.
+    whole, twice = (of, 2 * amount) if of > 0 else (-of, -2 * amount)
+    double = 2 * whole
+    cuts = [(whole + r) // double if (r := twice * reached) >= 0 else -((whole - r) // double) for reached in accumulate(parts)]
+    return list(map(sub, cuts, [0, *cuts]))
 
 
 def split_quantity(quantity: int, *, new: int, old: int) -> int:

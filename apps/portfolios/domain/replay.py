@@ -4,7 +4,7 @@ import json
 from bisect import insort
 from dataclasses import dataclass, field
 
-from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, running_cuts, split_quantity
+from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, rounded, split_quantity
 
 _METHODS = {method.value: method for method in LotMethod}
 
@@ -43,7 +43,7 @@ class Replay:
 
     def take(self, row: "Row") -> None:
         """Replay the next entry, in order of their numbers."""
-        entry_id, book_id, kind, instrument_id, quantity, amount, currency, base_amount = row[:8]
+        entry_id, book_id, kind, instrument_id, quantity, amount, currency, base_amount, at, method, picks, moved = row
         self.entries += 1
         balance = self.cash.get(currency)
         if balance is None:
@@ -57,21 +57,21 @@ class Replay:
         if line is None:
             line = self.lines[key] = Line()
         if kind == "trade":
-            _trade(line, entry_id, quantity, base_amount, row[8], row[9], row[10])
+            _trade(line, entry_id, quantity, base_amount, at, method, picks)
         elif kind == "split":
-            _split(line, row[8], row[11])
-        elif row[10]:
-            _give(line, quantity, row[10], row[12])
+            _split(line, at, moved[0])
+        elif picks:
+            _give(line, quantity, picks, moved[1])
         else:
-            _open(line, [quantity, row[12], row[13], entry_id, quantity, row[12]])
-            line.cost += row[12]
+            _open(line, [quantity, moved[1], moved[2], entry_id, quantity, moved[1]])
+            line.cost += moved[1]
         line.quantity += quantity
         line.last_entry_id = entry_id
 
 
 #: id, book, "trade" | "cash" | "split" | "transfer", instrument, quantity, amount, currency, base amount, effective at [us], lot method,
-#: named lots as JSON or "", ratio [1e-10], cost, acquired at [us].
-Row = tuple[int, int, str, int, int, int, str, int, int, str, str, int, int, int]
+#: named lots as JSON or "", and of what is moved (ratio [1e-10], cost, acquired at [us]).
+Row = tuple[int, int, str, int, int, int, str, int, int, str, str, tuple[int, int, int]]
 RATIO_UNIT = 10**10
 
 
@@ -82,16 +82,19 @@ def _trade(line: Line, entry_id: int, quantity: int, amount: int, at: int, metho
             pieces = named_pieces(lots, quantity=quantity, named=_named(lots, picks))
         else:
             pieces = closing_pieces(lots, quantity=quantity, method=_METHODS[method])
-        opened = quantity + sum([piece[1] for piece in pieces])
-        cost = sum([piece[2] for piece in pieces])
-        rest = running_cuts([-piece[1] for piece in pieces], of=quantity, amount=amount)
-        earned = sum(rest) - cost
+        closed = cost = 0
+        for _, part, part_cost in pieces:
+            closed += part
+            cost += part_cost
+        opened = quantity + closed
+        # What all running cuts together come to.
+        proceeds = rounded(-amount * closed, quantity) if opened else amount
         _close(line, pieces)
         line.cost -= cost
-        line.realised += earned
+        line.realised += proceeds - cost
         if not opened:
             return
-        amount -= sum(rest)
+        amount -= proceeds
         quantity = opened
     _open(line, [quantity, -amount, at, entry_id, quantity, -amount])
     line.cost -= amount

@@ -5,6 +5,7 @@ Rows come by COPY as whole numbers, are replayed by `domain.replay`, and are com
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,19 +16,19 @@ from apps.portfolios.domain.replay import COST, ENTRY_ID, QUANTITY, REMAINING, R
 from apps.portfolios.models import CashBalance, Position
 from apps.portfolios.services.portfolios import portfolio_lock
 
-# Units as in `domain.closing`; empty text instead of null, which replaying never asks for.
+# Numbers come as the database writes them, with all places of their column: without the point they are whole units of `domain.closing`.
+# Empty text instead of null, and for what most entries have not: an amount in another currency, and what is moved.
 ENTRIES_COPY = """
 copy (select id, book_id, case kind when 'trade' then 'trade' when 'cash_in_lieu' then 'trade' when 'split' then 'split'
         when 'transfer' then 'transfer' else 'cash' end,
-    coalesce(instrument_id, 0), (quantity * 1e6)::numeric(30, 0), (amount * 1e4)::numeric(30, 0), currency,
-    (base_amount * 1e4)::numeric(30, 0), (extract(epoch from effective_at) * 1e6)::bigint, lot_method, coalesce(lot_picks::text, ''),
-    (coalesce(ratio, 0) * 1e10)::numeric(40, 0), (coalesce(cost, 0) * 1e4)::numeric(30, 0),
-    (extract(epoch from coalesce(acquired_at, effective_at)) * 1e6)::bigint
+    coalesce(instrument_id, 0), quantity, amount, currency, case when fx_rate = 1 then '' else base_amount::text end,
+    (extract(epoch from effective_at) * 1e6)::bigint, lot_method, coalesce(lot_picks::text, ''),
+    case when kind in ('split', 'transfer') then concat_ws(',', coalesce(ratio, 0::numeric(24, 10)), coalesce(cost, 0::numeric(20, 4)),
+        (extract(epoch from coalesce(acquired_at, effective_at)) * 1e6)::bigint) else '' end
 from portfolios_ledgerentry where portfolio_id = {} order by id) to stdout
 """
 _LOTS = """
-copy (select entry_id, (lot.quantity * 1e6)::numeric(30, 0), (cost * 1e4)::numeric(30, 0), (remaining * 1e6)::numeric(30, 0),
-    (remaining_cost * 1e4)::numeric(30, 0)
+copy (select entry_id, lot.quantity, cost, remaining, remaining_cost
 from portfolios_lot lot join portfolios_book book on book.id = lot.book_id where book.portfolio_id = {}) to stdout
 """
 _CORRECT_LOTS = """
@@ -39,6 +40,7 @@ where lot.entry_id = right_.entry_id
 _POSITION = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("realised", MONEY_PLACES), ("last_entry_id", 0))
 _LOT = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("remaining", QUANTITY_PLACES), ("remaining_cost", MONEY_PLACES))
 _CASH = (("amount", MONEY_PLACES), ("last_entry_id", 0))
+_NOT_MOVED = (0, 0, 0)
 
 Names = Sequence[tuple[str, int]]
 
@@ -70,7 +72,7 @@ def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
     cost something else stays as it is, because append-only closures refer to it: that is for people to look into. The portfolio is locked
     meanwhile. Raises NotFound.
     """
-    with transaction.atomic():
+    with transaction.atomic(), _collector_resting():
         portfolio_lock(portfolio_id)
         replay = replay_ledger(portfolio_id)
         lots = {lot[ENTRY_ID]: lot for line in replay.lines.values() for lot in line.lots}
@@ -84,15 +86,21 @@ def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
 def replay_ledger(portfolio_id: int) -> Replay:
     """What lots, positions and cash must be, by the portfolio's ledger alone."""
     replay = Replay()
+    for row in _entries(portfolio_id):
+        replay.take(row)
+    return replay
+
+
+@contextmanager
+def _collector_resting() -> Iterator[None]:
+    """A million lots are no garbage, but the collector would walk through them again and again."""
     collecting = gc.isenabled()
-    gc.disable()  # a million lots are no garbage, but the collector would walk through them again and again
+    gc.disable()
     try:
-        for row in _entries(portfolio_id):
-            replay.take(row)
+        yield
     finally:
         if collecting:
             gc.enable()
-    return replay
 
 
 def _lines(statement: str, portfolio_id: int) -> Iterator[list[bytes]]:
@@ -115,10 +123,21 @@ def _entries(portfolio_id: int) -> Iterator[Row]:
         return found
 
     for f in _lines(ENTRIES_COPY, portfolio_id):
+        amount = _whole(f[5])
         yield (
-            int(f[0]), int(f[1]), word(f[2]), int(f[3]), int(f[4]), int(f[5]), word(f[6]), int(f[7]), int(f[8]), word(f[9]),
-            f[10].decode(), int(f[11]), int(f[12]), int(f[13]),
+            int(f[0]), int(f[1]), word(f[2]), int(f[3]), _whole(f[4]), amount, word(f[6]), _whole(f[7]) if f[7] else amount, int(f[8]),
+            word(f[9]), f[10].decode(), _moved(f[11]) if f[11] else _NOT_MOVED,
         )  # fmt: skip
+
+
+def _whole(number: bytes) -> int:
+    """A number with all its places, in units of the last one."""
+    return int(number.replace(b".", b""))
+
+
+def _moved(fields: bytes) -> tuple[int, int, int]:
+    ratio, cost, acquired_at = fields.split(b",")
+    return _whole(ratio), _whole(cost), int(acquired_at)
 
 
 def _compare(subject: str, stored: Sequence[int] | None, rebuilt: Sequence[int] | None, names: Names) -> Iterator[Difference]:
@@ -152,7 +171,7 @@ def _lot_differences(portfolio_id: int, lots: Mapping[int, list[int]]) -> tuple[
     """Entries whose lots are stored otherwise, though there, and all differences of lots."""
     wrong, differences, seen = [], [], set()
     for fields in _lines(_LOTS, portfolio_id):
-        entry_id, *stored = map(int, fields)
+        entry_id, stored = int(fields[0]), [_whole(field) for field in fields[1:]]
         seen.add(entry_id)
         lot = lots.get(entry_id)
         rebuilt = None if lot is None else [lot[QUANTITY], lot[COST], lot[REMAINING], lot[REMAINING_COST]]
