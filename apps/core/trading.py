@@ -148,6 +148,7 @@ class WorkingOrder:
     stop_price: Decimal | None
     created_at: datetime
     book_id: int | None = None  # None: the gate counts it against every book of the portfolio
+    currency: str = ""  # of the instrument; "" is that of the portfolio
 
 
 def closable_quantity(intent: OrderIntent, *, held: Decimal, book_held: Decimal, working_orders: Iterable[WorkingOrder]) -> Decimal:

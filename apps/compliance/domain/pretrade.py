@@ -45,7 +45,7 @@ def order_checks(
     """
     return (
         *_market(intent, market),
-        _tradable(intent, market, portfolio_currency),
+        _tradable(intent, market),
         _restricted(intent, [item.reason for item in restrictions if item.restricted]),
         _watched(intent, [item.reason for item in restrictions if not item.restricted]),
         _permitted(portfolio_currency),
@@ -120,15 +120,13 @@ def _permitted(portfolio_currency: str | None) -> Check:
     )
 
 
-def _tradable(intent: OrderIntent, instrument: MarketFacts | None, currency: str | None) -> Check:
+def _tradable(intent: OrderIntent, instrument: MarketFacts | None) -> Check:
     if instrument is None or instrument.instrument_id != intent.instrument_id:
         why = f"{intent.symbol} is not the instrument of this order"
     elif not instrument.tradable:
         why = f"{intent.symbol} is not open for trading on this desk"
     elif instrument.delisted_on is not None:
         why = f"{intent.symbol} does not trade since {instrument.delisted_on}: it was delisted"
-    elif currency is not None and instrument.currency != currency:
-        why = f"{intent.symbol} trades in {instrument.currency}, the portfolio holds {currency}"
     else:
         return Check(code="INSTRUMENT_NOT_TRADABLE", outcome=Outcome.PASS, message=f"{intent.symbol} is open for trading")
     return Check(code="INSTRUMENT_NOT_TRADABLE", outcome=Outcome.BLOCK, message=why)

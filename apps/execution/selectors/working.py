@@ -14,7 +14,7 @@ from apps.execution.models.orders import ENDED, Order
 # In SQL, not by the ORM: each order asks these, and building the queries costs Django more than the database needs to answer them.
 _WORKING = f"""
 select o.id, o.client_order_id, o.instrument_id, i.symbol, o.side, o.quantity - o.cumulative_quantity, o.order_type, o.time_in_force,
-    o.limit_price, o.stop_price, o.created_at, o.book_id
+    o.limit_price, o.stop_price, o.created_at, o.book_id, i.currency
 from execution_order o join marketdata_instrument i on i.id = o.instrument_id
 where o.portfolio_id = %s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)})) and o.quantity > o.cumulative_quantity
 order by o.id
@@ -67,8 +67,10 @@ def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
             stop_price=stop_price,
             created_at=created_at,
             book_id=book_id,
+            currency=currency,
         )
-        for pk, client_order_id, instrument_id, symbol, side, leaves, order_type, time_in_force, limit_price, stop_price, created_at, book_id in rows
+        for pk, client_order_id, instrument_id, symbol, side, leaves, order_type, time_in_force, limit_price, stop_price, created_at, *more in rows
+        for book_id, currency in (more,)
     )
 
 

@@ -52,6 +52,11 @@ class Gate:
         return self.snapshot.reference.price if self.snapshot.reference else None
 
     @property
+    def fx_rate(self) -> Decimal | None:
+        """The portfolio's currency for one of the instrument's: 1 where they are the same, None where it is not known."""
+        return next((check.before for _, check in self.checks if check.code == CheckCode.FX_RATE_MISSING), Decimal(1))
+
+    @property
     def short_quantity(self) -> Decimal:
         """Shares (>= 0) that an allowed sale sells short."""
         intent = self.snapshot.intent

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`estimated_price` is per share, slippage in it; `estimated_value` = quantity x price; amounts in the portfolio's currency.
+    """`estimated_price` is per share in the instrument's currency, slippage in it; amounts, and `estimated_value` = quantity x price, are in
+    the portfolio's currency at the rate by which the gate judges.
 
     `cash_after` counts this order alone, filled in full; positions are of the order's own book, signed. Prices and what follows
-    from them are None while the instrument has no price and the order names none.
+    from them are None while the instrument has no price and the order names none, or its currency has no rate.
     """
 
     allowed: bool
@@ -47,7 +48,8 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
     held = holdings(intent.portfolio_id)
     reference = gate.snapshot.reference
     price = _estimated_price(intent, reference, account)
-    value = None if price is None else money(price * intent.quantity)
+    rate = gate.fx_rate
+    value = None if price is None or rate is None else money(price * intent.quantity * rate)
     position = sum((p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id), ZERO)
     return Preview(
         allowed=gate.allowed,
@@ -55,7 +57,7 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
         reference=reference,
         estimated_price=price,
         estimated_value=value,
-        estimated_slippage=_slippage(intent, reference, price),
+        estimated_slippage=_slippage(intent, reference, price, rate),
         commission=account.commission.quantize(Decimal(1).scaleb(-MONEY_PLACES)),
         cash_before=held.cash,
         cash_after=None if value is None else held.cash - intent.side.sign * value - account.commission,
@@ -75,8 +77,8 @@ def _estimated_price(intent: OrderIntent, reference: ReferencePrice | None, acco
     return None if base is None else slipped(base, side=intent.side, bps=account.slippage_bps)
 
 
-def _slippage(intent: OrderIntent, reference: ReferencePrice | None, price: Decimal | None) -> Decimal | None:
-    if reference is None or price is None or intent.order_type.has_limit:
+def _slippage(intent: OrderIntent, reference: ReferencePrice | None, price: Decimal | None, rate: Decimal | None) -> Decimal | None:
+    if reference is None or price is None or rate is None or intent.order_type.has_limit:
         return None
     base = intent.stop_price or reference.price
-    return money(abs(price - base) * intent.quantity)
+    return money(abs(price - base) * intent.quantity * rate)

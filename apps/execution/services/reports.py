@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F, Sum
 
 from apps.alerts.services import alert_raise
-from apps.core.money import PRICE_PLACES, ZERO
+from apps.core.money import PRICE_PLACES, ZERO, money
 from apps.core.streams import publish
 from apps.core.trading import Side
 from apps.execution.brokers.protocol import Execution, ExecutionReport
@@ -19,6 +19,7 @@ from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.domain.states import IllegalTransition, OrderEventKind, OrderStatus, Transition, fill_level, transition_for
 from apps.execution.models import Fill, Order, OrderEvent
+from apps.execution.selectors.rates import booking_rate
 from apps.execution.selectors.rows import RELATED, order_row
 from apps.execution.services.order_rows import order_row_update
 from apps.execution.signals import order_changed
@@ -46,7 +47,7 @@ def order_lock(*, portfolio_id: int, order_id: int) -> Order:
 
 
 _LOCK_MADE = """
-select o.status, i.symbol, b.name from execution_order o
+select o.status, i.symbol, i.currency, b.name from execution_order o
 join marketdata_instrument i on i.id = o.instrument_id join portfolios_book b on b.id = o.book_id
 where o.id = %s for update of o
 """
@@ -60,11 +61,11 @@ def made_order_lock(order: Order) -> Order:
     portfolio_lock(order.portfolio_id)
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_MADE, [order.pk])
-        status, symbol, book = cursor.fetchone()
+        status, symbol, currency, book = cursor.fetchone()
     if status != order.status:
         return order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
     # Its row shows a symbol and a book's name, not more: two objects by hand are cheaper than a join of six tables by the ORM.
-    order.instrument = _related("instrument")(pk=order.instrument_id, symbol=symbol)
+    order.instrument = _related("instrument")(pk=order.instrument_id, symbol=symbol, currency=currency)
     order.book = _related("book")(pk=order.book_id, portfolio_id=order.portfolio_id, name=book)
     return order
 
@@ -222,6 +223,8 @@ def _write(booking: _Booking) -> None:
 
 
 def _post(order: Order, fill: Fill, at: datetime) -> None:
+    """A fill in another currency than the portfolio's is booked in its own, at the rate of now. Its fee is charged in the account's currency."""
+    rate = booking_rate(order)
     entry_post(
         portfolio_id=order.portfolio_id,
         book_id=order.book_id,
@@ -229,8 +232,9 @@ def _post(order: Order, fill: Fill, at: datetime) -> None:
         instrument_id=order.instrument_id,
         quantity=fill.quantity * Side(order.side).sign,
         price=fill.price,
-        fee=fill.fee,
-        currency=order.portfolio.base_currency,
+        fee=fill.fee if rate is None else money(fill.fee / rate),
+        currency=order.instrument.currency,
+        fx_rate=rate,
         source="fill",
         source_ref=f"{fill.broker}:{fill.execution_id}",
         effective_at=fill.market_time,

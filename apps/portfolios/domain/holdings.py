@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +53,12 @@ class Holdings:
         foreign = [*(position.currency for position in self.positions), *(currency for currency, _ in self.foreign_cash)]
         return tuple(dict.fromkeys(pair(currency, self.currency) for currency in foreign if currency and currency != self.currency))
 
-    def in_base(self, prices: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
-        """The prices of what is held in the base currency; those without a rate are left out."""
-        if not self.pairs:
+    def in_base(self, prices: Mapping[str, Decimal], others: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, Decimal]:
+        """The prices of what is held in the base currency; those without a rate are left out. `others`: currencies of what is not held."""
+        currencies = {**others, **{p.symbol: p.currency for p in self.positions if p.currency}}
+        rates = {symbol: pair(currency, self.currency) for symbol, currency in currencies.items() if currency and currency != self.currency}
+        if not rates:
             return prices
-        rates = {p.symbol: pair(p.currency, self.currency) for p in self.positions if p.currency and p.currency != self.currency}
         ones = {symbol: price for symbol, price in prices.items() if symbol not in rates}
         return ones | {symbol: prices[symbol] * prices[rate] for symbol, rate in rates.items() if symbol in prices and rate in prices}
 

@@ -1,7 +1,7 @@
 """What is known of one order when risk judges it, and the comparison of a number with its limit that all checks share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -33,6 +33,8 @@ class Case:
     and instrument. `prices` values every instrument held or working; those without a price stand in `unpriced`. `quarantines` says
     for each open quarantine of the instrument's data whose days include the market's which data it is and why.
     `tier`, `average_volume`, `identical_age` [seconds] and `located` [shares] are those of the snapshot.
+    `cash` and `prices` are in the portfolio's currency; what orders say is in the instrument's, and `rates` turns it (by instrument id, 1 where
+    there is none). `pair` is the currency pair of the order's own instrument, "" when it trades in the portfolio's, `fx` the price of it.
     """
 
     intent: OrderIntent
@@ -55,7 +57,14 @@ class Case:
     strategy_orders_last_minute: int = 0
     identical_age: Decimal | None = None
     located: Decimal = ZERO
+    pair: str = ""
+    fx: ReferencePrice | None = None
+    rates: Mapping[int, Decimal] = field(default_factory=dict)
     settings: Settings = Settings()
+
+    def rate(self, instrument_id: int) -> Decimal:
+        """The portfolio's currency for one of the instrument's."""
+        return self.rates.get(instrument_id, ONE)
 
     @cached_property
     def working(self) -> WorkingQuantities:

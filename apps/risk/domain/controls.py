@@ -46,7 +46,7 @@ def order_size(case: Case) -> list[Check]:
     """Shares, value and share of the average daily volume of this one order. A reduction is waived through: the desk must be able to leave."""
     intent, waived = case.intent, case.reduces
     price = intent.limit_price or (case.reference.mid if case.reference else ZERO)
-    value = intent.quantity * price
+    value = intent.quantity * price * case.rate(intent.instrument_id)
     checks = [
         against(limit, code=code, before=ZERO, after=after, what=what, waived=waived)
         for code, kind, after, what in (

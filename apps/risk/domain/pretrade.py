@@ -22,14 +22,15 @@ BASIS_POINT: Final = Decimal("0.0001")
 
 def order_checks(case: Case) -> tuple[Check, ...]:
     """Every check that applies to the order, in order."""
-    checks = [_halted(case), _reducing(case), *_price(case), _quarantined(case), *_limits_set(case), *duplicate(case), *rates(case)]
+    checks = [_halted(case), _reducing(case), *_price(case), *_rate(case), _quarantined(case), *_limits_set(case), *duplicate(case), *rates(case)]
     if _price_known(case):
         checks += [*order_size(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
     return (*checks, _short_sale(case))
 
 
 def _price_known(case: Case) -> bool:
-    return case.reference is not None and case.reference.price.is_finite() and case.reference.price > 0
+    """The order's own price, in the portfolio's currency."""
+    return case.reference is not None and case.reference.price.is_finite() and case.reference.price > 0 and not (case.pair and case.fx is None)
 
 
 def _halted(case: Case) -> Check:
@@ -60,7 +61,7 @@ def _reducing(case: Case) -> Check:
 
 def _price(case: Case) -> list[Check]:
     """PRICE_MISSING for the order's own price and for any price its exposure is measured by, PRICE_STALE for its own."""
-    if not _price_known(case):
+    if case.reference is None or not (case.reference.price.is_finite() and case.reference.price > 0):
         return [Check(code="PRICE_MISSING", outcome=Outcome.BLOCK, message=f"No price of {case.intent.symbol} is known")]
     checks = [Check(code="PRICE_MISSING", outcome=Outcome.PASS, message="All prices that are needed are known")]
     if case.unpriced and not case.reduces:
@@ -87,6 +88,29 @@ def _staleness(case: Case) -> Check:
         before=seconds,
         after=seconds,
     )
+
+
+def _rate(case: Case) -> list[Check]:
+    """The price of the instrument's currency, for one that is not the portfolio's. Without a fresh one no amount of the order is known."""
+    if not case.pair:
+        return []
+    if case.fx is None or not (case.fx.price.is_finite() and case.fx.price > 0):
+        return [Check(code="FX_RATE_MISSING", outcome=Outcome.BLOCK, message=f"No rate {case.pair} is known", unit=case.pair)]
+    limit = case.settings.price_block_after
+    age = abs(case.as_of - case.fx.received_at)
+    seconds = Decimal(round(age.total_seconds(), 3)).quantize(Decimal("0.001"))
+    text = f"The rate {case.pair} ({case.fx.source}) is {number(case.fx.price)}"
+    known = Check(code="FX_RATE_MISSING", outcome=Outcome.PASS, message=text, unit=case.pair, before=case.fx.price, after=case.fx.price)
+    fresh = Check(
+        code="FX_RATE_STALE",
+        outcome=Outcome.BLOCK if age > limit else Outcome.PASS,
+        message=f"The rate {case.pair} is {seconds:.1f} s old",
+        unit="seconds",
+        limit=Decimal(int(limit.total_seconds())),
+        before=seconds,
+        after=seconds,
+    )
+    return [known, fresh]
 
 
 def _quarantined(case: Case) -> Check:
@@ -177,10 +201,11 @@ def _worst_price(order: OrderIntent | WorkingOrder, case: Case) -> Decimal:
 
     A working order whose instrument has no price now is taken at its stop price; without one PRICE_MISSING has blocked already.
     """
+    rate = case.rate(order.instrument_id)
     if order.limit_price is not None:
-        return order.limit_price
-    market = case.prices.get(order.instrument_id)
-    candidates = [price for price in (market, order.stop_price) if price is not None] or [ZERO]
+        return order.limit_price * rate
+    market, stop = case.prices.get(order.instrument_id), order.stop_price
+    candidates = [price for price in (market, None if stop is None else stop * rate) if price is not None] or [ZERO]
     buying = order.side is Side.BUY
     price = max(candidates) if buying else min(candidates)
     slip = case.settings.slippage_bps * BASIS_POINT
@@ -189,11 +214,10 @@ def _worst_price(order: OrderIntent | WorkingOrder, case: Case) -> Decimal:
 
 def _position(case: Case) -> list[Check]:
     """Size and value of the instrument over all books, at the reference price."""
-    intent, reference = case.intent, case.reference
-    assert reference is not None  # noqa: S101 - the caller has checked it
+    intent = case.intent
     kinds = (
         ("POSITION_SIZE_LIMIT", LimitKind.POSITION_SIZE, ONE, f"shares of {intent.symbol}"),
-        ("POSITION_VALUE_LIMIT", LimitKind.POSITION_VALUE, reference.price, f"value of {intent.symbol}"),
+        ("POSITION_VALUE_LIMIT", LimitKind.POSITION_VALUE, case.prices[intent.instrument_id], f"value of {intent.symbol}"),
     )
     return [
         against(limit, code=code, before=case.size_before * price, after=case.size_after * price, what=what, waived=case.reduces)

@@ -6,9 +6,11 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from apps.core.trading import Check, Outcome, PreTradeSnapshot, Verdict
+from apps.core.money import ZERO
+from apps.core.trading import Check, Outcome, PreTradeSnapshot, ReferencePrice, Verdict
 from apps.marketdata.selectors.quarantine import quarantined
-from apps.marketdata.selectors.quotes import last_prices
+from apps.marketdata.selectors.quotes import last_prices, reference_prices
+from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.domain.pretrade import Case, order_checks
 from apps.risk.selectors.limits import limits_in_force
@@ -17,6 +19,7 @@ from apps.risk.selectors.state import trading_state
 logger = logging.getLogger(__name__)
 
 AUTHORITY = "risk"
+ONE = Decimal(1)
 
 
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
@@ -46,11 +49,17 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
     symbols.pop(intent.instrument_id, None)
     market_time = snapshot.reference.market_time if snapshot.reference else None
     held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
-    wanted = [*symbols.values(), *held.pairs]
-    found = held.in_base(last_prices(wanted, market_time=market_time)) if wanted else {}
+    foreign = {w.instrument_id: pair(w.currency, held.currency) for w in snapshot.working_orders if w.currency not in ("", held.currency)}
+    own, fx = _own_rate(snapshot, held.currency)
+    wanted = [*symbols.values(), *held.pairs, *foreign.values()]
+    raw = last_prices(wanted, market_time=market_time) if wanted else {}
+    found = held.in_base(raw, {w.symbol: w.currency for w in snapshot.working_orders if w.instrument_id in foreign})
     prices = {key: found[symbol] for key, symbol in symbols.items() if symbol in found}
-    if snapshot.reference is not None:
-        prices[intent.instrument_id] = snapshot.reference.price
+    rates = {key: raw[name] for key, name in foreign.items() if name in raw} | ({} if fx is None else {intent.instrument_id: fx.price})
+    if snapshot.reference is not None and (fx is not None or not own):
+        prices[intent.instrument_id] = snapshot.reference.price * (ONE if fx is None else fx.price)
+    owed = {pair(currency, held.currency): amount for currency, amount in held.foreign_cash}
+    unpriced = {symbol for symbol in symbols.values() if symbol not in found} | {name for name in owed if name not in raw}
     quantities: dict[int, Decimal] = defaultdict(Decimal)
     for position in held.positions:
         quantities[position.instrument_id] += position.quantity
@@ -65,15 +74,27 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         state=state.state,
         state_reason=state.reason,
         limits=limits_in_force(intent.portfolio_id, snapshot.as_of),
-        cash=held.cash,
+        cash=held.cash + sum((amount * raw[name] for name, amount in owed.items() if name in raw), ZERO),
         held=dict(quantities),
         book_held=sum(of_book, Decimal(0)),
         prices=prices,
-        unpriced=tuple(sorted(symbol for symbol in symbols.values() if symbol not in found)),
+        unpriced=tuple(sorted(unpriced)),
         quarantines=tuple(str(item) for item in held_back.get(intent.symbol, ())),
         tier=snapshot.market.tier if snapshot.market else 2,
         average_volume=snapshot.market.average_volume if snapshot.market else None,
         strategy_orders_last_minute=snapshot.strategy_orders_last_minute,
         identical_age=snapshot.identical_age,
         located=snapshot.located,
+        pair=own,
+        fx=fx,
+        rates=rates,
     )
+
+
+def _own_rate(snapshot: PreTradeSnapshot, base: str) -> tuple[str, ReferencePrice | None]:
+    """Currency pair of the order's instrument and its price; "" and None for one in the portfolio's currency, which asks nobody."""
+    if snapshot.market is None or snapshot.market.currency == base:
+        return "", None
+    name = pair(snapshot.market.currency, base)
+    found = reference_prices([name]).get(name)
+    return name, found if found is not None and found.price.is_finite() and found.price > 0 else None

@@ -100,7 +100,7 @@ def test_a_watched_instrument_warns_without_telling_why(desk) -> None:
     assert "Merger" not in warning.message
 
 
-@pytest.mark.parametrize("change", [{"tradable": False}, {"delisted_on": date(2000, 1, 3)}, {"currency": "EUR"}])
+@pytest.mark.parametrize("change", [{"tradable": False}, {"delisted_on": date(2000, 1, 3)}])
 def test_an_instrument_that_cannot_be_traded_blocks(desk, change) -> None:
     type(desk.instrument).objects.filter(pk=desk.instrument.pk).update(**change)
     assert blocking(desk.check()) == ["INSTRUMENT_NOT_TRADABLE"]

@@ -77,7 +77,8 @@ def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
     places = [list(CheckCode).index(CheckCode(code)) for code in codes]
     assert places == sorted(places)
     missing = set(CheckCode) - {CheckCode(code) for code in codes}
-    assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, CheckCode.NET_EXPOSURE_LIMIT}
+    foreign = {CheckCode.FX_RATE_MISSING, CheckCode.FX_RATE_STALE}
+    assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, CheckCode.NET_EXPOSURE_LIMIT, *foreign}
 
 
 def test_each_check_has_its_authority_of_the_enum(desk) -> None:
