@@ -44,6 +44,9 @@ logger = logging.getLogger(__name__)
 
 #: A price older than this does not let a market order through the gate, so a closing order is not tried on it.
 FRESH = timedelta(seconds=30)
+#: The gate counts closing orders like others. When they are too many for a minute, the rest waits this long.
+BREATH = timedelta(seconds=15)
+RATE_CODES = "RATE_LIMIT"
 #: How often the keeper looks.
 PACE = timedelta(seconds=2)
 
@@ -108,7 +111,7 @@ def positions_close(*, portfolio_id: int, view: StateView, at: datetime) -> list
 
     user = None if view.by_id is None else User.objects.filter(pk=view.by_id, is_active=True).first()
     held = holdings(portfolio_id).positions
-    if user is None or not held:
+    if user is None or not held or _out_of_breath(portfolio_id, view, at):
         return []
     instruments = instruments_known([one.symbol for one in held])
     prices, market_time = reference_prices([one.symbol for one in held]), market_clock(at).market_time
@@ -124,7 +127,15 @@ def positions_close(*, portfolio_id: int, view: StateView, at: datetime) -> list
         order = _close(portfolio_id, position, instrument.lot_size, user, view, count, at)
         if order is not None:
             sent.append(order)
+            if order.status == OrderStatus.DENIED and RATE_CODES in order.reason:
+                break
     return sent
+
+
+def _out_of_breath(portfolio_id: int, view: StateView, at: datetime) -> bool:
+    """Whether the gate has just called these orders too many. Asking on would only store more denied ones."""
+    orders = Order.objects.filter(portfolio_id=portfolio_id, strategy=FLATTEN_STRATEGY, created_at__gte=max(view.since or at, at - BREATH))
+    return orders.filter(status=OrderStatus.DENIED.value, reason__contains=RATE_CODES).exists()
 
 
 def _attempts(portfolio_id: int, view: StateView) -> dict[tuple[int, int], tuple[int, datetime]]:
@@ -160,7 +171,7 @@ def _close(portfolio_id: int, position: Holding, lot: Any, user: "User", view: S
     except Conflict as error:  # another process has just sent it
         logger.info("closing order of %s: %s", position.symbol, error)
         return None
-    if order.status == OrderStatus.DENIED:
+    if order.status == OrderStatus.DENIED and RATE_CODES not in order.reason:
         _tell_denied(portfolio_id, order, at)
     return order
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from apps.alerts.models import Alert
+from apps.compliance.services.restrictions import restriction_add, restriction_end
 from apps.core import clock
 from apps.core.errors import Conflict, InvalidInput, NotPermitted
 from apps.core.roles import Role
@@ -20,7 +21,7 @@ from apps.execution.tests.services.test_algos import make as make_algo
 from apps.marketdata.models import FeedState
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.services.portfolios import membership_grant
-from apps.portfolios.tests.factories import PortfolioFactory
+from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
 from apps.risk.models import TradingStateChange
 from apps.risk.selectors.state import trading_state
 from apps.risk.services.state import trading_halt, trading_release
@@ -192,17 +193,38 @@ class TestKeeper:
 
     def test_a_denied_closing_order_is_told_and_tried_again_later(self, desk):
         desk.submit(quantity="10")
-        now = clock.now()
-        make_limits(desk.portfolio, at=now + timedelta(seconds=59), order_rate="1")
+        officer = make_user("officer", Role.COMPLIANCE)
+        fields = {"instrument_id": desk.instrument.pk, "level": "restricted", "reason": "inside information", "user": officer}
+        restriction = restriction_add(**fields, active_from=clock.now() - timedelta(minutes=1))
         self.press(desk, HaltLevel.FLATTEN)
         for _ in range(2):
             halt_carry_out(portfolio_id=None, at=clock.now())
         assert [order.status for order in closing()] == ["denied"]
-        assert "RATE_LIMIT_GLOBAL" in Alert.objects.get(code="FLATTEN_DENIED").detail
+        assert Alert.objects.get(code="FLATTEN_DENIED").detail == closing().get().reason
         later = clock.now() + RETRY_AFTER + timedelta(seconds=1)
+        restriction_end(restriction_id=restriction.pk, reason="cleared", user=officer, at=clock.now())
         quote("AAPL", "100", at=later)
         halt_carry_out(portfolio_id=None, at=later)
         assert [order.status for order in closing()] == ["denied", "filled"]
+
+    def test_too_many_orders_for_a_minute_wait_and_nobody_is_alarmed(self, desk):
+        for symbol in ("IBM", "MSFT"):
+            InstrumentFactory(symbol=symbol)
+            quote(symbol, "50")
+        for symbol in ("AAPL", "IBM", "MSFT"):
+            desk.submit(symbol=symbol, quantity="10")
+        now = clock.now()
+        make_limits(desk.portfolio, at=now + timedelta(seconds=59), order_rate="4")
+        self.press(desk, HaltLevel.FLATTEN)
+        for _ in range(3):
+            halt_carry_out(portfolio_id=None, at=clock.now())
+        assert [order.status for order in closing()] == ["filled", "denied"]
+        assert not Alert.objects.filter(code="FLATTEN_DENIED").exists()
+        later = clock.now() + timedelta(minutes=2)
+        for symbol in ("AAPL", "IBM", "MSFT"):
+            quote(symbol, "50", at=later)
+        halt_carry_out(portfolio_id=None, at=later)
+        assert held(desk) == {}
 
     def test_a_later_pause_ends_the_flattening(self, desk):
         desk.submit(quantity="10")
