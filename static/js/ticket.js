@@ -4,7 +4,7 @@ import { postJson } from "./http.js";
 import { live } from "./live.js";
 import { paced } from "./pace.js";
 import { ofParent, Sent } from "./ticket_sent.js";
-import { sentence, showChecks, showCost, showNote, showQuote } from "./ticket_view.js";
+import { sentence, showChecks, showCost, showErrors, showNote, showQuote } from "./ticket_view.js";
 import { toast } from "./toasts.js";
 
 const PAUSE = 250;
@@ -12,6 +12,7 @@ const NUMBER = /^\d{1,12}(\.\d{1,6})?$/;
 const DRAFT = "desk:ticket";
 const ALGOS = ["twap", "vwap", "pov", "iceberg", "is", "smart"];
 const PARAMETER = "parameters/";
+const PRICES = [["limit", "limit_price"], ["stop", "stop_price"]];
 
 /** `value` on the grid of `step`, with the decimal places that the step has. */
 function onGrid(value, step) {
@@ -27,9 +28,14 @@ class Ticket {
     this.preview = null;
     this.sending = false;
     this.equity = null;
+    this.quantity = "";
     this.restore();
+    for (const [, name] of PRICES) if (form.elements[name].value) form.elements[name].dataset.touched = "1";
     this.arrange();
-    form.addEventListener("input", () => this.changed());
+    form.addEventListener("input", (event) => {
+      event.target.dataset.touched = "1";
+      this.changed();
+    });
     form.addEventListener("submit", (event) => this.submit(event));
     form.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
@@ -80,7 +86,7 @@ class Ticket {
   }
 
   /** Shares that the quantity means, as text: rounded down to whole lots where it is an amount; "" while that is not known. */
-  get shares() {
+  inShares() {
     const given = this.form.elements.quantity.value.replaceAll(",", "").trim();
     const unit = this.form.elements.unit.value;
     if (unit === "shares" || !given) return given;
@@ -98,7 +104,7 @@ class Ticket {
     const unit = this.form.elements.unit.value;
     note.hidden = unit === "shares" || !this.form.elements.quantity.value.trim();
     if (note.hidden) return;
-    const shares = this.shares;
+    const shares = this.quantity;
     const lacking = unit === "equity" && this.equity === null ? "the portfolio's equity is not known yet" : "no price is known yet";
     note.textContent = shares === "" ? `Not known in shares: ${lacking}` : `= ${format(shares, "quantity")} shares at ${format(this.sharePrice, "price")}`;
   }
@@ -115,6 +121,7 @@ class Ticket {
     const by = size * (event.shiftKey ? 10 : 1) * way;
     const next = Number(input.value.replaceAll(",", "") || 0) + by;
     input.value = onGrid(Math.max(size, next), size);
+    input.dataset.touched = "1";
     this.changed();
   }
 
@@ -127,7 +134,7 @@ class Ticket {
       portfolio_id: Number(data.portfolio_id),
       symbol: this.symbol,
       side: data.side,
-      quantity: this.shares,
+      quantity: this.quantity,
       order_type: type,
       time_in_force: algo ? "day" : data.time_in_force,
       client_order_id: this.key,
@@ -222,12 +229,7 @@ class Ticket {
     this.form.querySelector("[data-needs=expire]").hidden = Boolean(algo) || this.form.elements.time_in_force.value !== "gtd";
     this.form.querySelector("[data-needs=trail]").hidden = type !== "trailing_stop";
     for (const [part, types] of [["limit", ["limit", "stop_limit", ...ALGOS]], ["stop", ["stop", "stop_limit"]]]) {
-      const field = this.form.querySelector(`[data-needs=${part}]`);
-      const wanted = types.includes(type);
-      if (field.hidden === !wanted) continue;
-      field.hidden = !wanted;
-      const input = field.querySelector("input");
-      if (wanted && !algo && !input.value) this.prefill(input, part);
+      this.form.querySelector(`[data-needs=${part}]`).hidden = !types.includes(type);
     }
   }
 
@@ -242,7 +244,10 @@ class Ticket {
   changed() {
     if (this.sending) return;
     this.follow();
+    this.forgetPrices();
     this.arrange();
+    this.fillPrices();
+    this.quantity = this.inShares(); // as the sentence says it: a price that moves afterwards does not change what is sent
     showQuote(this.quotes.get(this.symbol));
     this.showShares();
     this.remember();
@@ -276,7 +281,7 @@ class Ticket {
     document.getElementById("checks-state").textContent = "checking…";
     try {
       this.preview = await postJson(this.form.dataset.preview, this.fields, { signal: this.cancel.signal });
-      this.errors([]);
+      showErrors(this.form, []);
       this.showPreview();
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -288,25 +293,9 @@ class Ticket {
     this.button.disabled = true;
     this.button.textContent = "The order cannot be sent as it is";
     const errors = error.body?.errors || [];
-    this.errors(errors.length ? errors : [{ pointer: "", detail: error.message }]);
+    showErrors(this.form, errors.length ? errors : [{ pointer: "", detail: error.message }]);
     document.getElementById("checks-state").textContent = "not checked";
     showNote(errors.length ? "Correct the marked fields first." : error.message);
-  }
-
-  errors(errors) {
-    for (const box of this.form.querySelectorAll("[data-error]")) box.hidden = true;
-    for (const input of this.form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-    for (const { pointer = "", detail } of errors) {
-      const name = pointer.replace(/^[#/]+/, "");
-      const box = this.form.querySelector(`[data-error="${CSS.escape(name)}"]`) || this.form.querySelector('[data-error=""]');
-      box.textContent = detail;
-      box.hidden = false;
-      box.id = `error-${name}`;
-      const input = this.form.elements[name];
-      if (!input?.setAttribute) continue; // of the whole ticket, or of a group of inputs
-      input.setAttribute("aria-invalid", "true");
-      input.setAttribute("aria-describedby", box.id);
-    }
   }
 
   showPreview() {
@@ -324,6 +313,28 @@ class Ticket {
   quote(quotes) {
     for (const [symbol, quote] of Object.entries(quotes || {})) this.quotes.set(symbol, { ...quote, at: Date.now() });
     showQuote(this.quotes.get(this.symbol));
+    const known = this.quantity !== "" || !this.form.elements.quantity.value.trim();
+    if (this.fillPrices() || (!known && this.inShares() !== "")) this.changed();
+  }
+
+  /** Price fields that nobody has been in begin at the market, as soon as a quote is there. True when one was filled. */
+  fillPrices() {
+    if (this.algo || !this.quotes.has(this.symbol)) return false;
+    let filled = false;
+    for (const [part, name] of PRICES) {
+      const input = this.form.elements[name];
+      if (input.closest("[data-needs]").hidden || input.value || input.dataset.touched || input === document.activeElement) continue;
+      this.prefill(input, part);
+      filled = true;
+    }
+    return filled;
+  }
+
+  /** A price that was filled in for another symbol is none for this one. */
+  forgetPrices() {
+    if (this.symbol === this.pricedFor) return;
+    if (this.pricedFor !== undefined) for (const [, name] of PRICES) if (!this.form.elements[name].dataset.touched) this.form.elements[name].value = "";
+    this.pricedFor = this.symbol;
   }
 
   /** On paper the order goes at once; where it reaches a market, somebody reads it first. */
@@ -376,7 +387,7 @@ class Ticket {
   failed(error) {
     const unknown = error.status === undefined || error.status >= 500; // it may be stored: the same key finds it
     if (error.body?.algo) error.body.order = ofParent(error.body.algo);
-    if (error.body?.errors) this.errors(error.body.errors);
+    if (error.body?.errors) showErrors(this.form, error.body.errors);
     if (error.body?.order) {
       this.sent.list(error.body.order); // denied, and stored with its reasons
       this.mint();
