@@ -30,7 +30,8 @@ class JumpRules:
     """`z` and `tick_z`: robust z from which an outlier or split and a bad tick count. `move` and `tick_move`: their smallest log returns.
 
     `window`: returns around a move that it is compared with. `near`: largest distance of a jump's log ratio from that of a split or
-    of 100. `back`: part of a bad tick's move that may be left over after it.
+    of 100. `back`: part of a bad tick's move that may be left over after it. `rush`: volume of a bar, in medians of those after it, that
+    is trading on news.
     """
 
     z: float = 10.0
@@ -41,6 +42,7 @@ class JumpRules:
     near: float = 0.06
     back: float = 0.25
     volume_bars: int = 10
+    rush: float = 4.0
 
 
 def robust_z(returns: NDArray[np.float64], *, window: int | None = None) -> NDArray[np.float64]:
@@ -148,13 +150,16 @@ def _split_ratio(bars: BarSeries, row: int, move: float, rules: JumpRules) -> fl
 
 
 def _mirrored(bars: BarSeries, row: int, move: float, rules: JumpRules) -> bool:
-    """Whether volume changed by the inverse of the price: its median over some bars before and after, without the bar of the jump."""
+    """Whether volume changed by the inverse of the price: its median over some bars before and after, without the bar of the jump.
+
+    The jump's own bar must be like those after it: a split is no news, while a crash, which may halve a price as well, brings a rush.
+    """
     before = bars.volume[max(0, row + 1 - rules.volume_bars) : row + 1]
     after = bars.volume[row + 2 : row + 2 + rules.volume_bars]
     if not len(after):
         after = bars.volume[row + 1 : row + 2]
     old, new = float(np.median(before)), float(np.median(after))
-    if old <= 0 or new <= 0:
+    if old <= 0 or new <= 0 or bars.volume[row + 1] > rules.rush * new:
         return False
     return abs(float(np.log(new / old)) + move) <= min(1.1, max(0.35, 0.5 * abs(move)))
 

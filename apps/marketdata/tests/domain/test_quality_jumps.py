@@ -76,6 +76,11 @@ class TestKinds:
         bars = series(step(60, 0.49))
         assert found(bars) == [(QualityCheck.OUTLIER, Severity.ERROR, day(bars, 60))]
 
+    def test_a_crash_that_halves_the_price_comes_with_a_rush_which_a_split_has_not(self) -> None:
+        volume = mirrored(60, 0.48)
+        volume[60] *= 5  # Apple on 29 September 2000: 53.50, 28.19 at the open, and seven times the volume of the days after it
+        assert found(series(step(60, 0.48), volume)) == [(QualityCheck.OUTLIER, Severity.ERROR, day(series(QUIET), 60))]
+
     @pytest.mark.parametrize("factor", [0.01, 100.0])
     @pytest.mark.parametrize("bars_long", [1, 9])
     def test_pence_for_pounds_is_told_from_a_bad_tick_and_from_a_split(self, factor: float, bars_long: int) -> None:
