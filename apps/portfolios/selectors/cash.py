@@ -48,3 +48,8 @@ def action_entries(portfolio_id: int) -> QuerySet[LedgerEntry]:
 
 def _entries(portfolio_id: int) -> QuerySet[LedgerEntry]:
     return LedgerEntry.objects.filter(portfolio_id=portfolio_id).select_related("instrument", "book").order_by("-id")
+
+
+def entries_by_reference(portfolio_id: int, reference: str) -> list[LedgerEntry]:
+    """All entries of a portfolio under one reference, whatever their source: a fill's trade, and a commission that came later."""
+    return list(LedgerEntry.objects.filter(portfolio_id=portfolio_id, source_ref=reference).order_by("id"))

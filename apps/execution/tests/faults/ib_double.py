@@ -76,6 +76,7 @@ class Gateway:
     def __init__(self) -> None:
         self.book: dict[str, GatewayOrder] = {}
         self.arrived: list[str] = []
+        self.changed: list[str] = []
         self.price = Decimal(100)
         self.depth = Decimal(1000)
         self.line: GatewayLine | None = None
@@ -140,6 +141,7 @@ class Gateway:
                 self._tell_execution(book, order, one)
 
     def _change(self, order: GatewayOrder, values: dict[str, Any]) -> None:
+        self.changed.append(order.reference)
         if not order.works:
             self._error(order.order_id, order.client_id, 104, "Cannot modify a filled order.")
             return

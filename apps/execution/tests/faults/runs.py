@@ -117,7 +117,7 @@ class FaultyDesk(ABC):
     def _submit(self) -> Step:
         kind, limit = self.random.choice(KINDS)
         tif = self.random.choice(["day", "gtc", "ioc"])
-        fields = {"side": self.random.choice(["buy", "sell"]), "order_type": kind, "limit_price": limit, "time_in_force": tif}
+        fields = {"side": self.random.choice(["buy", "buy", "sell"]), "order_type": kind, "limit_price": limit, "time_in_force": tif}
         intent = self.desk.intent(client_order_id=self.key, **fields)
         return lambda: order_submit(intent=intent, user=self.desk.trader, at=self.at)
 
