@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from random import Random
 
@@ -135,12 +135,12 @@ class BusyDesk:
             cash, held = CAPITAL, dict.fromkeys(SYMBOLS, ZERO)
             for fill in Fill.objects.filter(order__portfolio=portfolio).select_related("order__instrument"):
                 sign = 1 if fill.order.side == "buy" else -1
-                cash -= sign * round(fill.quantity * fill.price, 4) + fill.fee
+                cash -= sign * (fill.quantity * fill.price).quantize(Decimal("0.0001"), ROUND_HALF_UP) + fill.fee
                 held[fill.order.instrument.symbol] += sign * fill.quantity
             cash += LedgerEntry.objects.filter(portfolio=portfolio, source="commission").aggregate(sum=Sum("amount"))["sum"] or ZERO
             found = holdings(portfolio.pk)
             assert {position.symbol: position.quantity for position in found.positions} == {s: n for s, n in held.items() if n}
-            assert found.cash == cash
+            assert found.cash == cash, (portfolio.pk, found.cash, cash)
 
     def _check_gateway(self) -> None:
         """The gateway's own book: what arrived arrived once, and the desk has all that traded there."""
