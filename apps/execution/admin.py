@@ -11,13 +11,19 @@ from apps.execution.models import (
     AlgoOrder,
     BrokerageAccount,
     BrokerRequest,
+    EngineCycle,
+    EngineDecision,
+    EngineEvent,
+    EngineStep,
     Fill,
+    LiveApproval,
     Order,
     OrderDecision,
     OrderEvent,
     OrderGroup,
     OrderProtection,
     RoutingDecision,
+    TradingEngine,
     Venue,
 )
 
@@ -139,6 +145,62 @@ class RoutingDecisionAdmin(_ReadOnly, admin.ModelAdmin):
 
     list_display = ("id", "recorded_at", "algo", "quantity", "best_bid", "best_ask", "order_protection")
     list_select_related = ("algo__instrument",)
+    ordering = ("-id",)
+
+
+class EngineEventInline(_ReadOnly, admin.TabularInline):
+    """What people and hosts did with it."""
+
+    model = EngineEvent
+    fields = ("recorded_at", "kind", "user", "reason", "token")
+    ordering = ("-id",)
+    extra = 0
+
+
+@admin.register(TradingEngine)
+class TradingEngineAdmin(_ReadOnly, SimpleHistoryAdmin):
+    """Live engines with who changed what of them."""
+
+    list_display = ("id", "strategy", "portfolio", "mode", "wanted", "runs_as", "updated_at")
+    list_filter = ("mode", "wanted")
+    list_select_related = ("portfolio", "runs_as")
+    inlines = (EngineEventInline,)
+
+
+class EngineStepInline(_ReadOnly, admin.TabularInline):
+    """The eleven steps."""
+
+    model = EngineStep
+    fields = ("number", "outcome", "data", "token", "recorded_at")
+    ordering = ("number",)
+    extra = 0
+
+
+class EngineDecisionInline(_ReadOnly, admin.TabularInline):
+    """What it decided to order."""
+
+    model = EngineDecision
+    fields = ("purpose", "side", "quantity", "instrument", "client_order_id", "reason")
+    extra = 0
+
+
+@admin.register(EngineCycle)
+class EngineCycleAdmin(_ReadOnly, admin.ModelAdmin):
+    """Cycles that did something, step by step."""
+
+    list_display = ("id", "engine", "number", "trigger", "bar_ts", "market_time", "recorded_at", "token")
+    list_filter = ("trigger",)
+    list_select_related = ("engine__portfolio",)
+    ordering = ("-id",)
+    inlines = (EngineStepInline, EngineDecisionInline)
+
+
+@admin.register(LiveApproval)
+class LiveApprovalAdmin(_ReadOnly, admin.ModelAdmin):
+    """Who let which engine trade live, as it was configured then."""
+
+    list_display = ("id", "engine", "requested_by", "requested_at", "approved_by", "approved_at", "revoked_by", "revoked_at")
+    list_select_related = ("engine__portfolio", "requested_by", "approved_by", "revoked_by")
     ordering = ("-id",)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.execution.pages import algos, halting, orders, rebalancing, tickets
+from apps.execution.pages import algos, engines, halting, orders, rebalancing, tickets
 
 urlpatterns = [
     path("trade", tickets.ticket, name="ticket"),
@@ -18,4 +18,8 @@ urlpatterns = [
     path("risk/halt", halting.halt, name="trading-halt"),
     path("portfolios/<int:portfolio_id>/rebalance", rebalancing.propose, name="rebalance-propose"),
     path("portfolios/<int:portfolio_id>/rebalances/<int:proposal_id>/execute", rebalancing.execute, name="rebalance-execute"),
+    path("engines", engines.engine_list, name="engines"),
+    path("engines/<int:engine_id>", engines.engine, name="engine-detail"),
+    path("engines/<int:engine_id>/cycles/<int:number>", engines.engine_cycle, name="engine-cycle"),
+    path("engines/<int:engine_id>/do", engines.engine_do, name="engine-do"),
 ]

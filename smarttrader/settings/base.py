@@ -179,6 +179,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "OrderStatusEnum": "apps.execution.models.orders.STATUS_CHOICES",
         "PortfolioStatusEnum": "apps.portfolios.models.PortfolioStatus",
+        "EngineStatusEnum": "apps.execution.api.engines.ENGINE_STATUSES",
+        "EngineModeEnum": "apps.execution.api.engines.ENGINE_MODES",
+        "EngineTriggerEnum": "apps.execution.api.engines.ENGINE_TRIGGERS",
         "AlgoStatusEnum": "apps.execution.api.algos.ALGO_STATUSES",
         "OrderGroupKindEnum": "apps.execution.api.algos.GROUP_KINDS",
         "SideEnum": "apps.execution.api.algos.SIDES",

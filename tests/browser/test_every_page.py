@@ -21,6 +21,7 @@ PAGES = {
         "/trades",
         "/trades?tab=all",
         "/algos",
+        "/engines",
         "/instruments",
         "/instruments/AAPL?i=bbands(20, 2)&i=rsi",
         "/watchlists",

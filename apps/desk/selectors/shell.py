@@ -32,6 +32,7 @@ PAGES = (
     ("Watchlists", "watchlists", "watchlists", ""),
     ("Screener", "screener", "screener", ""),
     ("Strategy lab", "lab", "lab", "strategies.view_backtestrun"),
+    ("Engines", "engines", "engines", "execution.view_tradingengine"),
     ("Factors", "factors", "factors", ""),
     ("Risk", "risk", "risk", ""),
     ("Data", "data-quality", "data", "marketdata.view_qualityfinding"),

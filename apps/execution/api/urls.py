@@ -4,6 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.execution.api.algos import AlgoViewSet, BracketViewSet
+from apps.execution.api.engines import EngineViewSet
 from apps.execution.api.halting import HaltPreviewView, HaltView
 from apps.execution.api.rebalancing import PortfolioExecuteRebalance, PortfolioRebalance
 from apps.execution.api.trades import PortfolioTrades
@@ -14,6 +15,7 @@ router.trailing_slash = "/?"
 router.register("orders", OrderViewSet, basename="api-orders")
 router.register("algos", AlgoViewSet, basename="api-algos")
 router.register("brackets", BracketViewSet, basename="api-brackets")
+router.register("engines", EngineViewSet, basename="api-engines")
 router.register("trades", TradeViewSet, basename="api-trades")
 
 urlpatterns = [

@@ -1,20 +1,25 @@
 """The live engine over stored bars: one bar at a time, one `generate_signals` at a time, fills from the one matching function.
 
 It repeats the event engine's rules without its compiled loop, so that the two check each other: same bars, same orders, same cents.
-Orders meet the close of their own bar, as the live engine's do when the session ends.
+Orders meet the close of their own bar, as the live engine's do when the session ends. With stops they are held at each close, before
+the signals, and an unchanged signal is no news, as in the live engine; without them the run is what a backtest is.
 """
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from math import floor, isnan, nan
 
 import numpy as np
 
 from apps.core.trading import Side
 from apps.execution.domain.decisions import ordered_quantity
+from apps.execution.domain.protection import ExitSignal, LivePosition, Look, Protection, StopLossConfig, check_stops
 from apps.marketdata.domain.bars import BarPanel
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
 from apps.strategies.domain.round_trips import EngineFill
-from apps.strategies.domain.strategy import Strategy, bar_time, snapshot_at
+from apps.strategies.domain.sizers import PositionSizer, SizingPortfolio, VolatilitySizer
+from apps.strategies.domain.sizing import mean_true_range
+from apps.strategies.domain.strategy import Strategy, StrategySignal, bar_time, snapshot_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,11 @@ class _Line:
     """What the account knows of one symbol."""
 
     held: float = 0.0
+    cost: float = 0.0
     leaves: float = 0.0
     last: float = nan
     fee_due: bool = True
+    said: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +52,10 @@ class DryRun:
     strategy: Strategy
     panel: BarPanel
     costs: DryRunCosts
+    sizer: PositionSizer | None = None
+    stops: StopLossConfig | None = None
+    exits: list[tuple[int, ExitSignal]] = field(init=False, default_factory=list)
+    protection: Protection = field(init=False, default_factory=Protection)
     cash: float = field(init=False)
     fills: list[EngineFill] = field(init=False, default_factory=list)
     equity: list[float] = field(init=False, default_factory=list)
@@ -62,9 +73,13 @@ class DryRun:
             if self._lines[n].leaves:
                 self._meet(t, n)
         total = self.cash + self._worth()
-        for n, signal in self._signals(t):
-            line = self._lines[n]
-            affordable = float(floor(total * self.costs.size_fraction / line.last))
+        stopped = self._guard(t, total) if self.stops is not None else None
+        for n, said in [] if stopped is None and self.stops is not None else self._signals(t):
+            line, signal = self._lines[n], said.action.sign
+            if stopped is not None and (n in stopped or not signal or signal == line.said):
+                continue
+            line.said = signal
+            affordable = self._affordable(t, said, total)
             wanted = ordered_quantity(signal=signal, held=line.held, leaves=line.leaves, affordable=affordable)
             if wanted is not None:
                 line.leaves, line.fee_due = wanted, True
@@ -80,14 +95,48 @@ class DryRun:
                 price = line.last * (1.0 - self.costs.slippage_bps * 1e-4)
                 self.cash += line.held * price - self.costs.commission
                 self._fill(t, n, -line.held, price, self.costs.commission, closing=True)
-                line.held = 0.0
+                line.held = line.cost = 0.0
         if self.equity:
             self.equity[-1] = self.cash
 
-    def _signals(self, t: int) -> list[tuple[int, int]]:
+    def _signals(self, t: int) -> list[tuple[int, StrategySignal]]:
         column = {symbol: n for n, symbol in enumerate(self.panel.symbols)}
         said = self.strategy.generate_signals(snapshot_at(self.panel, t))
-        return sorted((column[signal.symbol], signal.action.sign) for signal in said)
+        return sorted(((column[signal.symbol], signal) for signal in said), key=lambda one: one[0])
+
+    def _affordable(self, t: int, signal: StrategySignal, total: float) -> float:
+        n = self.panel.symbols.index(signal.symbol)
+        if self.sizer is None:
+            return float(floor(total * self.costs.size_fraction / self._lines[n].last))
+        ranges = {}
+        if isinstance(self.sizer, VolatilitySizer):
+            has = ~np.isnan(self.panel.close[: t + 1, n])
+            high, low, close = (values[: t + 1, n][has].tolist() for values in (self.panel.high, self.panel.low, self.panel.close))
+            ranges = {signal.symbol: mean_true_range(high, low, close, self.sizer.period)}
+        return self.sizer.calculate_qty(signal, SizingPortfolio(equity=total, atr=ranges), self._lines[n].last)
+
+    def _guard(self, t: int, total: float) -> set[int] | None:
+        """Hold the stops at this close: the symbols that they closed, None when nothing new may be opened."""
+        assert self.stops is not None  # noqa: S101 - the caller has looked
+        symbols = self.panel.symbols
+        positions = tuple(
+            LivePosition(symbol=symbols[n], quantity=_d(line.held), average_cost=_d(line.cost / line.held), current_price=_d(line.last))
+            for n, line in enumerate(self._lines)
+            if line.held > 0
+        )
+        before = self.equity[-1] if self.equity else self.costs.cash
+        found = check_stops(self.stops, self.protection, Look(positions=positions, equity=_d(total), day_return=_d(total / before - 1)))
+        self.protection = found.state
+        closed = set()
+        for exit_ in found.exits:
+            n = symbols.index(exit_.symbol)
+            line = self._lines[n]
+            if line.leaves >= 0:  # what sells already goes on selling
+                line.leaves, line.fee_due = -line.held, True
+                self.exits.append((t, exit_))
+                self._meet(t, n)
+            closed.add(n)
+        return None if found.blocked else closed
 
     def _meet(self, t: int, n: int) -> None:
         """Match the waiting order of one symbol against one bar, and book it."""
@@ -117,6 +166,7 @@ class DryRun:
             if paid < quantity:  # never more than the cash pays for
                 quantity, done = paid, True
         if quantity > 0:
+            line.cost = line.cost + quantity * price + fee if sign > 0 else line.cost * (1 - quantity / line.held)
             line.held += sign * quantity
             self.cash -= sign * quantity * price + fee
             line.fee_due = False
@@ -148,3 +198,7 @@ class DryRun:
 def equity_of(run: DryRun) -> np.ndarray:
     """Equity [T] in money at each bar's close; the last value is after everything was sold."""
     return np.asarray(run.equity, np.float64)
+
+
+def _d(number: float) -> Decimal:
+    return Decimal(repr(float(number)))

@@ -126,9 +126,9 @@ def check_stops(config: StopLossConfig, before: Protection, look: Look) -> Guard
     return Guarded(state=state, exits=tuple(exits), blocked=_blocked(config, state, look, breach), trips=trips)
 
 
-def breaker_reset(before: Protection, equity: Decimal | None) -> Protection:
+def breaker_reset(before: Protection, *, equity: Decimal | None, flows: Decimal = ZERO) -> Protection:
     """A person lets the engine go on: falls are measured from the value now, else the breaker would trip again at once."""
-    return replace(before, tripped=False, reason="", peak=equity)
+    return replace(before, tripped=False, reason="", peak=equity, flows=flows)
 
 
 def stop_levels(config: StopLossConfig, position: LivePosition, mark: Decimal) -> dict[StopKind, Decimal]:

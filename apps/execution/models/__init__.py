@@ -1,6 +1,7 @@
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models.accounts import BrokerageAccount
 from apps.execution.models.algos import AlgoDecision, AlgoEvent, AlgoOrder, OrderProtection, RoutingDecision, Venue
+from apps.execution.models.engines import EngineCycle, EngineDecision, EngineEvent, EngineState, EngineStep, LiveApproval, TradingEngine
 from apps.execution.models.events import Fill, OrderDecision, OrderEvent
 from apps.execution.models.groups import OrderGroup
 from apps.execution.models.orders import Order, OrderReplacement
@@ -12,7 +13,13 @@ __all__ = [
     "AlgoOrder",
     "BrokerRequest",
     "BrokerageAccount",
+    "EngineCycle",
+    "EngineDecision",
+    "EngineEvent",
+    "EngineState",
+    "EngineStep",
     "Fill",
+    "LiveApproval",
     "Order",
     "OrderDecision",
     "OrderEvent",
@@ -21,5 +28,6 @@ __all__ = [
     "OrderReplacement",
     "OrderStatus",
     "RoutingDecision",
+    "TradingEngine",
     "Venue",
 ]

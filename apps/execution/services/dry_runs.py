@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from apps.core.errors import InvalidInput
 from apps.core.jobs import Progress
 from apps.execution.domain.dry_run import DryRun, DryRunCosts, equity_of
+from apps.execution.domain.protection import StopLossConfig
 from apps.execution.services.accounts import account_of
-from apps.execution.services.live import LiveConfig
+from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import BarPanel, fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel, visible_end
 from apps.strategies.domain.registry import strategy_build
 from apps.strategies.domain.round_trips import EngineFill, RoundTrip, round_trips
+from apps.strategies.domain.sizers import PercentSizer
 from apps.strategies.domain.strategy import bar_time
 from apps.strategies.services.backtests import summary
 
@@ -52,7 +54,9 @@ def dry_run(*, config: LiveConfig, cash: float, replay_days: int | None, at: dat
         slippage_bps=float(account.slippage_bps),
         max_volume_pct=config.max_volume_pct,
     )
-    run = DryRun(strategy=strategy, panel=panel, costs=costs)
+    stops = config.stop_loss if config.stop_loss != StopLossConfig() else None
+    sizer = None if isinstance(config.sized_by, PercentSizer) else config.sized_by
+    run = DryRun(strategy=strategy, panel=panel, costs=costs, stops=stops, sizer=sizer)
     progress.start(len(panel) - first, f"replaying {len(panel) - first} bars of {', '.join(config.symbols)}")
     for t in range(first, len(panel)):
         if progress.cancelled():
@@ -84,6 +88,11 @@ def _document(config: LiveConfig, run: DryRun, result: DryRunResult, first: int)
         "dataset_fingerprint": fingerprint(run.panel),
         "equity_curve": [list(point) for point in zip(times, result.equity.tolist(), strict=True)],
         "trades": [trip.as_dict() for trip in result.trades],
+        "stops": [
+            {"time": bar_time(run.panel, t).isoformat(), "symbol": exit_.symbol, "kind": exit_.kind.value, "reason": exit_.reason}
+            for t, exit_ in run.exits
+        ],
+        "circuit_breaker": {"active": run.protection.tripped, "reason": run.protection.reason},
         "orders": [
             {
                 "time": fill.time.isoformat(),

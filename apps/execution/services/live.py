@@ -1,41 +1,47 @@
-"""The live engine: on each completed bar a strategy speaks, is recorded, sized, and its orders pass the gate like everybody's.
+"""The live engine: the eleven steps of seed 003 as one cycle, after each completed bar and on each look at the prices.
 
-It keeps nothing in memory that matters: positions, working orders and what was said stand in the database. So a start is a recovery,
-and a bar that is recorded is never acted upon again, by no process.
+It keeps nothing in memory that matters: positions, working orders, what was said and what the stops remember stand in the database. Steps 1
+to 8 and what follows from them are committed before anything is ordered, once per bar; so a start is a recovery, and whoever goes on after
+a crash finishes the last cycle and never orders twice.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from apps.alerts.services import alert_raise
-from apps.core.errors import DeskError, InvalidInput, NotFound, NotPermitted, Unavailable
-from apps.core.money import ZERO
-from apps.core.trading import Side, TimeInForce, TradingMode
-from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.decisions import engine_order_id, ordered_quantity
-from apps.execution.domain.states import OrderStatus
-from apps.execution.models import Order
-from apps.execution.selectors.working import working_orders
-from apps.execution.services.accounts import account_of
-from apps.execution.services.intents import intent_build
-from apps.execution.services.orders import order_submit, order_withdraw
-from apps.execution.services.routing import broker_build
+from django.db import transaction
+
+from apps.core.errors import DeskError, Unavailable
+from apps.core.trading import Side
+from apps.execution.domain.cycles import CycleStep, Purpose, Room, StepRecord, Trigger, Wanted, exit_quantity, own_limits
+from apps.execution.domain.decisions import ordered_quantity
+from apps.execution.domain.protection import Guarded, check_stops, drawdown, stop_levels
+from apps.execution.models import EngineCycle, Order, TradingEngine
+from apps.execution.models.engines import EngineEventKind
+from apps.execution.services.engine_orders import Executed, cycle_finish, engine_alert
+from apps.execution.services.engine_records import (
+    CycleHead,
+    cycle_of_bar,
+    cycle_record,
+    cycle_unfinished,
+    decided_lately,
+    protection_of,
+    protection_store,
+    state_lock,
+    stopped_lately,
+)
+from apps.execution.services.engine_view import EngineView, engine_view
+from apps.execution.services.engines import event_record
+from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.domain.adjustment import Adjustment
+from apps.marketdata.domain.bars import fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel, visible_end
-from apps.marketdata.selectors.instruments import instruments_get
-from apps.marketdata.selectors.market import market_clock
-from apps.marketdata.selectors.quotes import reference_prices
-from apps.portfolios.domain.valuation import value_holdings
-from apps.portfolios.selectors.holdings import Holdings, holdings
-from apps.portfolios.selectors.portfolios import portfolio_may_trade, portfolio_members
-from apps.portfolios.services.portfolios import book_get_or_create
-from apps.strategies.domain.registry import strategy_build
-from apps.strategies.domain.sizing import lots, percent
+from apps.marketdata.selectors.instruments import instrument_get
+from apps.strategies.domain.sizers import SizingPortfolio, VolatilitySizer
+from apps.strategies.domain.sizing import lots, mean_true_range
 from apps.strategies.domain.strategy import MarketSnapshot, Strategy, StrategySignal, snapshot_at
 from apps.strategies.selectors.signals import signals_last
 from apps.strategies.services.signals import signals_record
@@ -50,73 +56,288 @@ logger = logging.getLogger(__name__)
 #: Calendar days that hold a session, with room for holidays and for days on which a symbol did not trade.
 DAYS_PER_BAR = 1.7
 FEWEST_DAYS = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveConfig:
-    """What runs where. `size_fraction` of the portfolio's value goes into each new position."""
-
-    strategy: str
-    symbols: tuple[str, ...]
-    portfolio_id: int
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    size_fraction: float = 0.1
-    max_volume_pct: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
-            raise InvalidInput("symbols are named once each, and at least one", field="symbols")
-        if not 0 < self.size_fraction <= 1:
-            raise InvalidInput("the size is above 0 and at most 100 percent", field="size_percent")
+#: How long a stop waits before it tries again to close what it could not close.
+RETRY_AFTER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What the engine did after one bar: what was said anew, and the orders that followed."""
+    """What the engine did in one cycle: what was said anew, and the orders that followed. `bar` is None for a look at prices."""
 
-    bar: datetime
+    bar: datetime | None
     signals: tuple[StrategySignal, ...]
     orders: tuple[Order, ...]
+    cycle: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Course:
+    """A cycle while it runs: its steps so far, and what it wants."""
+
+    trigger: Trigger
+    view: EngineView
+    steps: list[StepRecord] = field(default_factory=list)
+    wanted: list[Wanted] = field(default_factory=list)
+    withdraw: set[str] = field(default_factory=set)
+    signals: tuple[StrategySignal, ...] = ()
+    trips: bool = False
+
+    def done(self, step: CycleStep, outcome: str, **data: Any) -> None:
+        self.steps.append(StepRecord(step=step, outcome=outcome, data=data))
+
+    def skip(self, *steps: CycleStep, why: str) -> None:
+        for step in steps:
+            self.done(step, f"skipped: {why}")
 
 
 @dataclass(slots=True, kw_only=True)
 class LiveEngine:
-    """One strategy in one portfolio, trading in its own book. `step` after each completed bar; made by `live_engine_build`."""
+    """One strategy in one portfolio, trading in its own book, under a fencing token. Made by `live_engine_build` or `live_engine_open`."""
 
     config: LiveConfig
     user: "User"
     strategy: Strategy
-    instruments: Mapping[str, "Instrument"]
+    instruments: dict[str, "Instrument"]
     account: "BrokerageAccount"
-    book_id: int
+    engine: TradingEngine
+    token: int
+
+    @property
+    def book_id(self) -> int:
+        """Where it trades."""
+        return self.engine.book_id
 
     def step(self, *, at: datetime) -> Step | None:
         """Act on the last bar that the market has completed; None when it is recorded already, or when there is no bar.
 
-        Raises Unavailable before anything is recorded when a price that sizing needs cannot be had: the bar is tried again.
+        Raises Unavailable before anything is recorded when a price that sizing needs cannot be had (the bar is tried again), and Fenced
+        when another process runs the engine.
         """
+        self.finish(at=at)
         snapshot = self._snapshot(at)
-        if snapshot is None:
+        if snapshot is None or cycle_of_bar(self.engine, snapshot.timestamp):
             return None
+        return self._cycle(Trigger.BAR, snapshot, at)
+
+    def look(self, *, at: datetime) -> Step | None:
+        """Hold the latest prices to the stops. None when nothing was to be done; then only what the stops remember has moved."""
+        self.finish(at=at)
+        return self._cycle(Trigger.PRICE, None, at)
+
+    def finish(self, *, at: datetime) -> Executed | None:
+        """Send what a cycle that was cut short had decided, unless its time has passed. None when the last cycle is whole."""
+        cycle = cycle_unfinished(self.engine)
+        return None if cycle is None else self._execute(cycle, at)
+
+    def _cycle(self, trigger: Trigger, snapshot: MarketSnapshot | None, at: datetime) -> Step | None:
+        config = self.config
+        view = engine_view(portfolio_id=config.portfolio_id, book_id=self.book_id, symbols=config.symbols, stops=config.stop_loss, at=at)
+        if snapshot is not None and view.valuation.total is None:
+            raise Unavailable(f"no price of {', '.join(view.valuation.missing)}: positions cannot be sized")
+        course = _Course(trigger=trigger, view=view)
+        with transaction.atomic():
+            state = state_lock(self.engine, self.token)
+            before = protection_of(state)
+            self._received(course, snapshot)
+            guarded = check_stops(config.stop_loss, before, view.look)
+            course.trips = guarded.trips
+            self._stops(course, guarded, at)
+            if snapshot is None:
+                course.skip(CycleStep.SNAPSHOT, CycleStep.SIGNALS, CycleStep.DEDUPLICATE, why="no bar has been completed")
+            elif guarded.blocked:
+                course.skip(CycleStep.SNAPSHOT, CycleStep.SIGNALS, CycleStep.DEDUPLICATE, why=guarded.blocked)
+            elif not self._signals(course, snapshot, at):
+                return None  # somebody said it before this engine kept its cycles
+            protection_store(state, guarded.state, at=at, bar=snapshot.timestamp if snapshot else None)
+            if snapshot is None and not course.wanted and not course.withdraw and not course.trips:
+                return None
+            cycle = self._keep(course, snapshot, at)
+            if guarded.trips:
+                event_record(self.engine, EngineEventKind.TRIPPED, token=self.token, at=at, reason=guarded.state.reason, data={"cycle": cycle.number})
+        if guarded.trips:
+            engine_alert(self.engine, "CIRCUIT_BREAKER", "critical", "the circuit breaker has tripped", guarded.state.reason, at)
+        executed = self._execute(cycle, at)
+        bar = None if snapshot is None else snapshot.timestamp
+        return Step(bar=bar, signals=course.signals, orders=executed.orders, cycle=cycle.number)
+
+    def _received(self, course: _Course, snapshot: MarketSnapshot | None) -> None:
+        view, symbols = course.view, self.config.symbols
+        prices = {symbol: {"price": p.price, "market_time": p.market_time, "source": p.source} for symbol, p in view.prices.items()}
+        known = sum(symbol in prices for symbol in symbols)
+        what = f"the bar of {snapshot.timestamp:%Y-%m-%d}" if snapshot else "prices"
+        course.done(CycleStep.RECEIVE, f"{what}; {known} of {len(symbols)} symbols have a price", prices=prices, market_time=view.market.market_time)
+        value = "unknown" if view.look.equity is None else f"{view.look.equity:,.2f}"
+        course.done(CycleStep.UPDATE, f"{len(view.look.positions)} positions, the portfolio is worth {value}", **view.as_dict())
+
+    def _stops(self, course: _Course, guarded: Guarded, at: datetime) -> None:
+        """Steps 3 and 4. What sells already, and what a stop has tried a moment ago, is not tried again."""
+        view, state = course.view, guarded.state
+        tried = stopped_lately(self.engine, at - RETRY_AFTER) if guarded.exits else set()
+        for found in guarded.exits:
+            instrument = self._instrument(found.symbol)
+            quantity = exit_quantity(held=found.quantity, leaves=view.leaves(instrument, Side.SELL))
+            if quantity > 0 and found.symbol not in tried:
+                purpose = Purpose(found.kind.value)
+                course.wanted.append(Wanted(symbol=found.symbol, purpose=purpose, side=Side.SELL, quantity=quantity, reason=found.reason))
+        closing = {wanted.symbol for wanted in course.wanted}
+        course.withdraw |= {w.symbol for w in view.working if w.side is Side.BUY and (guarded.blocked or w.symbol in closing)}
+        levels = {
+            position.symbol: {str(kind): level for kind, level in stop_levels(self.config.stop_loss, position, state.marks[position.symbol]).items()}
+            for position in view.look.positions
+        }
+        said = "; ".join(found.reason for found in guarded.exits) or "no stop is reached"
+        remembered = {"marks": state.marks, "peak": state.peak, "drawdown": drawdown(state.peak, view.look.equity)}
+        course.done(CycleStep.CHECK_STOPS, said, levels=levels, exits=guarded.exits, tried=sorted(tried), **remembered)
+        course.done(CycleStep.CIRCUIT_BREAKER, guarded.blocked or "closed", tripped=state.tripped, trips=guarded.trips)
+
+    def _signals(self, course: _Course, snapshot: MarketSnapshot, at: datetime) -> bool:
+        """Steps 5 to 7; False when all of it was recorded before."""
+        panel = snapshot.history
+        kept = {
+            "bars": len(panel),
+            "first": str(panel.ts[0]),
+            "last": str(panel.ts[-1]),
+            "fingerprint": fingerprint(panel),
+            "prices": snapshot.prices,
+        }
+        course.done(CycleStep.SNAPSHOT, f"{len(panel)} bars of {len(panel.symbols)} symbols", adjustment=Adjustment.SPLIT.value, **kept)
         before = signals_last(strategy=self.strategy.name, book_id=self.book_id, before=snapshot.timestamp)
         said = self.strategy.generate_signals(snapshot)
-        equity = self._equity(at)
         recorded = signals_record(
             strategy=self.strategy.name,
             parameters=dict(self.config.parameters),
             book_id=self.book_id,
             signals=said,
-            market_time=market_clock(at).market_time,
+            market_time=course.view.market.market_time,
             recorded_at=at,
         )
         if not recorded.new:
-            return None
+            return False
         fresh = {row.instrument.symbol for row in recorded.new}
-        news = tuple(signal for signal in said if signal.symbol in fresh)
+        course.signals = tuple(signal for signal in said if signal.symbol in fresh)
+        words = ", ".join(f"{signal.action} {signal.symbol}" for signal in course.signals if signal.action.sign)
+        parameters = dict(self.config.parameters)
+        course.done(CycleStep.SIGNALS, words or "nothing to do", signals=[signal.as_dict() for signal in said], parameters=parameters)
         # What it said last time is no news: the order that followed from it is there, or was refused.
-        changed = [signal for signal in news if signal.action.sign and signal.action.value.lower() != before.get(signal.symbol)]
-        orders = [order for signal in changed if (order := self._act(signal, equity, at)) is not None]
-        return Step(bar=snapshot.timestamp, signals=news, orders=tuple(orders))
+        changed = [signal for signal in course.signals if signal.action.sign and signal.action.value.lower() != before.get(signal.symbol)]
+        names = ", ".join(f"{signal.action} {signal.symbol}" for signal in changed)
+        course.done(CycleStep.DEDUPLICATE, f"new: {names}" if changed else "nothing new", said_before=before)
+        closing = {wanted.symbol for wanted in course.wanted}
+        for signal in changed:
+            if signal.symbol not in closing:
+                self._want(course, signal, snapshot, at)
+        return True
+
+    def _want(self, course: _Course, signal: StrategySignal, snapshot: MarketSnapshot, at: datetime) -> None:
+        """Size one signal and hold it to the engine's own limits. A failure is told to people and does not stop the other symbols."""
+        if not self.config.enable_trading:
+            return
+        try:
+            wanted = self._sized(course, signal, snapshot)
+        except DeskError as error:
+            logger.warning("%s: no order of %s: %s", self.strategy.name, signal.symbol, error)
+            self._tell(f"could not trade {signal.symbol}", error.detail, at)
+            return
+        if wanted is None:
+            return
+        broken = own_limits(
+            self.config.risk, side=wanted.side, quantity=wanted.quantity, price=self._price(course, signal), room=self._room(course, wanted, at)
+        )
+        if broken:
+            self._tell(f"did not order {wanted.quantity:f} {signal.symbol}", "; ".join(text for _, text in broken), at)
+            course.steps.append(StepRecord(step=CycleStep.VALIDATE, outcome=signal.symbol, data={"broken": broken, "quantity": wanted.quantity}))
+            return
+        course.wanted.append(wanted)
+
+    def _sized(self, course: _Course, signal: StrategySignal, snapshot: MarketSnapshot) -> Wanted | None:
+        instrument, view = self.instruments[signal.symbol], course.view
+        position, leaves = view.position(instrument, self.book_id), view.leaves(instrument)
+        affordable = self._affordable(signal, view, snapshot, instrument)
+        wanted = ordered_quantity(signal=signal.action.sign, held=float(position), leaves=float(leaves), affordable=affordable)
+        if wanted is None:
+            return None
+        if signal.action.sign < 0:
+            course.withdraw |= {order.symbol for order in view.waiting(instrument)}
+            quantity = position
+        else:
+            quantity = Decimal(repr(wanted)).quantize(instrument.lot_size)
+        if quantity <= 0:
+            return None
+        return Wanted(
+            symbol=signal.symbol,
+            purpose=Purpose.SIGNAL,
+            side=Side.BUY if signal.action.sign > 0 else Side.SELL,
+            quantity=quantity,
+            reason=f"{signal.action} after the bar of {signal.timestamp:%Y-%m-%d}",
+            bar_ts=signal.timestamp,
+        )
+
+    def _affordable(self, signal: StrategySignal, view: EngineView, snapshot: MarketSnapshot, instrument: "Instrument") -> float:
+        """Whole lots for a new position, never more than the cash pays for with twice the usual costs."""
+        lot, price = float(instrument.lot_size), signal.price
+        money = SizingPortfolio(equity=float(view.valuation.total or 0), atr=self._ranges(snapshot, signal.symbol), lots={signal.symbol: lot})
+        wanted = self.config.sized_by.calculate_qty(signal, money, price)
+        worst = price * (1 + 2e-4 * float(self.account.slippage_bps))
+        return min(wanted, lots((float(view.held.cash) - 2 * float(self.account.commission)) / worst, lot))
+
+    def _ranges(self, snapshot: MarketSnapshot, symbol: str) -> dict[str, float]:
+        sizer, panel = self.config.sized_by, snapshot.history
+        if not isinstance(sizer, VolatilitySizer):
+            return {}
+        column = panel.symbols.index(symbol)
+        has = panel.close[:, column] == panel.close[:, column]
+        high, low, close = (values[has, column] for values in (panel.high, panel.low, panel.close))
+        return {symbol: mean_true_range(high, low, close, sizer.period)}
+
+    def _price(self, course: _Course, signal: StrategySignal) -> Decimal:
+        known = course.view.prices.get(signal.symbol)
+        return known.price if known else Decimal(repr(signal.price))
+
+    def _room(self, course: _Course, wanted: Wanted, at: datetime) -> Room:
+        """What the engine holds, what its orders may still buy, and how often it has ordered. What this cycle wants counts too."""
+        view, instrument = course.view, self.instruments[wanted.symbol]
+        buys = [w for w in course.wanted if w.side is Side.BUY]
+        exposure = sum((p.quantity * (p.current_price or p.average_cost) for p in view.look.positions), Decimal(0))
+        for symbol, quantity in [(w.symbol, w.leaves) for w in view.working if w.side is Side.BUY] + [(w.symbol, w.quantity) for w in buys]:
+            exposure += quantity * (view.prices[symbol].price if symbol in view.prices else Decimal(0))
+        lately = [*decided_lately(self.engine, at), *(w.symbol for w in course.wanted)]
+        return Room(
+            held=view.position(instrument, self.book_id) + view.leaves(instrument, Side.BUY),
+            exposure=exposure,
+            orders_last_minute=len(lately),
+            symbol_orders_last_minute=lately.count(wanted.symbol),
+        )
+
+    def _keep(self, course: _Course, snapshot: MarketSnapshot | None, at: datetime) -> EngineCycle:
+        """Step 8 as one record, then all that was done so far, with what is to be ordered."""
+        broken = {step.outcome: step.data for step in course.steps if step.step is CycleStep.VALIDATE}
+        course.steps = [step for step in course.steps if step.step is not CycleStep.VALIDATE]
+        orders = ", ".join(f"{w.side} {w.quantity.normalize():f} {w.symbol}" for w in course.wanted)
+        off = "" if self.config.enable_trading or course.wanted else "trading is not enabled: nothing is ordered"
+        refused = "; ".join(f"{symbol}: {', '.join(code for code, _ in data['broken'])}" for symbol, data in broken.items())
+        said = "; ".join(text for text in (orders, refused and f"refused {refused}", off) if text) or "nothing to order"
+        limits = self.config.document()
+        course.done(CycleStep.VALIDATE, said, wanted=course.wanted, refused=broken, withdraw=sorted(course.withdraw), limits=limits)
+        head = CycleHead(
+            engine=self.engine,
+            token=self.token,
+            trigger=course.trigger,
+            bar_ts=snapshot.timestamp if snapshot else None,
+            market_time=course.view.market.market_time,
+            at=at,
+        )
+        cycle, _ = cycle_record(head, course.steps, course.wanted, self.instruments)
+        return cycle
+
+    def _execute(self, cycle: EngineCycle, at: datetime) -> Executed:
+        newest = visible_end(at, calendar=next(iter(self.instruments.values())).calendar)
+        return cycle_finish(cycle, engine=self.engine, token=self.token, user=self.user, newest=newest, at=at)
+
+    def _instrument(self, symbol: str) -> "Instrument":
+        """Also one that it holds and no longer trades: its stops hold all the same."""
+        if symbol not in self.instruments:
+            self.instruments[symbol] = instrument_get(symbol)
+        return self.instruments[symbol]
 
     def _snapshot(self, at: datetime) -> MarketSnapshot | None:
         """History up to the last session that the market has completed: never a bar that still runs, never one that is old.
@@ -131,123 +352,15 @@ class LiveEngine:
         snapshot = snapshot_at(panel, len(panel) - 1) if len(panel) else None
         return snapshot if snapshot is not None and snapshot.timestamp.date() == end else None
 
-    def _equity(self, at: datetime) -> Decimal:
-        held = holdings(self.config.portfolio_id)
-        prices = reference_prices(held.symbols, market_time=market_clock(at).market_time)
-        value = value_holdings(holdings=held, prices=prices)
-        if value.total is None:
-            raise Unavailable(f"no price of {', '.join(value.missing)}: positions cannot be sized")
-        return value.total
-
-    def _act(self, signal: StrategySignal, equity: Decimal, at: datetime) -> Order | None:
-        """The order that follows from one signal. A failure is told to people and does not stop the other symbols."""
-        try:
-            return self._order(signal, equity, at)
-        except DeskError as error:
-            logger.warning("%s: no order of %s: %s", self.strategy.name, signal.symbol, error)
-            self._alert(f"{self.strategy.name} could not trade {signal.symbol}", error.detail, at)
-            return None
-
-    def _order(self, signal: StrategySignal, equity: Decimal, at: datetime) -> Order | None:
-        instrument = self.instruments[signal.symbol]
-        held = holdings(self.config.portfolio_id)
-        position = sum((p.quantity for p in held.positions if p.book_id == self.book_id and p.instrument_id == instrument.pk), ZERO)
-        waiting = [w for w in working_orders(self.config.portfolio_id) if w.book_id == self.book_id and w.instrument_id == instrument.pk]
-        leaves = sum((w.leaves * w.side.sign for w in waiting), ZERO)
-        wanted = ordered_quantity(
-            signal=signal.action.sign,
-            held=float(position),
-            leaves=float(leaves),
-            affordable=self._affordable(signal.price, equity, held, instrument),
-        )
-        if wanted is None:
-            return None
-        if signal.action.sign < 0:
-            for order in waiting:
-                order_withdraw(portfolio_id=self.config.portfolio_id, order_id=order.order_id, reason=f"{self.strategy.name} says sell", at=at)
-            quantity = position
-        else:
-            quantity = Decimal(repr(wanted)).quantize(instrument.lot_size)
-        return self._submit(signal, quantity, at) if quantity > 0 else None
-
-    def _affordable(self, price: float, equity: Decimal, held: Holdings, instrument: "Instrument") -> float:
-        """Whole lots for a new position, never more than the cash pays for with twice the usual costs."""
-        lot = float(instrument.lot_size)
-        wanted = percent(float(equity), self.config.size_fraction, price, lot)
-        worst = price * (1 + 2e-4 * float(self.account.slippage_bps))
-        return min(wanted, lots((float(held.cash) - 2 * float(self.account.commission)) / worst, lot))
-
-    def _submit(self, signal: StrategySignal, quantity: Decimal, at: datetime) -> Order:
-        intent = intent_build(
-            user=self.user,
-            portfolio_id=self.config.portfolio_id,
-            symbol=signal.symbol,
-            side=Side.BUY if signal.action.sign > 0 else Side.SELL,
-            quantity=quantity,
-            time_in_force=TimeInForce.DAY,
-            client_order_id=engine_order_id(
-                strategy=self.strategy.name, book_id=self.book_id, symbol=signal.symbol, bar=signal.timestamp.isoformat()
-            ),
-            book=self.strategy.name,
-            strategy=self.strategy.name,
-        )
-        order = order_submit(intent=intent, user=self.user, at=at, note=f"{signal.action} after the bar of {signal.timestamp:%Y-%m-%d}")
-        if order.status == OrderStatus.DENIED:
-            self._alert(f"An order of {self.strategy.name} was denied: {intent.side} {trimmed(quantity)} {signal.symbol}", order.reason, at)
-        return order
-
-    def _alert(self, title: str, detail: str, at: datetime) -> None:
-        alert_raise(
-            code="STRATEGY_NOT_TRADING",
-            severity="warning",
-            title=title,
-            detail=detail,
-            subject=f"portfolio:{self.config.portfolio_id}",
-            data={"strategy": self.strategy.name, "symbols": list(self.config.symbols)},
-            recipients=portfolio_members(self.config.portfolio_id),
-            occurred_at=at,
-            recorded_at=at,
-        )
-
-
-def live_engine_build(*, config: LiveConfig, user: "User", mode: TradingMode, at: datetime) -> LiveEngine:
-    """An engine that is ready to step; makes its book when it is not there.
-
-    Raises InvalidInput (strategy, parameters), NotFound (symbols, portfolio), NotPermitted (the user does not trade there),
-    Conflict (no account) and ModeMismatch (the account's mode is another).
-    """
-    strategy = strategy_build(config.strategy, config.parameters)
-    instruments = instruments_get(config.symbols)
-    if not portfolio_may_trade(user=user, portfolio_id=config.portfolio_id):
-        raise NotPermitted(f"{user.get_username()} may not place orders in portfolio {config.portfolio_id}", field="user")
-    account = account_of(config.portfolio_id)
-    broker_build(account, mode=mode)
-    book = book_get_or_create(portfolio_id=config.portfolio_id, name=strategy.name, recorded_at=at)
-    return LiveEngine(config=config, user=user, strategy=strategy, instruments=instruments, account=account, book_id=book.pk)
-
-
-def engine_user(*, portfolio_id: int, username: str | None) -> "User":
-    """Whose name an engine's orders carry: the named user, else the portfolio's first member who may trade in it.
-
-    Raises NotFound (no such user), NotPermitted (nobody may trade there).
-    """
-    from apps.core.models import User
-
-    if username is not None:
-        named = User.objects.filter(username=username, is_active=True).first()
-        if named is None:
-            raise NotFound(f"there is no active user {username!r}", field="user")
-        return named
-    for user in User.objects.filter(pk__in=portfolio_members(portfolio_id), is_active=True).order_by("id"):
-        if portfolio_may_trade(user=user, portfolio_id=portfolio_id):
-            return user
-    raise NotPermitted(f"no member of portfolio {portfolio_id} may place orders in it", field="user")
+    def _tell(self, title: str, detail: str, at: datetime) -> None:
+        engine_alert(self.engine, "STRATEGY_NOT_TRADING", "warning", title, detail, at)
 
 
 def step_as_dict(step: Step) -> dict[str, Any]:
     """JSON form of a step."""
     return {
         "bar": step.bar,
+        "cycle": step.cycle,
         "signals": [signal.as_dict() for signal in step.signals if signal.action.sign],
         "orders": [{"id": order.pk, "status": order.status, "reason": order.reason} for order in step.orders],
     }

@@ -1,6 +1,7 @@
 """Orders from the intent to the broker: submit, cancel. The portfolio is locked while an order is judged and while it is booked."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -47,12 +48,15 @@ class OrderLink:
 ALONE = OrderLink()
 
 
-def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str = "", link: OrderLink = ALONE) -> Order:
+def order_submit(
+    *, intent: OrderIntent, user: "User", at: datetime, note: str = "", link: OrderLink = ALONE, fence: Callable[[], None] | None = None
+) -> Order:
     """Judge, store and route an order; a paper order that can trade is filled and booked when this returns.
 
     A refusal is no error: the order comes back DENIED with all its decisions stored and the blocking codes as reason.
     The same client order id again returns the first order when the intent is the same. `at` is wall time.
-    `link` says what it belongs to; orders of its own group are not counted beside it.
+    `link` says what it belongs to; orders of its own group are not counted beside it. `fence` is asked in the transaction that stores a
+    new order: what it raises, when another process has taken over from this one, keeps the order from being made.
     Raises Conflict (other intent under the same client order id; no account) and ModeMismatch.
     """
     with transaction.atomic():
@@ -60,6 +64,8 @@ def order_submit(*, intent: OrderIntent, user: "User", at: datetime, note: str =
         account, earlier = account_and_earlier_order(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id)
         if earlier is not None:
             return _earlier(intent, earlier)
+        if fence is not None:
+            fence()
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
         gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=group_order_ids(link.group_id), algo_id=link.algo_id)
         order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)

@@ -13,10 +13,15 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from apps.core import clock
-from apps.core.locks import lease
+from apps.core.locks import LeaseSet, lease
+from apps.core.postgres.session import open_session
 from apps.core.roles import roles_synchronise
-from apps.execution.models import Order
+from apps.core.trading import TradingMode
+from apps.execution.models import EngineCycle, EngineDecision, EngineEvent, EngineState, EngineStep, Order
 from apps.execution.services.accounts import ib_account_create
+from apps.execution.services.engines import engine_start, engine_stop
+from apps.execution.services.live_building import live_engine_describe
+from apps.execution.services.live_config import LiveConfig
 from apps.execution.tests.factories import make_desk, quote
 from apps.execution.tests.gateways.ib import IbGateway
 from apps.execution.tests.services.test_live import CLOSES, START, complete
@@ -61,6 +66,8 @@ class TestTrade:
             (("--mode", "dry-run", "--portfolio", "none"), 2, "portfolio"),
             (("--mode", "paper", "--replay-days", "5"), 2, "replay_days"),
             (("--mode", "paper", "--user", "nobody"), 2, "user"),
+            (("--mode", "live"), 4, ""),
+            (("--config", "/none.yaml"), 2, "config"),
         ],
     )
     def test_bad_input_is_named(self, desk, bars, capsys, options, code, field):
@@ -156,6 +163,73 @@ def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert sum(len(step["orders"]) for step in json.loads(out)["steps"]) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(run):
+    """Two processes, one stands by. The first is killed after it has decided and before it has ordered."""
+    desk = make_desk()
+    series = make_series("AAPL", CLOSES, start=START)
+    store_series(series)
+    complete(series, 20)
+    words = ["trade", "--strategy", "sma_cross", "--symbols", "AAPL", "--portfolio", str(desk.portfolio.pk), "--mode", "paper", "--param", "fast=3"]
+    first = run(*words, "--param", "slow=8", "--json")
+    wait_for(lambda: Signal.objects.count() == 1, process=first)
+    second = run(*words, "--param", "slow=8", "--json", "--standby")
+    with open_session() as gate:  # whoever would order waits here
+        gate.execute("begin")
+        gate.execute("select 1 from portfolios_portfolio where id = %s for update", [desk.portfolio.pk])
+        for n in range(21, 30):
+            close = complete(series, n)
+
+            def recorded(n=n, close=close):
+                bars_announce(feed="test", session=close.date(), symbols=["AAPL"], market_time=close, received_at=clock.now())
+                return Signal.objects.count() == n - 19
+
+            wait_for(recorded, process=first)
+            if EngineDecision.objects.exists():
+                break
+        assert second.poll() is None
+        first.kill()
+        first.wait(20)
+    assert not Order.objects.exists()
+
+    def ordered():
+        quote("AAPL", f"{series.close[n]:.2f}", market_time=close)  # the gate wants a fresh one
+        return Order.objects.filter(status="filled").exists()
+
+    wait_for(ordered, process=second)
+    wait_for(lambda: EngineStep.objects.filter(number=11, cycle__decisions__isnull=False).exists(), process=second)
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=40)
+    assert second.returncode == 0
+    assert Order.objects.get().client_order_id == EngineDecision.objects.get().client_order_id
+    assert list(EngineEvent.objects.filter(kind__in=["taken", "released"]).order_by("id").values_list("kind", flat=True)) == [
+        "taken",
+        "taken",
+        "released",
+    ]
+    assert EngineCycle.objects.filter(bar_ts__isnull=False).count() == Signal.objects.count()
+
+
+@pytest.mark.slow
+def test_run_engines_runs_what_people_start_until_they_stop_it(run):
+    desk = make_desk()
+    series = make_series("AAPL", CLOSES, start=START)
+    store_series(series)
+    complete(series, 20)
+    config = LiveConfig(strategy="sma_cross", symbols=("AAPL",), portfolio_id=desk.portfolio.pk, parameters={"fast": "3", "slow": "8"})
+    engine = live_engine_describe(config=config, user=desk.trader, mode=TradingMode.PAPER, at=clock.now())
+    process = run("run_engines", "--json")
+    engine_start(engine_id=engine.pk, user=desk.trader, at=clock.now())
+    wait_for(lambda: Signal.objects.count() == 1, process=process)
+    wait_for(lambda: EngineState.objects.get().health.get("status") == "running", process=process)
+    engine_stop(engine_id=engine.pk, user=desk.trader, reason="", at=clock.now())
+    wait_for(lambda: not LeaseSet(application="test").taken([f"trade:sma_cross:{desk.portfolio.pk}"]), process=process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert process.returncode == 0
+    assert EngineState.objects.get().holder == ""
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Protocol
 
 from apps.core.errors import InvalidInput
@@ -149,7 +150,7 @@ def _number(name: str, value: object, *, whole: bool) -> float:
         number = float(str(value))
     except ValueError:
         number = float("nan")
-    if isinstance(value, bool) or not sizing.isfinite(number) or (whole and number != int(number)):
+    if isinstance(value, bool) or not isfinite(number) or (whole and number != int(number)):
         raise InvalidInput(f"{value!r} is no {'whole ' if whole else ''}number", field=f"position_sizer.{name}")
     return int(number) if whole else number
 

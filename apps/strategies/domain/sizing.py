@@ -3,6 +3,7 @@
 Floats, because they sit in the engine's loop beside prices; the live engine turns the result into a Decimal of whole lots.
 """
 
+from collections.abc import Sequence
 from math import floor, isfinite
 
 
@@ -39,3 +40,14 @@ def kelly_fraction(win_probability: float, win_loss_ratio: float, *, share: floa
         return 0.0
     full = (win_probability * win_loss_ratio - (1 - win_probability)) / win_loss_ratio
     return min(max(full * share, 0.0), cap)
+
+
+def mean_true_range(high: Sequence[float], low: Sequence[float], close: Sequence[float], period: int) -> float:
+    """Average true range over the last `period` bars, each bar's span including the gap from the close before; 0 with too few bars.
+
+    A plain mean of the window, so that it does not depend on where the history begins.
+    """
+    if period < 1 or len(close) <= period:
+        return 0.0
+    ranges = [max(high[n], close[n - 1]) - min(low[n], close[n - 1]) for n in range(len(close) - period, len(close))]
+    return float(sum(ranges) / period)

@@ -1,58 +1,71 @@
 """The live engine's process, and its rehearsal over stored bars."""
 
+import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from apps.core import clock
 from apps.core.commands import CommandResult, DeskCommand
-from apps.core.errors import InvalidInput, Unavailable
-from apps.core.locks import lease
+from apps.core.errors import Conflict, InvalidInput
+from apps.core.locks import LeaseSet
 from apps.core.money import exact
 from apps.core.trading import TradingMode
-from apps.execution.services.live import LiveConfig, LiveEngine, engine_user, live_engine_build, step_as_dict
+from apps.execution.domain.engine_config import LiveEngineConfig
+from apps.execution.services.engine_host import EngineHost, lease_name
+from apps.execution.services.engines import engine_want
+from apps.execution.services.live_building import engine_user, live_engine_describe
+from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.selectors.quotes import listen
 from apps.portfolios.selectors.portfolios import portfolio_by_name
+from apps.strategies.domain.registry import strategy_build
+from apps.strategies.domain.sizers import PercentSizer
 
-DRY_RUN, PAPER = "dry-run", "paper"
+DRY_RUN = "dry-run"
+MODES = [DRY_RUN, *(mode.value for mode in TradingMode)]
+#: How often a process that stands by looks whether the lease is free.
+STANDBY_SECONDS = 0.5
 
 
 class Command(DeskCommand):
-    """Paper runs until it is told to stop; a dry run ends with the last stored bar."""
+    """Paper and live run until they are told to stop; a dry run ends with the last stored bar."""
 
     help = (
-        "Trade a strategy in its own book of a portfolio: on each completed bar it speaks, is recorded, sized, and its orders pass the gate."
-        "\n\nExamples:\n  manage.py trade --strategy sma_cross --symbols AAPL,MSFT --portfolio 1 --mode dry-run --replay-days 250"
+        "Trade a strategy in its own book of a portfolio: on each completed bar it speaks, is recorded, sized, and its orders pass the gate; on each"
+        " look at the prices its stops are held.\n\nWhat is not an option comes from the file (--config), else from the environment: ALPACA_*,"
+        " TRADING_*, RISK_* and STOPLOSS_* (docs/live-trading.md).\n\n"
+        "Examples:\n  manage.py trade --strategy sma_cross --symbols AAPL,MSFT --portfolio 1 --mode dry-run --replay-days 250"
         "\n  manage.py trade --strategy momentum --symbols IBM --portfolio 'Demo fund' --mode paper --param lookback=90 --size-percent 5"
+        "\n  manage.py trade --config live_trading.yaml --standby"
     )
     service = True
 
     def add_options(self, parser: CommandParser) -> None:
         """What runs, where, and as whom."""
-        parser.add_argument("--strategy", required=True)
-        parser.add_argument("--symbols", required=True, help="comma separated")
-        parser.add_argument("--portfolio", required=True, help="name or number")
-        parser.add_argument("--mode", required=True, choices=[DRY_RUN, PAPER])
+        parser.add_argument("--config", metavar="FILE", help="YAML; options here take precedence")
+        parser.add_argument("--strategy")
+        parser.add_argument("--symbols", help="comma separated")
+        parser.add_argument("--portfolio", help="name or number")
+        parser.add_argument("--mode", choices=MODES, help="else what the configuration says, which is paper when it says nothing")
         parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
-        parser.add_argument("--size-percent", default="10", help="of the portfolio's value for each new position")
+        parser.add_argument("--size-percent", help="of the portfolio's value for each new position (10 unless the configuration says otherwise)")
         parser.add_argument("--user", help="whose orders they are; else the portfolio's first member who may trade")
+        parser.add_argument("--standby", action="store_true", help="when another process runs it: wait, and take over when that one ends")
         parser.add_argument("--replay-days", type=int, help="dry run: sessions to replay, all when left out")
         parser.add_argument("--cash", default="100000", help="dry run: money at the start")
 
     def run(self, **options: Any) -> CommandResult:
-        """Dry run or paper."""
-        config = LiveConfig(
-            strategy=options["strategy"],
-            symbols=tuple(symbol.strip() for symbol in options["symbols"].split(",") if symbol.strip()),
-            portfolio_id=portfolio_by_name(options["portfolio"]).pk,
-            parameters=dict(_pair(text) for text in options["param"]),
-            size_fraction=float(exact(options["size_percent"], places=4, field="size_percent") / 100),
-        )
-        if options["mode"] == DRY_RUN:
+        """Dry run, paper or live."""
+        given = LiveEngineConfig.from_yaml(Path(options["config"])) if options["config"] else LiveEngineConfig.from_env()
+        config = _config(given, options)
+        mode = options["mode"] or _mode(given)
+        if mode == DRY_RUN:
             return self._dry_run(config, options)
         if options["replay_days"] is not None:
             raise InvalidInput("only a dry run replays", field="replay_days")
-        return self._trade(config, options["user"])
+        return self._trade(config, TradingMode(mode), options)
 
     def _dry_run(self, config: LiveConfig, options: dict[str, Any]) -> CommandResult:
         from apps.execution.services.dry_runs import dry_run
@@ -67,41 +80,79 @@ class Command(DeskCommand):
         )
         return CommandResult(data=data, text=text)
 
-    def _trade(self, config: LiveConfig, username: str | None) -> CommandResult:
-        with lease(f"trade:{config.strategy}:{config.portfolio_id}") as held:
-            user = engine_user(portfolio_id=config.portfolio_id, username=username)
-            engine = live_engine_build(config=config, user=user, mode=TradingMode.PAPER, at=clock.now())
-            self.stderr.write(f"{config.strategy} trades {', '.join(config.symbols)} in portfolio {config.portfolio_id} as {user.get_username()}")
-            steps = [step] if (step := self._step(engine)) else []
-            for message in listen("bars"):
+    def _trade(self, config: LiveConfig, mode: TradingMode, options: dict[str, Any]) -> CommandResult:
+        user = engine_user(portfolio_id=config.portfolio_id, username=options["user"])
+        leases = LeaseSet(application="desk engines")
+        host = EngineHost(tell=self._say, leases=leases)
+        try:
+            name = lease_name(strategy=strategy_build(config.strategy, config.parameters).name, portfolio_id=config.portfolio_id)
+            if not self._lease(leases, name, standby=options["standby"]):
+                return CommandResult(data={"mode": mode.value, "strategy": config.strategy, "steps": []}, text="stopped while standing by")
+            engine = live_engine_describe(config=config, user=user, mode=mode, at=clock.now())
+            engine_want(engine, user=user, at=clock.now())
+            host.only = engine.pk
+            host.hear(None, at=clock.now())
+            for message in listen("quotes", "bars"):
                 if self.progress.cancelled():
                     break
-                if message is None:
-                    held.check()
-                # A bar that could not be acted upon is tried again in silence; one that is recorded costs two queries.
-                if (message is None and self._waiting) or (message is not None and set(message.symbols) & set(config.symbols)):
-                    steps += [step] if (step := self._step(engine)) else []
-        orders = sum(len(step["orders"]) for step in steps)
-        return CommandResult(data={"mode": PAPER, "strategy": config.strategy, "steps": steps}, text=f"{len(steps)} bars, {orders} orders")
+                host.hear(message, at=clock.now())
+        finally:
+            host.close(at=clock.now(), reason="its process has ended")
+        orders = sum(len(step["orders"]) for step in host.steps)
+        data = {"mode": mode.value, "strategy": config.strategy, "engine": engine.pk, "steps": host.steps}
+        return CommandResult(data=data, text=f"{len(host.steps)} cycles kept, {orders} orders")
 
-    _waiting = False
+    def _lease(self, leases: LeaseSet, name: str, *, standby: bool) -> bool:
+        """Take the lease, standing by for it when that was asked for. False when told to stop meanwhile."""
+        if leases.take(name):
+            return True
+        if not standby:
+            raise Conflict(f"{name} is already running elsewhere", lease=name)
+        self._say(f"{name} runs elsewhere: standing by")
+        while not self.progress.cancelled():
+            if leases.take(name):
+                return True
+            time.sleep(STANDBY_SECONDS)
+        return False
 
-    def _step(self, engine: LiveEngine) -> dict[str, Any] | None:
-        try:
-            step = engine.step(at=clock.now())
-        except Unavailable as error:
-            self._waiting = True
-            self.stderr.write(f"waiting: {error.detail}")
-            return None
-        self._waiting = False
-        if step is None:
-            return None
-        shown = step_as_dict(step)
-        for order in step.orders:
-            self.stderr.write(
-                f"{step.bar:%Y-%m-%d} {order.side} {order.quantity.normalize():f} {order.instrument.symbol}: {order.status} {order.reason}"
-            )
-        return shown
+    _said = ""
+
+    def _say(self, line: str) -> None:
+        """What is said again and again is said once."""
+        if line != self._said:
+            self.stderr.write(line)
+        self._said = line
+
+
+def _config(given: LiveEngineConfig, options: dict[str, Any]) -> LiveConfig:
+    """The configuration with the options over it. Raises InvalidInput and NotFound naming the option that is missing or wrong."""
+    named = replace(given, **{name: options[name] for name in ("strategy", "portfolio") if options[name]})
+    symbols = tuple(symbol.strip() for symbol in (options["symbols"] or "").split(",") if symbol.strip()) or given.symbols
+    for name, value in (("strategy", named.strategy), ("symbols", symbols), ("portfolio", named.portfolio)):
+        if not value:
+            raise InvalidInput(f"say which {name}: by an option or in the configuration", field=name)
+    size = options["size_percent"]
+    sizer = given.position_sizer
+    fraction = sizer.pct if isinstance(sizer, PercentSizer) else 0.1
+    if size is not None:
+        fraction = float(exact(size, places=4, field="size_percent") / 100)
+    return LiveConfig(
+        strategy=named.strategy,
+        symbols=symbols,
+        portfolio_id=portfolio_by_name(named.portfolio).pk,
+        parameters={**given.parameters, **dict(_pair(text) for text in options["param"])},
+        size_fraction=fraction,
+        sizer=None if size is not None else sizer,
+        stop_loss=given.stop_loss,
+        risk=given.risk,
+        enable_trading=given.enable_trading,
+    )
+
+
+def _mode(given: LiveEngineConfig) -> str:
+    if given.trading.dry_run:
+        return DRY_RUN
+    return TradingMode.PAPER.value if given.trading.paper_mode else TradingMode.LIVE.value
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -104,7 +104,7 @@ class TestPortfolio:
         found = check_stops(settings, state, look("100", day="0.01"))
         assert found.blocked
         assert found.exits == ()
-        assert not check_stops(settings, breaker_reset(state, D(100_000)), look("100", day="0.01")).blocked
+        assert not check_stops(settings, breaker_reset(state, equity=D(100_000)), look("100", day="0.01")).blocked
 
     def test_without_a_breaker_only_the_breach_itself_blocks(self):
         settings = config(portfolio_stop_pct="0.03", enable_circuit_breaker=False)
@@ -118,7 +118,7 @@ class TestPortfolio:
         assert not check_stops(settings, state, look("100", equity="108000.01")).exits
         found = check_stops(settings, state, look("100", equity="108000"))
         assert [exit.kind for exit in found.exits] == [StopKind.MAX_DRAWDOWN]
-        reset = breaker_reset(found.state, D(108_000))
+        reset = breaker_reset(found.state, equity=D(108_000))
         assert not check_stops(settings, reset, look("100", equity="107000")).exits
 
     def test_money_paid_out_is_no_fall(self):

@@ -12,9 +12,11 @@ from apps.core.errors import InvalidInput, NotPermitted, Unavailable
 from apps.core.jobs import NullProgress
 from apps.core.roles import Role
 from apps.core.trading import TradingMode
+from apps.execution.domain.protection import StopLossConfig
 from apps.execution.models import Order
 from apps.execution.services.dry_runs import dry_run
-from apps.execution.services.live import LiveConfig, engine_user, live_engine_build
+from apps.execution.services.live_building import engine_user, live_engine_build
+from apps.execution.services.live_config import LiveConfig
 from apps.execution.services.routing import ModeMismatch
 from apps.execution.tests.factories import make_limits, make_user, quote
 from apps.marketdata.domain import calendars
@@ -23,6 +25,7 @@ from apps.marketdata.services.quotes import quotes_clear
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.models import Book
 from apps.portfolios.selectors.holdings import holdings
+from apps.strategies.domain.sizers import FixedSizer, VolatilitySizer
 from apps.strategies.models import Signal
 from apps.strategies.services.backtests import BacktestRequest, backtest_run
 
@@ -45,6 +48,11 @@ def complete(series, n, *, price=None):
     FeedState.objects.update_or_create(name="test", defaults={"mode": "replay", "market_time": close, "session": day, "updated_at": clock.now()})
     quote("AAPL", price or f"{series.close[n]:.2f}", market_time=close)
     return close
+
+
+def bars_until(series, moment):
+    """The number of the bar that begins at a moment."""
+    return [str(ts)[:10] for ts in series.ts].index(moment[:10])
 
 
 def engine(desk, **changes):
@@ -187,6 +195,29 @@ class TestDryRun:
         assert got["trades"] == run.trades
         assert got["equity_curve"] == run.equity
         assert got["total_trades"] == 1
+
+    def test_its_stops_close_at_the_close_that_reaches_them(self, desk, bars):
+        complete(bars, len(bars.ts) - 1)
+        stops = StopLossConfig(trailing_stop_pct=Decimal("0.02"))
+        got = dry_run(config=self.config(desk, stop_loss=stops), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+        (stop,) = got["stops"]
+        assert (stop["kind"], stop["symbol"]) == ("trailing_stop", "AAPL")
+        assert [order["side"] for order in got["orders"]] == ["buy", "sell"]
+        assert got["orders"][1]["time"] == stop["time"]
+        assert float(got["orders"][1]["price"]) == pytest.approx(CLOSES[bars_until(bars, stop["time"])] * (1 - 5e-4))
+
+    def test_its_breaker_stops_it_for_good(self, desk, bars):
+        complete(bars, len(bars.ts) - 1)
+        stops = StopLossConfig(max_drawdown_pct=Decimal("0.005"))
+        got = dry_run(config=self.config(desk, stop_loss=stops), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+        assert got["circuit_breaker"]["active"]
+        assert [stop["kind"] for stop in got["stops"]] == ["max_drawdown"]
+
+    def test_its_sizer_is_the_live_one(self, desk, bars):
+        complete(bars, len(bars.ts) - 1)
+        for sizer, quantity in ((FixedSizer(7), 7), (VolatilitySizer(risk_pct=1e-9), None)):
+            got = dry_run(config=self.config(desk, sizer=sizer), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+            assert [order["quantity"] for order in got["orders"][:1]] == ([quantity] if quantity else [])
 
     def test_replay_days_trades_the_last_sessions_only(self, desk, bars):
         complete(bars, len(bars.ts) - 1)

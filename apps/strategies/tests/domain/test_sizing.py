@@ -56,3 +56,11 @@ class TestLots:
     def test_fixed_is_the_same_each_time(self):
         assert sizing.fixed(150.7) == 150
         assert sizing.fixed(150, 100) == 100
+
+
+class TestMeanTrueRange:
+    def test_counts_the_gap_from_the_close_before(self):
+        assert sizing.mean_true_range([10, 13, 12], [9, 12, 10], [9.5, 12.5, 11], 2) == pytest.approx((3.5 + 2.5) / 2)
+
+    def test_is_nothing_with_too_few_bars(self):
+        assert sizing.mean_true_range([10, 13], [9, 12], [9.5, 12.5], 2) == 0

@@ -1,0 +1,175 @@
+"""Steps 9 to 11 of a live engine's cycle: what was decided becomes orders, is logged, and the health file is written.
+
+Everything here may be done again after a crash, by this process or by another one: a decision has one client order id, and a cycle that has
+its eleventh step is never looked at again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from apps.alerts.services import alert_raise
+from apps.core.errors import Conflict, DeskError
+from apps.core.trading import TimeInForce
+from apps.execution.domain.amounts import trimmed
+from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord
+from apps.execution.domain.states import OrderStatus
+from apps.execution.models import EngineCycle, EngineDecision, Fill, Order, OrderEvent, TradingEngine
+from apps.execution.selectors.working import working_orders
+from apps.execution.services.engine_health import health_write
+from apps.execution.services.engine_records import Fenced, fence_check, steps_record
+from apps.execution.services.intents import intent_build
+from apps.execution.services.orders import order_submit, order_withdraw
+from apps.portfolios.selectors.portfolios import portfolio_members
+
+if TYPE_CHECKING:
+    from apps.core.models import User
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """The orders that a cycle has made."""
+
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hands:
+    """Who acts, and when. `newest` is the last session that the market has completed: a signal of an older bar is too late."""
+
+    engine: TradingEngine
+    token: int
+    user: "User"
+    newest: date | datetime
+    at: datetime
+
+
+def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user: "User", newest: date | datetime, at: datetime) -> Executed:
+    """Order what the cycle has decided and keep its last three steps. Raises Fenced when the engine is in other hands by now."""
+    hands = _Hands(engine=engine, token=token, user=user, newest=newest, at=at)
+    planned: dict[str, Any] = cycle.steps.get(number=CycleStep.VALIDATE).data
+    withdrawn = _withdraw(planned.get("withdraw", ()), cycle, hands)
+    results = [_order(decision, hands) for decision in cycle.decisions.select_related("instrument").order_by("-side", "id")]
+    orders = tuple(order for order, _ in results if order is not None)
+    words = [text for _, text in results]
+    if withdrawn:
+        words.insert(0, f"withdrawn: {', '.join(map(str, withdrawn))}")
+    if cycle.token != token:
+        words.insert(0, "finished after a take-over")
+    done = StepRecord(
+        step=CycleStep.EXECUTE,
+        outcome="; ".join(words) or "nothing to send",
+        data={"orders": [_order_row(order) for order in orders], "withdrawn": withdrawn},
+    )
+    steps_record(cycle, [done, _logged(orders), _healthy(hands)], token=token, at=at)
+    return Executed(orders=orders)
+
+
+def engine_alert(engine: TradingEngine, code: str, severity: str, title: str, detail: str, at: datetime) -> None:
+    """Tell the portfolio's people about an engine."""
+    alert_raise(
+        code=code,
+        severity=severity,
+        title=f"{engine.strategy} {title}"[:200],
+        detail=detail,
+        subject=f"portfolio:{engine.portfolio_id}",
+        data={"engine": engine.pk, "strategy": engine.strategy, "symbols": engine.symbols},
+        recipients=portfolio_members(engine.portfolio_id),
+        occurred_at=at,
+        recorded_at=at,
+    )
+
+
+def _withdraw(symbols: Sequence[str], cycle: EngineCycle, hands: _Hands) -> list[int]:
+    """Cancel what still waits in these symbols, but never an order of this very cycle."""
+    if not symbols:
+        return []
+    with transaction.atomic():
+        fence_check(hands.engine.pk, hands.token)
+    own = set(cycle.decisions.values_list("client_order_id", flat=True))
+    withdrawn = []
+    for order in working_orders(hands.engine.portfolio_id):
+        if order.book_id == hands.engine.book_id and order.symbol in symbols and order.client_order_id not in own:
+            reason = f"{hands.engine.strategy} goes another way"
+            try:
+                order_withdraw(portfolio_id=hands.engine.portfolio_id, order_id=order.order_id, reason=reason, at=hands.at)
+            except Conflict:  # it has ended meanwhile
+                continue
+            withdrawn.append(order.order_id)
+    return withdrawn
+
+
+def _order(decision: EngineDecision, hands: _Hands) -> tuple[Order | None, str]:
+    """The order of a decision, sent now or found; with words for the record. A failure is told to people and holds up no other order."""
+    what = f"{decision.side} {trimmed(decision.quantity)} {decision.instrument.symbol}"
+    engine = hands.engine
+    found = Order.objects.filter(portfolio_id=engine.portfolio_id, client_order_id=decision.client_order_id).exists()
+    if not found and decision.bar_ts is not None and _day(decision.bar_ts) < _day(hands.newest):
+        return None, f"{what}: dropped, the bar of {decision.bar_ts:%Y-%m-%d} is no longer the last one"
+    try:
+        order = _submit(decision, hands)
+    except Fenced:
+        raise
+    except DeskError as error:
+        logger.warning("%s: no order of %s: %s", engine.strategy, decision.instrument.symbol, error)
+        severity = "warning" if decision.purpose == Purpose.SIGNAL else "critical"
+        engine_alert(engine, "STRATEGY_NOT_TRADING", severity, f"could not trade {decision.instrument.symbol}", error.detail, hands.at)
+        return None, f"{what}: {error.detail}"
+    if order.status == OrderStatus.DENIED:
+        severity = "warning" if decision.purpose == Purpose.SIGNAL else "critical"
+        engine_alert(engine, "STRATEGY_NOT_TRADING", severity, f"was denied an order: {what}", order.reason, hands.at)
+    return order, f"{what}: order {order.pk} {order.status}{f' ({order.reason})' if order.reason else ''}"
+
+
+def _submit(decision: EngineDecision, hands: _Hands) -> Order:
+    engine = hands.engine
+    intent = intent_build(
+        user=hands.user,
+        portfolio_id=engine.portfolio_id,
+        symbol=decision.instrument.symbol,
+        side=decision.side,
+        quantity=decision.quantity,
+        time_in_force=TimeInForce.DAY,
+        client_order_id=decision.client_order_id,
+        book=engine.book.name,
+        strategy=engine.strategy,
+    )
+    fence = partial(fence_check, engine.pk, hands.token)
+    return order_submit(intent=intent, user=hands.user, at=hands.at, note=decision.reason[:200], fence=fence)
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.pk,
+        "client_order_id": order.client_order_id,
+        "symbol": order.instrument.symbol,
+        "side": order.side,
+        "quantity": order.quantity,
+        "status": order.status,
+        "reason": order.reason,
+        "filled": order.cumulative_quantity,
+        "average_price": order.average_price,
+    }
+
+
+def _logged(orders: Sequence[Order]) -> StepRecord:
+    """The audit trail is the journal: every event and fill is in it already, by the database's own hand."""
+    ids = [order.pk for order in orders]
+    events, fills = OrderEvent.objects.filter(order__in=ids).count(), Fill.objects.filter(order__in=ids).count()
+    return StepRecord(step=CycleStep.LOG, outcome=f"{len(ids)} orders, {events} events, {fills} fills are in the journal", data={"orders": ids})
+
+
+def _healthy(hands: _Hands) -> StepRecord:
+    path = health_write(hands.engine, token=hands.token, at=hands.at)
+    return StepRecord(step=CycleStep.HEALTH, outcome=f"written to {path}" if path else "the health file could not be written")
+
+
+def _day(moment: date | datetime) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment
