@@ -186,6 +186,7 @@ SPECTACULAR_SETTINGS = {
         "OrderGroupKindEnum": "apps.execution.api.algos.GROUP_KINDS",
         "SideEnum": "apps.execution.api.algos.SIDES",
         "HaltLevelEnum": "apps.execution.api.halting.HALT_LEVELS",
+        "TradeStatusEnum": "apps.execution.api.trades.TRADE_STATUSES",
         "EveryEnum": "apps.portfolios.api.rebalancing_serializers.EVERY",
         "StopActionEnum": "apps.portfolios.api.rebalancing_serializers.STOP_ACTIONS",
         "RebalanceReasonEnum": "apps.portfolios.api.rebalancing_serializers.REASONS",
