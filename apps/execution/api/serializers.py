@@ -1,5 +1,6 @@
 """What REST takes and gives of orders. The rows come from `selectors.rows`, so that REST and the live streams say the same."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rest_framework import serializers
@@ -14,6 +15,7 @@ from apps.execution.domain.amounts import trimmed
 from apps.execution.models import Fill, Order
 from apps.execution.models.orders import STATUS_CHOICES
 from apps.execution.selectors.orders import OrderDetail
+from apps.execution.selectors.proofs import FillProof
 from apps.execution.selectors.rows import fill_row, order_row
 from apps.execution.services.preview import Preview
 
@@ -182,6 +184,22 @@ class OrderDetailSerializer(OrderSerializer):
     def to_representation(self, instance: OrderDetail) -> dict[str, Any]:  # type: ignore[override]
         """The row, with events, decisions and fills beside it."""
         return {**instance.order, "events": instance.events, "decisions": instance.decisions, "fills": instance.fills}
+
+
+class FillProofSerializer(serializers.Serializer):
+    """A fill with all that it stands on. `missing` is empty when everything is there."""
+
+    fill = FillSerializer()
+    order = OrderSerializer()
+    intent_digest = serializers.CharField()
+    decisions = OrderDecisionSerializer(many=True)
+    events = OrderEventSerializer(many=True)
+    entries = serializers.ListField(child=serializers.DictField(), help_text="Ledger entries under the fill's reference")
+    missing = serializers.ListField(child=serializers.CharField())
+
+    def to_representation(self, instance: FillProof) -> dict[str, Any]:
+        """The parts are plain already."""
+        return asdict(instance)
 
 
 class ReferencePriceSerializer(serializers.Serializer):

@@ -19,6 +19,7 @@ from apps.execution.api.algos import RoutingSerializer
 from apps.execution.api.filters import FillFilter, OrderFilter
 from apps.execution.api.serializers import (
     CancelSerializer,
+    FillProofSerializer,
     FillSerializer,
     OrderDetailSerializer,
     OrderIntentSerializer,
@@ -32,6 +33,7 @@ from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Fill, Order
 from apps.execution.selectors.algos import order_routing
 from apps.execution.selectors.orders import blocking_checks, fills_visible, order_detail, order_get, orders_visible
+from apps.execution.selectors.proofs import fill_get, fill_proof
 from apps.execution.selectors.rows import order_row
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_cancel, order_submit
@@ -125,6 +127,7 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     """Fills in the portfolios that the user sees, newest first; trades by hand."""
 
+    lookup_value_regex = "[0-9]{1,18}"
     serializer_class = FillSerializer
     filter_backends = [StrictFilterBackend]
     filterset_class = FillFilter
@@ -153,6 +156,12 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         if order.status == OrderStatus.DENIED:
             return _denied(order, request)
         return Response(manual_row(order), status=status.HTTP_201_CREATED, headers={"Location": f"/api/v1/orders/{order.pk}/"})
+
+    @extend_schema(responses=FillProofSerializer)
+    @action(detail=True, methods=["get"])
+    def proof(self, request: Request, pk: str) -> Response:
+        """What a fill stands on: its order, who allowed it, what it was matched against, every step, the ledger. `missing` is empty."""
+        return Response(FillProofSerializer(fill_proof(fill_get(user=desk_user(request), fill_id=int(pk)))).data)
 
 
 def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer], request: Request) -> dict[str, Any]:

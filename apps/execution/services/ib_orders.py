@@ -67,11 +67,12 @@ def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_a
     order_id = broker.line.next_id()
     with transaction.atomic():
         order = order_lock(portfolio_id=event.order.portfolio_id, order_id=event.order_id)
-        if order.status != WANTED_IN[kind] or _made_already(event, cancels_after):
+        if order.status != WANTED_IN[kind] or _made_already(event, cancels_after) or _overtaken(event):
             return None
         first = BrokerRequest.objects.filter(event__order=order, kind=OrderEventKind.SENT.value).first()
-        if kind is OrderEventKind.SENT and not _still_allowed(order, at):
-            _end_unsent(order, OrderEventKind.EXPIRED, "its decisions ran out before the gateway could be told", at)
+        if kind is not OrderEventKind.PENDING_CANCEL and not _still_allowed(order, kind, at):
+            ended = OrderEventKind.EXPIRED if kind is OrderEventKind.SENT else OrderEventKind.REPLACE_REJECT
+            _end_unsent(order, ended, "its decisions ran out before the gateway could be told", at)
             return None
         if kind is OrderEventKind.PENDING_CANCEL and first is None:
             _end_unsent(order, OrderEventKind.CANCELED, "it was never sent", at)
@@ -104,8 +105,16 @@ def _made_already(event: OrderEvent, cancels_after: datetime | None) -> bool:
     return made is not None and (cancels_after is None or made.attempted_at > cancels_after)
 
 
-def _still_allowed(order: Order, at: datetime) -> bool:
-    valid = order.decisions.filter(intent_digest=order.intent_digest, allowed=True, expires_at__gt=at)
+def _overtaken(event: OrderEvent) -> bool:
+    """The same was asked for again since: what waited and was never sent is not sent beside it."""
+    return OrderEvent.objects.filter(order_id=event.order_id, kind=event.kind, pk__gt=event.pk).exists()
+
+
+def _still_allowed(order: Order, kind: OrderEventKind, at: datetime) -> bool:
+    """Both decisions of the order, or of the change that was asked for last, hold at this time."""
+    asked = order.replacements.order_by("-id").first() if kind is OrderEventKind.PENDING_REPLACE else order
+    digest = asked.intent_digest if asked is not None else ""
+    valid = order.decisions.filter(intent_digest=digest, allowed=True, expires_at__gt=at)
     return valid.values("authority").distinct().count() == 2
 
 

@@ -50,6 +50,11 @@ def _entries(portfolio_id: int) -> QuerySet[LedgerEntry]:
     return LedgerEntry.objects.filter(portfolio_id=portfolio_id).select_related("instrument", "book").order_by("-id")
 
 
+def entries_by_reference(portfolio_id: int, reference: str) -> list[LedgerEntry]:
+    """All entries of a portfolio under one reference, whatever their source: a fill's trade, and a commission that came later."""
+    return list(LedgerEntry.objects.filter(portfolio_id=portfolio_id, source_ref=reference).order_by("id"))
+
+
 def net_deposits(portfolio_id: int) -> Decimal:
     """All that was ever paid in less what was paid out, in the portfolio's currency."""
     paid = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS).aggregate(total=Sum("base_amount"))

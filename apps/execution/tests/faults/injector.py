@@ -4,6 +4,8 @@ Dying means what it means to the database: the connection is gone, and with it e
 to be said after the commit. Then `Crash` unwinds the stack; it is no Exception, so that nothing on the way can take it for an error.
 """
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,11 +20,23 @@ class Crash(BaseException):
     """The process dies here."""
 
 
+def crash(name: str) -> None:
+    """Die in a test's own process: what the database would see of it, and nothing more."""
+    connection.close()
+    raise Crash(name)
+
+
+def kill(_name: str) -> None:
+    """Die for good."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Faults:
     """Counts the points that are passed, and dies at one of them when it is armed. `died_at` says where."""
 
-    def __init__(self) -> None:
+    def __init__(self, die: Callable[[str], None] = crash) -> None:
         self.passed = 0
+        self._die = die
         self.died_at = ""
         self._left: int | None = None
 
@@ -34,8 +48,7 @@ class Faults:
         self._left -= 1
         if self._left < 0:
             self._left, self.died_at = None, name
-            connection.close()
-            raise Crash(name)
+            self._die(name)
 
     def around(self, name: str, work: Callable[[], Any]) -> Any:
         """Do it, with a point on either side."""

@@ -3,10 +3,13 @@
 All of it follows from a seed. Whatever happens, after recovery the desk's books are the venue's, and nothing was sent twice.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
+from typing import ClassVar
 from unittest.mock import patch
 from uuid import UUID
 
@@ -16,7 +19,7 @@ from apps.core import clock
 from apps.core.errors import DeskError
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import Order
-from apps.execution.services import routing
+from apps.execution.services import ib_desk, routing
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.replacements import order_replace
@@ -24,33 +27,29 @@ from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.tests.factories import Desk, quote
 from apps.execution.tests.faults.checks import order_check
+from apps.execution.tests.faults.ib_double import Gateway, GatewayLine
 from apps.execution.tests.faults.injector import Crash, Faults
 from apps.execution.tests.faults.venue import Venue
 from apps.portfolios.selectors.holdings import holdings
 
-#: About as many points as each step passes. A process that is to die later than its step takes lives on.
-POINTS = {"_submit": 54, "_cancel": 36, "_replace": 66, "_deliver": 16, "_recover": 18, "_market": 1, "_expire": 3}
+Step = Callable[[], object]
 KINDS = (("market", None), ("limit", "99"), ("limit", "101"))
 
 
-class DirectDesk:
-    """A desk whose orders go straight to a venue. `run(seed)` is one run; the books of all runs add up."""
+class FaultyDesk(ABC):
+    """`run(seed)` is one run; the books of all runs add up. `at` is the time, which goes on as the runs want it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.faults = desk, Faults()
-        self.venue = Venue(trouble=self._trouble, around=self.faults.around)
+    #: About as many points as each step passes. A process that is to die later than its step takes lives on.
+    POINTS: ClassVar[dict[str, int]]
+
+    def __init__(self, desk: Desk, venue: Venue | Gateway, faults: Faults) -> None:
+        self.desk, self.venue, self.faults = desk, venue, faults
         self.capital = holdings(desk.portfolio.pk).cash
         self.at = clock.now()
         self.random = Random(0)
         self.key = UUID(int=0)
         self.calm = True
         self.deaths: list[str] = []
-
-    @contextmanager
-    def at_the_venue(self) -> Iterator[None]:
-        """Inside, the account's orders go to the venue."""
-        with patch.dict(routing._ADAPTERS, {(PAPER, "paper"): lambda _: self.venue}):
-            yield
 
     def runs(self, *, seed: int, number: int) -> None:
         """So many runs; a failure names the seed of its own."""
@@ -65,80 +64,134 @@ class DirectDesk:
         """Random steps, one of which may be the process's last; then recovery, and the comparison of all books."""
         self.random, self.calm = Random(seed), False
         self.key = UUID(int=self.random.getrandbits(128))
-        self.at += 4 * PATIENCE
+        self.at += timedelta(minutes=1)
         self.venue.move(Decimal(100))
         self.venue.depth = Decimal(self.random.choice([1000, 4, 3]))
         quote("AAPL", "100", at=self.at)
-        later = [self._cancel, self._replace, self._replace, self._market, self._market, self._deliver, self._expire]
-        makers = [self._submit, *self.random.choices(later, k=self.random.randint(0, 3)), self._recover]
+        makers = [self._submit, *self.random.choices(self._later(), k=self.random.randint(0, 3)), self._recover]
         fatal = self.random.randrange(len(makers))
         for number, make in enumerate(makers):
-            self._live(make(), self.random.randrange(POINTS[make.__name__]) if number == fatal else None)
+            self._live(make(), self.random.randrange(self.POINTS[make.__name__]) if number == fatal else None)
         self.calm = True
-        for _ in range(2):
-            self._recover()()
-            self._deliver()()
+        self._calm_down()
         self._check()
         self._expire()()
-        self._deliver()()
+        self._calm_down()
 
-    def _live(self, step: Callable[[], object], dies_after: int | None) -> None:
+    def _live(self, step: Step, dies_after: int | None) -> None:
         """Do a step. When the process dies in it, whoever asked for it may ask again, as people and clients do."""
         try:
             with self.faults.armed(dies_after), suppress(DeskError):
                 step()
         except Crash:
             self.deaths.append(self.faults.died_at)
+            self._died()
             if self.random.random() < 0.5:
                 with suppress(DeskError):
                     step()
 
-    def _trouble(self) -> str:
+    def trouble(self) -> str:
+        """What goes wrong at the venue's next call."""
         return "" if self.calm else self.random.choices(["", "away", "lost", "silent"], [7, 1, 1, 1])[0]
 
-    @property
-    def _order(self) -> Order | None:
-        return Order.objects.filter(client_order_id=self.key).select_related("account", "instrument").first()
+    # What people ask for, and what the market does. Each can be done again, and is then the same.
 
-    # What people ask for, what the market does, and what the venue tells. Each can be done again, and is then the same.
+    @abstractmethod
+    def _later(self) -> list[Callable[[], Step]]:
+        """What may follow a submission."""
 
-    def _submit(self) -> Callable[[], object]:
+    @abstractmethod
+    def _recover(self) -> Step: ...
+
+    @abstractmethod
+    def _calm_down(self) -> None:
+        """Nothing goes wrong any more, and there is time to find out what has."""
+
+    @abstractmethod
+    def _reference(self, order: Order) -> str:
+        """The order's name at the venue."""
+
+    def _died(self) -> None:  # noqa: B027 - a process without a memory has nothing to lose
+        """What is only in a process's memory is gone."""
+
+    def _submit(self) -> Step:
         kind, limit = self.random.choice(KINDS)
         tif = self.random.choice(["day", "gtc", "ioc"])
-        fields = {"side": self.random.choice(["buy", "sell"]), "order_type": kind, "limit_price": limit, "time_in_force": tif}
+        fields = {"side": self.random.choice(["buy", "buy", "sell"]), "order_type": kind, "limit_price": limit, "time_in_force": tif}
         intent = self.desk.intent(client_order_id=self.key, **fields)
         return lambda: order_submit(intent=intent, user=self.desk.trader, at=self.at)
 
-    def _cancel(self) -> Callable[[], object]:
+    def _cancel(self) -> Step:
         return lambda: self._with_order(lambda order: order_cancel(order_id=order.pk, user=self.desk.trader, at=self.at))
 
-    def _replace(self) -> Callable[[], object]:
+    def _replace(self) -> Step:
         changes = {"quantity": str(self.random.choice([5, 8, 12])), **({"limit_price": "98"} if self.random.random() < 0.5 else {})}
         key = UUID(int=self.random.getrandbits(128))
         return lambda: self._with_order(
             lambda order: order_replace(order_id=order.pk, user=self.desk.trader, replacement_id=key, changes=changes, at=self.at)
         )
 
-    def _market(self) -> Callable[[], object]:
+    def _market(self) -> Step:
         price = Decimal(self.random.choice(["97", "99", "101", "103"]))
         return lambda: self.venue.move(price)
 
-    def _expire(self) -> Callable[[], object]:
-        return lambda: self._with_order(lambda order: self.venue.expire(str(order.pk)))
+    def _expire(self) -> Step:
+        return lambda: self._with_order(lambda order: self.venue.expire(self._reference(order)))
 
-    def _deliver(self) -> Callable[[], object]:
-        return lambda: self._with_order(self._told)
+    @property
+    def order(self) -> Order | None:
+        """The run's order, once it is stored."""
+        return Order.objects.filter(client_order_id=self.key).select_related("account", "instrument").first()
 
-    def _recover(self) -> Callable[[], object]:
+    def _with_order(self, act: Callable[[Order], object]) -> None:
+        if (order := self.order) is not None:
+            act(order)
+
+    def _check(self) -> None:
+        assert self.venue.duplicates == {}
+        if (order := self.order) is not None:
+            order_check(order, self.venue.book.get(self._reference(order)))
+        found = holdings(self.desk.portfolio.pk)
+        assert sum(position.quantity for position in found.positions) == self.venue.position()
+        assert self.capital - found.cash == self.venue.spent()
+
+
+class DirectDesk(FaultyDesk):
+    """A desk whose orders go straight to a venue."""
+
+    POINTS: ClassVar = {"_submit": 54, "_cancel": 36, "_replace": 66, "_deliver": 16, "_recover": 18, "_market": 1, "_expire": 3}
+    venue: Venue
+
+    def __init__(self, desk: Desk) -> None:
+        faults = Faults()
+        super().__init__(desk, Venue(trouble=self.trouble, around=faults.around), faults)
+
+    @contextmanager
+    def at_the_venue(self) -> Iterator[None]:
+        """Inside, the account's orders go to the venue."""
+        with patch.dict(routing._ADAPTERS, {(PAPER, "paper"): lambda _: self.venue}):
+            yield
+
+    def _later(self) -> list[Callable[[], Step]]:
+        return [self._cancel, self._replace, self._replace, self._market, self._market, self._deliver, self._expire]
+
+    def _reference(self, order: Order) -> str:
+        return str(order.pk)
+
+    def _recover(self) -> Step:
         def later() -> None:
             self.at += 2 * PATIENCE
             orders_recover(at=self.at)
 
         return later
 
-    def _with_order(self, act: Callable[[Order], object]) -> None:
-        if (order := self._order) is not None:
-            act(order)
+    def _calm_down(self) -> None:
+        for _ in range(2):
+            self._recover()()
+            self._deliver()()
+
+    def _deliver(self) -> Step:
+        return lambda: self._with_order(self._told)
 
     def _told(self, order: Order) -> None:
         """The venue tells all that has happened to an order that it has: what is news is booked."""
@@ -149,10 +202,44 @@ class DirectDesk:
             fresh = reports_fresh(locked, self.venue.story(routing.broker_order(locked)))
             reports_book(order=locked, reports=fresh, source=PAPER, at=self.at)
 
-    def _check(self) -> None:
-        assert self.venue.duplicates == {}
-        if (order := self._order) is not None:
-            order_check(order, self.venue.book.get(str(order.pk)))
-        found = holdings(self.desk.portfolio.pk)
-        assert sum(position.quantity for position in found.positions) == self.venue.position()
-        assert self.capital - found.cash == self.venue.spent()
+
+class OutboxDesk(FaultyDesk):
+    """A desk whose orders wait in the database for the process that holds the line to a gateway. That process dies, too."""
+
+    POINTS: ClassVar = {"_submit": 54, "_cancel": 36, "_replace": 66, "_step": 60, "_recover": 60, "_market": 1, "_expire": 3}
+    venue: Gateway
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk, Gateway(), Faults())
+        self._died()
+
+    def _died(self) -> None:
+        self.line = GatewayLine(self.venue, around=self.faults.around, trouble=self.trouble, now=lambda: self.at.timestamp())
+        self.process = ib_desk.IbDesk(self.line)
+
+    def _later(self) -> list[Callable[[], Step]]:
+        return [self._cancel, self._replace, self._market, self._step, self._step, self._step, self._expire]
+
+    def _reference(self, order: Order) -> str:
+        return str(order.client_order_id)
+
+    def _step(self) -> Step:
+        later = timedelta(seconds=self.random.choice([0, 1, 12]))
+
+        def step() -> None:
+            self.at += later
+            self.process.step(at=self.at)
+
+        return step
+
+    def _recover(self) -> Step:
+        def again() -> None:
+            self._died()
+            self.process.step(at=self.at)
+
+        return again
+
+    def _calm_down(self) -> None:
+        for _ in range(4):
+            self.at += 2 * ib_desk.PATIENCE
+            self.process.step(at=self.at)

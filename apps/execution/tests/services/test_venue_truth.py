@@ -5,15 +5,20 @@ from decimal import Decimal
 from unittest.mock import patch
 
 import pytest
+from rest_framework.test import APIClient
 
 from apps.alerts.models import Alert
 from apps.core import clock
+from apps.core.errors import NotFound
 from apps.execution.brokers.protocol import ExecutionReport
 from apps.execution.domain.states import OrderEventKind
+from apps.execution.models import Fill
 from apps.execution.selectors.orders import order_detail
+from apps.execution.selectors.proofs import fill_get, fill_proof
 from apps.execution.services import routing
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.recovery import PATIENCE, orders_recover
+from apps.execution.tests.factories import make_user
 from apps.execution.tests.faults.venue import Venue
 from apps.execution.tests.services.test_order_life import book, events, trade
 from apps.portfolios.selectors.holdings import holdings
@@ -91,3 +96,31 @@ def test_each_hop_says_from_whom_and_how_long_it_took(desk):
     assert hops[0]["latency_ms"] is None
     assert all(hop["latency_ms"] >= 0 for hop in hops[1:])
     assert hops[1]["latency_ms"] > 0  # since the transaction began
+
+
+def test_a_fill_is_explained_by_all_that_it_stands_on(desk):
+    fill = fill_get(user=desk.trader, fill_id=desk.submit().fills.get().pk)
+    proof = fill_proof(fill)
+    assert proof.missing == ()
+    assert proof.fill["quote"]["price"] == "100"
+    assert {decision["authority"] for decision in proof.decisions} == {"risk", "compliance"}
+    assert [(entry["kind"], entry["quantity"]) for entry in proof.entries] == [("trade", "10.000000")]
+    with pytest.raises(NotFound):
+        fill_get(user=make_user("stranger"), fill_id=fill.pk)
+
+
+def test_what_a_fill_should_stand_on_and_does_not_is_named(desk):
+    """A row that nobody's services wrote: the database takes a fill by itself, and its proof says what is wrong with it."""
+    order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+    values = {"quantity": Decimal(1), "price": Decimal(99), "market_time": clock.now(), "executed_at": clock.now(), "recorded_at": clock.now()}
+    fill = Fill.objects.create(order=order, broker="paper", execution_id="made up", **values)
+    assert fill_proof(fill_get(user=desk.trader, fill_id=fill.pk)).missing == ("quote", "event", "ledger entry")
+
+
+def test_the_proof_is_told_to_those_who_see_the_portfolio(desk):
+    fill, client = desk.submit().fills.get(), APIClient()
+    client.force_authenticate(desk.trader)
+    told = client.get(f"/api/v1/trades/{fill.pk}/proof/").json()
+    assert (told["missing"], told["fill"]["execution_id"], told["intent_digest"]) == ([], fill.execution_id, fill.order.intent_digest)
+    client.force_authenticate(make_user("stranger"))
+    assert client.get(f"/api/v1/trades/{fill.pk}/proof/").status_code == 404
