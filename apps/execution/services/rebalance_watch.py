@@ -13,7 +13,7 @@ from apps.core import clock as wall
 from apps.core.errors import DeskError
 from apps.core.trading import TradingMode
 from apps.execution.models import BrokerageAccount
-from apps.execution.services.rebalancing import costs_of, rebalance_execute, stop_terms
+from apps.execution.services.rebalancing import costs_of, margins_of, rebalance_execute, stop_terms
 from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.portfolios.domain.rebalancing import Every, RebalanceReason, RebalanceStatus, StopAction, period
 from apps.portfolios.selectors.drift import PortfolioDrift, portfolio_drift
@@ -65,6 +65,7 @@ def _look(account: BrokerageAccount, market: MarketClock, stop: StopTerms | None
         portfolio_id=account.portfolio_id,
         reason=reason,
         costs=costs_of(account),
+        margins=margins_of(costs_of(account)),
         stop=stop,
         market=market,
         user_id=None,

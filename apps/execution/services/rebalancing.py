@@ -32,6 +32,7 @@ from apps.portfolios.selectors.rebalances import ProposalView, proposal_view
 from apps.portfolios.selectors.targets import target_plan
 from apps.portfolios.services.portfolios import portfolio_lock
 from apps.portfolios.services.rebalancing import Ending, Proposed, StopTerms, rebalance_begin, rebalance_end, rebalance_propose
+from apps.risk.domain.case import Settings
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.stops import current_stop
 
@@ -67,6 +68,12 @@ def costs_of(account: BrokerageAccount) -> Costs:
     return Costs(commission=account.commission, slippage_bps=account.slippage_bps)
 
 
+def margins_of(costs: Costs) -> Costs:
+    """For what the cash must reach: the gate's margins, where they are wider than the costs, so that it denies no purchase for them."""
+    gate = Settings()
+    return Costs(commission=max(costs.commission, gate.commission), slippage_bps=max(costs.slippage_bps, gate.slippage_bps))
+
+
 def stop_terms(market_time: datetime) -> StopTerms | None:
     """The stop of the VIX's regime as proposals take it; None without a recent VIX."""
     stop = current_stop(market_time)
@@ -79,11 +86,12 @@ def portfolio_rebalance(*, user: "User", portfolio_id: int, force: bool, at: dat
     Raises NotFound, NotPermitted, Conflict (no account) and RuleRefused (no targets, a price is missing).
     """
     portfolio_check(user=user, portfolio_id=portfolio_id)
-    market = market_clock(at)
+    market, costs = market_clock(at), costs_of(account_of(portfolio_id))
     return rebalance_propose(
         portfolio_id=portfolio_id,
         reason=RebalanceReason.FORCED if force else None,
-        costs=costs_of(account_of(portfolio_id)),
+        costs=costs,
+        margins=margins_of(costs),
         stop=stop_terms(market.market_time),
         market=market,
         user_id=user.pk,
@@ -138,6 +146,8 @@ def stale_reason(view: ProposalView, trades: Sequence["RebalanceTrade"], at: dat
             return f"an order in {symbol} still works: cancel it first"
         if price is None:
             return f"{symbol} has no price"
+        if (age := at - price.received_at) > Settings().price_block_after:
+            return f"the price of {symbol} is {age.total_seconds():.0f} s old, and the gate takes none of that age"
         moved = abs(price.price / trade.price - 1)
         if moved > proposal.price_tolerance:
             return f"the price of {symbol} has moved by {moved * 100:.2f} %, more than {proposal.price_tolerance * 100:.2f} %"
@@ -232,7 +242,7 @@ def _paid(buys: Sequence["RebalanceTrade"], view: ProposalView) -> Mapping[int, 
             target_weight=trade.target_weight,
         )
         wanted.append(Wanted(line=line, side=Side.BUY, quantity=trade.quantity))
-    costs = Costs(commission=view.proposal.commission, slippage_bps=view.proposal.slippage_bps)
+    costs = margins_of(Costs(commission=view.proposal.commission, slippage_bps=view.proposal.slippage_bps))
     cut = {one.line.symbol: one.quantity for one in affordable(wanted, holdings(view.proposal.portfolio_id).cash, costs, [])}
     return {trade.pk: cut.get(trade.instrument.symbol, ZERO) for trade in left}
 

@@ -153,19 +153,29 @@ class Wanted:
     quantity: Decimal
 
 
-def rebalance(*, equity: Decimal, cash: Decimal, lines: Sequence[Line], costs: Costs, band: Decimal, exits_only: bool = False) -> Rebalance:
+def rebalance(
+    *,
+    equity: Decimal,
+    cash: Decimal,
+    lines: Sequence[Line],
+    costs: Costs,
+    band: Decimal,
+    exits_only: bool = False,
+    margins: Costs | None = None,
+) -> Rebalance:
     """The trades that bring `lines` to their targets, as far as whole lots and the cash allow.
 
     A target is rounded down to whole lots, so a sale never turns a position around. A drift of at most `band` is left alone, except where
     nothing is wanted (no target, a stop). Purchases are paid from `cash` and the sales' proceeds, costs included; where that is not enough,
-    all of them shrink in proportion. With `exits_only` only positions that a stop ends are traded.
+    all of them shrink in proportion; `margins` are the costs that the cash must reach for there, where a gate asks for more than `costs`.
+    With `exits_only` only positions that a stop ends are traded.
     """
     with localcontext(prec=PRECISION):
         skipped: list[Skipped] = []
         wanted = [found for line in sorted(lines, key=lambda one: one.symbol) if (found := _wanted(line, equity, band, exits_only, skipped))]
         sales = [one for one in (_trade(w, equity, costs) for w in wanted if w.side is Side.SELL) if _pays(one, skipped)]
         budget = cash + sum((trade.cash_change for trade in sales), ZERO)
-        buys = affordable([w for w in wanted if w.side is Side.BUY], budget, costs, skipped)
+        buys = affordable([w for w in wanted if w.side is Side.BUY], budget, margins or costs, skipped)
         trades = (*sales, *(_trade(one, equity, costs) for one in buys))
         return Rebalance(
             trades=trades,

@@ -79,11 +79,13 @@ def rebalance_propose(
     market: MarketClock,
     user_id: int | None,
     recorded_at: datetime,
+    margins: Costs | None = None,
 ) -> Proposed:
     """Store what would bring the portfolio to its targets now, with all numbers that it is made of.
 
     Without a `reason` there is a proposal only where a stop is breached or the drift is above the threshold. STOP_LOSS proposes the
-    exits alone and needs no targets. A position that a stop ends is sold by every proposal. `user_id` is None for the watch.
+    exits alone and needs no targets. A position that a stop ends is sold by every proposal. `user_id` is None for the watch,
+    `margins` are the costs for which the cash must reach (`costs` where there are none).
     Raises NotFound, RuleRefused (no targets; a price is missing, so nobody knows what the portfolio is worth).
     """
     with transaction.atomic():
@@ -98,7 +100,7 @@ def rebalance_propose(
         reason = _reason(view, exits, reason)
         if reason is None or (exits_only and not exits):
             return Proposed(proposal=None, why=_nothing(view, exits_only), drift=view)
-        found = _rebalance(view, exits, costs, exits_only=exits_only)
+        found = _rebalance(view, exits, costs, margins, exits_only=exits_only)
         if not found.trades:
             why = "; ".join(f"{one.symbol}: {one.why}" for one in found.skipped) or "every weight is on its target"
             return Proposed(proposal=None, why=why, drift=view)
@@ -152,7 +154,7 @@ def _nothing(view: PortfolioDrift, exits_only: bool) -> str:
     return f"the largest drift is {view.drift.max_drift * 100:.2f} %, not above the threshold of {view.plan.drift_threshold * 100:.2f} %"
 
 
-def _rebalance(view: PortfolioDrift, exits: frozenset[str], costs: Costs, *, exits_only: bool) -> Rebalance:
+def _rebalance(view: PortfolioDrift, exits: frozenset[str], costs: Costs, margins: Costs | None, *, exits_only: bool) -> Rebalance:
     lines = [
         Line(
             symbol=one.symbol,
@@ -172,6 +174,7 @@ def _rebalance(view: PortfolioDrift, exits: frozenset[str], costs: Costs, *, exi
         costs=costs,
         band=view.plan.band if view.plan else ZERO,
         exits_only=exits_only,
+        margins=margins,
     )
 
 

@@ -200,6 +200,14 @@ class TestExecute:
         assert f"of {proposed}, the cash did not reach for more" in done.ending.detail
         assert 0 <= holdings(desk.portfolio.pk).cash < 200
 
+    @pytest.mark.parametrize("price", ["100", "99.91", "33.37", "7.01"])
+    def test_all_that_is_there_is_invested_within_the_gate_s_margins(self, desk, price):
+        prices(AAPL=price)
+        targets(desk, AAPL="1")
+        propose(desk)
+        assert execute(desk).ending.status == "executed"
+        assert 0 <= holdings(desk.portfolio.pk).cash < 200
+
     def test_a_halt_stops_it_before_anything_is_sent(self, desk):
         targets(desk, AAPL="0.5")
         proposal = propose(desk).proposal
@@ -264,6 +272,14 @@ class TestStale:
         later = clock.now() + VALIDITY + timedelta(seconds=1)
         with pytest.raises(Conflict, match="it was valid until"):
             execute(desk, clock=lambda: later)
+
+    def test_an_old_price_is_refused_before_anything_is_sent(self, desk):
+        targets(desk, AAPL="0.5")
+        propose(desk)
+        later = clock.now() + timedelta(seconds=40)
+        with pytest.raises(Conflict, match=r"the price of AAPL is 4\d s old"):
+            execute(desk, clock=lambda: later)
+        assert not Order.objects.exists()
 
     def test_a_price_within_the_tolerance_is_traded(self, desk):
         targets(desk, AAPL="0.5")
