@@ -1,7 +1,7 @@
 """A small trading desk for tests of this app and of those above it: a trader, a portfolio with an account and limits, prices."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -66,6 +66,11 @@ def quote(symbol: str, price: str, *, at: datetime | None = None, market_time: d
         ],
         feed="test",
     )
+
+
+def noon_at(at: datetime) -> timezone:
+    """A time zone in which it is noon at that time, give or take an hour: nothing that follows soon meets a midnight there."""
+    return timezone(timedelta(hours=12 - at.astimezone(UTC).hour))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 from django.core.management import call_command
 from django.db.models import Q, Sum
@@ -16,14 +17,13 @@ from apps.core.roles import Role
 from apps.execution.brokers.ib_line import GatewaySettings, IbLine
 from apps.execution.models import AlgoOrder, Fill, Order, OrderGroup
 from apps.execution.selectors.proofs import fill_proof
+from apps.execution.services import ib_desk
 from apps.execution.services.accounts import ib_account_create, paper_account_create
 from apps.execution.services.algo_engine import AlgoEngine
-from apps.execution.services.ib_desk import PATIENCE as GATEWAY_PATIENCE
-from apps.execution.services.ib_desk import IbDesk
 from apps.execution.services.orders import working_orders_cancel
 from apps.execution.services.paper_market import PaperMarket
 from apps.execution.services.recovery import PATIENCE
-from apps.execution.tests.factories import make_limits, make_user
+from apps.execution.tests.factories import make_limits, make_user, noon_at
 from apps.execution.tests.faults.lives import SYMBOLS, stand
 from apps.execution.tests.faults.mortal import Mortal
 from apps.execution.tests.gateways.ib import IbGateway
@@ -97,10 +97,15 @@ class BusyDesk:
             engine.recover(at=at)
             paper.hear(stand(CLOSE_SECOND, dict.fromkeys(SYMBOLS, "100")), at=at)
             working_orders_cancel(portfolio_id=None, reason="the end", at=at)
+        with patch.object(ib_desk, "GATEWAY_ZONE", noon_at(at)):
+            self._hear_all(at)
+
+    def _hear_all(self, at: datetime) -> None:
+        """The process that holds the line, until nothing is open any more."""
         line = IbLine(GatewaySettings(host="127.0.0.1", port=self.gateway.port, client_id=17, timeout_seconds=20))
-        desk = IbDesk(line)
+        desk = ib_desk.IbDesk(line)
         for _ in range(30):
-            at += 2 * GATEWAY_PATIENCE
+            at += 2 * ib_desk.PATIENCE
             desk.step(at=at)
             if line.connected:
                 line.heartbeat()

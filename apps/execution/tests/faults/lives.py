@@ -22,16 +22,15 @@ from apps.execution.brokers.ib_line import GatewaySettings, IbLine
 from apps.execution.brokers.paper import PaperBroker, PaperCosts
 from apps.execution.brokers.protocol import BrokerOrder, MarketPrice
 from apps.execution.models import Order
-from apps.execution.services import routing
+from apps.execution.services import ib_desk, routing
 from apps.execution.services.algo_engine import AlgoEngine
 from apps.execution.services.algos import algo_submit
 from apps.execution.services.groups import bracket_submit, oco_submit
-from apps.execution.services.ib_desk import IbDesk
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.paper_market import PaperMarket
 from apps.execution.services.replacements import order_replace
-from apps.execution.tests.factories import quote
+from apps.execution.tests.factories import noon_at, quote
 from apps.execution.tests.faults.injector import Faults, kill
 from apps.execution.tests.faults.venue import Venue
 from apps.marketdata.domain import calendars
@@ -194,8 +193,9 @@ def market(*, seed: int, begin: int, stop: str, progress: str, life: int) -> Non
 
 def line(*, port: int, seed: int, stop: str, life: int) -> None:
     """The process that holds the line to the gateway, until the file `stop` is there; it dies now and then."""
+    ib_desk.GATEWAY_ZONE = noon_at(clock.now())  # type: ignore[assignment] # the gateway's midnight is no part of this
     held = IbLine(GatewaySettings(host="127.0.0.1", port=port, client_id=17, timeout_seconds=10))
-    desk, chance = IbDesk(held), Random(f"{seed}/line/{life}")
+    desk, chance = ib_desk.IbDesk(held), Random(f"{seed}/line/{life}")
     while not Path(stop).exists():
         fatal = chance.random() < 0.01
         with Faults(kill).armed(chance.randrange(POINTS) if fatal else None):

@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import pytest
 
+from apps.alerts.models import Alert
 from apps.core.roles import roles_synchronise
 from apps.execution.models import Order
+from apps.execution.services import ib_desk
 from apps.execution.services.accounts import ib_account_create
 from apps.execution.services.replacements import order_replace
-from apps.execution.tests.factories import Desk, make_desk, quote
+from apps.execution.tests.factories import Desk, make_desk, noon_at, quote
 from apps.execution.tests.faults.ib_double import ACCOUNT
 from apps.execution.tests.faults.runs import OutboxDesk
 
@@ -52,6 +54,23 @@ def test_a_change_that_waits_longer_than_its_decisions_hold_is_never_sent(world:
         world.process.step(at=world.at)
     order.refresh_from_db()
     assert (order.status, order.quantity, len(world.venue.changed)) == ("new", 14, 1)
+
+
+def test_what_the_gateway_forgot_at_midnight_stays_unknown_and_is_told(world: OutboxDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ib_desk, "GATEWAY_ZONE", noon_at(world.at))
+    world.calm = True
+    world.process.step(at=world.at)
+    world.line._trouble = lambda: "lost"
+    order = world.desk.submit(at=world.at)
+    world.process.step(at=world.at)
+    world.line._trouble = world.trouble
+    world.at += timedelta(hours=14)
+    for _ in range(3):
+        world.at += 2 * ib_desk.PATIENCE
+        world.process.step(at=world.at)
+    order.refresh_from_db()
+    assert (order.status, world.venue.arrived) == ("unknown_sent", [])
+    assert {alert.code for alert in Alert.objects.all()} == {"ORDER_NOT_AT_BROKER"}
 
 
 def change(world: OutboxDesk, order: Order, quantity: str) -> None:

@@ -21,14 +21,14 @@ from apps.execution.brokers.ib_line import GatewaySettings, IbLine
 from apps.execution.brokers.ib_words import good_till_from_ib
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import BrokerageAccount, BrokerRequest, Order
-from apps.execution.services import ib_orders
+from apps.execution.services import ib_desk, ib_orders
 from apps.execution.services.accounts import ib_account_create, paper_account_create
 from apps.execution.services.ib_desk import PATIENCE, IbDesk
 from apps.execution.services.orders import order_cancel, working_orders_cancel
 from apps.execution.services.outbox import Outbox, heard, listening
 from apps.execution.services.replacements import order_replace
 from apps.execution.services.routing import ModeMismatch, broker_build
-from apps.execution.tests.factories import Desk, make_desk, quote
+from apps.execution.tests.factories import Desk, make_desk, noon_at, quote
 from apps.execution.tests.gateways.ib import IbGateway
 from apps.portfolios.selectors.holdings import holdings
 
@@ -45,6 +45,12 @@ def desk(db) -> Desk:
 
 def at_ib(portfolio_id: int, number: str = ACCOUNT) -> BrokerageAccount:
     return ib_account_create(portfolio_id=portfolio_id, number=number)
+
+
+@pytest.fixture(autouse=True)
+def _no_midnight(monkeypatch):
+    """The gateway forgets at midnight: whenever the tests run, it is noon there."""
+    monkeypatch.setattr(ib_desk, "GATEWAY_ZONE", noon_at(clock.now()))
 
 
 @pytest.fixture
