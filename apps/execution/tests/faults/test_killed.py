@@ -29,13 +29,19 @@ ORDERS = int(os.environ.get("SOAK_ORDERS", "10000"))
 POINTS = 150
 
 
+@pytest.fixture(scope="module")
+def processes(django_db_setup: None) -> Iterator[Mortal]:
+    """Loaded once, which takes longer than most lives."""
+    with Mortal(database=str(connection.settings_dict["NAME"])) as made:
+        yield made
+
+
 @pytest.fixture
-def mortal(transactional_db: None, caplog: pytest.LogCaptureFixture, settings: object, tmp_path: Path) -> Iterator[Mortal]:
+def mortal(processes: Mortal, transactional_db: None, caplog: pytest.LogCaptureFixture, settings: object, tmp_path: Path) -> Mortal:
     caplog.set_level(CRITICAL)
     settings.JOURNAL_ANCHOR_DIR = tmp_path / "anchors"  # type: ignore[attr-defined]
     roles_synchronise()
-    with Mortal(database=str(connection.settings_dict["NAME"])) as made:
-        yield made
+    return processes
 
 
 def test_a_killed_process_leaves_what_the_next_one_finishes(mortal: Mortal, tmp_path: Path) -> None:
