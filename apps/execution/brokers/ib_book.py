@@ -106,7 +106,6 @@ class IbBook:
         self.orders: dict[str, IbOrder] = {}
         self.strangers: dict[int, IbOrder] = {}
         self.executions: dict[str, IbExecution] = {}
-        self.corrected: list[IbExecution] = []
         self.open_ids: set[int] = set()
         self._changed: set[str] = set()
         self._by_id: dict[tuple[int, int], IbOrder] = {}
@@ -116,16 +115,11 @@ class IbBook:
 
     @property
     def has_changed(self) -> bool:
-        return bool(self._changed or self.corrected)
+        return bool(self._changed)
 
     def take_changed(self) -> frozenset[str]:
         changed, self._changed = frozenset(self._changed), set()
         return changed
-
-    def take_corrected(self) -> tuple[IbExecution, ...]:
-        """Executions that were corrected after they had been reported, as they are now."""
-        corrected, self.corrected = tuple(self.corrected), []
-        return corrected
 
     def sent(self, *, reference: str, order_id: int, client_id: int) -> IbOrder:
         """An order is on its way under this id."""
@@ -194,8 +188,6 @@ class IbBook:
             fee=fee,
             fee_currency=currency,
         )
-        if before is not None:
-            self.corrected.append(made)
         self.executions[base] = known.executions[base] = made
         self._note_change(known)
 

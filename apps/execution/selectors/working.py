@@ -19,6 +19,18 @@ from execution_order o join marketdata_instrument i on i.id = o.instrument_id
 where o.portfolio_id = %s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)})) and o.quantity > o.cumulative_quantity
 order by o.id
 """  # noqa: S608 - the list is that of the partial index
+# What a working parent has not sent yet: its quantity less what its children have traded and may still trade. A paused one holds nothing
+# back: in a halt the desk must be able to leave.
+_UNSENT = f"""
+select -a.id, a.client_order_id, a.instrument_id, i.symbol, a.side, a.quantity - child.taken,
+    case when a.limit_price is null then 'market' else 'limit' end, 'day', a.limit_price, null, a.created_at, a.book_id, i.currency
+from execution_algoorder a join marketdata_instrument i on i.id = a.instrument_id, lateral (
+    select coalesce(sum(case when o.status in ({", ".join(f"'{status}'" for status in ENDED)}) then o.cumulative_quantity
+        else o.quantity end), 0) as taken
+    from execution_order o where o.algo_id = a.id) child
+where a.portfolio_id = %s and a.status = 'working' and a.id is distinct from %s and a.quantity > child.taken
+order by a.id
+"""  # noqa: S608 - the same list
 # An identical order is one of the same terms in the same portfolio, so in the same account. It is as old as the larger of two distances, in
 # wall time and in market time: a replay shows many sessions in a second. Children of one parent repeat themselves, and may.
 _RATES = """
@@ -50,8 +62,17 @@ class OrderRates:
 
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
     """The portfolio's working orders, oldest first."""
+    return _orders(_WORKING, [portfolio_id])
+
+
+def unsent_of_parents(portfolio_id: int, *, but: int | None = None) -> tuple[WorkingOrder, ...]:
+    """What the portfolio's working parents have not sent yet, each like one order whose id is minus the parent's. `but` is left out."""
+    return _orders(_UNSENT, [portfolio_id, but])
+
+
+def _orders(statement: str, parameters: list[int | None]) -> tuple[WorkingOrder, ...]:
     with connection.cursor() as cursor:
-        cursor.execute(_WORKING, [portfolio_id])
+        cursor.execute(statement, parameters)
         rows = cursor.fetchall()
     return tuple(
         WorkingOrder(

@@ -13,7 +13,7 @@ from apps.compliance.services.short_sales import locate_use
 from apps.core.check_codes import CheckCode, check_place
 from apps.core.money import ZERO
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
-from apps.execution.selectors.working import order_rates, working_orders
+from apps.execution.selectors.working import order_rates, unsent_of_parents, working_orders
 from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quotes import reference_prices
@@ -70,15 +70,17 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     """Ask both authorities, whatever the first one says, so that every breach is known. Writes nothing.
 
     `instead_of` names working orders that cannot trade beside this intent: one whose rest it would take the place of, others of a group
-    in which one cancels the other. They are not counted. `algo_id` is the parent whose child the intent is.
+    in which one cancels the other. They are not counted. `algo_id` is the parent whose child the intent is: what the other parents have
+    not sent yet counts like a working order.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
     clock = market_clock(at)
     facts = market_facts(intent.symbol, market_time=clock.market_time)
     rates = order_rates(intent=intent, at=at, market_time=clock.market_time, instead_of=instead_of, algo_id=algo_id)
+    working = [order for order in working_orders(intent.portfolio_id) if order.order_id not in instead_of]
     snapshot = PreTradeSnapshot(
         intent=intent,
-        working_orders=tuple(order for order in working_orders(intent.portfolio_id) if order.order_id not in instead_of),
+        working_orders=(*working, *unsent_of_parents(intent.portfolio_id, but=algo_id)),
         reference=reference_prices([intent.symbol]).get(intent.symbol),
         orders_last_minute=rates.portfolio,
         symbol_orders_last_minute=rates.instrument,

@@ -147,7 +147,6 @@ class IbDesk:
                 self._bring_up(order, at)
             self._ours |= set(found)
             self._strangers(at)
-        self._corrections(at)
 
     def _bring_up(self, order: Order, at: datetime, *, gone_before: datetime | None = None, more: tuple[ExecutionReport, ...] = ()) -> None:
         try:
@@ -174,13 +173,6 @@ class IbDesk:
             if one.reference not in self._ours and one.account in self.brokers:
                 text = f"execution {one.execution_id} of {one.quantity:f} {one.symbol} at {one.price:f} belongs to no order of the desk"
                 self._tell_once(f"stranger:{one.execution_id}", "UNKNOWN_EXECUTION", text, self._portfolios[one.account], at)
-
-    def _corrections(self, at: datetime) -> None:
-        for one in self.line.ask(lambda book: book.take_corrected()):
-            if one.account in self.brokers:
-                said = f"{one.quantity:f} {one.symbol} at {one.price:f}"
-                text = f"execution {one.execution_id} corrects an earlier one: {said}; the fill stands as it was booked"
-                self._tell_once(f"corrected:{one.execution_id}", "EXECUTION_CORRECTED", text, self._portfolios[one.account], at)
 
     # What nobody knows.
 

@@ -3,26 +3,34 @@
 import logging
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from apps.alerts.services import alert_raise
+from apps.core.errors import Conflict
 from apps.core.money import ZERO
-from apps.core.trading import TimeInForce
+from apps.core.trading import Side, TimeInForce
 from apps.execution.brokers.ib import FEE_PATIENCE, IB, IbBroker
+from apps.execution.brokers.ib_book import IbExecution
 from apps.execution.brokers.ib_words import execution_parts
 from apps.execution.brokers.protocol import BrokerOrder, ExecutionReport
+from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import BrokerRequest, Fill, Order, OrderEvent
+from apps.execution.selectors.rates import booking_rate
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.services.routing import broker_order
 from apps.portfolios.selectors.portfolios import portfolio_members
-from apps.portfolios.services.ledger import entry_post
+from apps.portfolios.services.corrections import trade_correct
+from apps.portfolios.services.ledger import entry_post, entry_posted_as
 
 logger = logging.getLogger(__name__)
 
+#: Source of ledger entries for commissions that came after their fill.
+COMMISSION = "commission"
 #: The status in which a request of a kind is still wanted.
 WANTED_IN = {
     OrderEventKind.SENT: OrderStatus.SENT,
@@ -139,7 +147,10 @@ def order_bring_up(
         fresh = reports_fresh(locked, (*told, *more), same=execution_base)
         if fresh:
             reports_book(order=locked, reports=fresh, source=IB, at=at)
-        _late_commissions(locked, broker, at)
+        if locked.cumulative_quantity:
+            fills = list(Fill.objects.filter(order=locked, broker=IB).order_by("id"))
+            _late_commissions(locked, fills, broker, at)
+            _corrections(locked, fills, broker, at)
         return locked
 
 
@@ -157,24 +168,76 @@ def execution_base(execution_id: str) -> str:
     return execution_parts(execution_id)[0]
 
 
-def _late_commissions(order: Order, broker: IbBroker, at: datetime) -> None:
+def _late_commissions(order: Order, fills: list[Fill], broker: IbBroker, at: datetime) -> None:
     """A commission that came after its fill was booked is a fee of its own in the ledger."""
-    for fill in Fill.objects.filter(order=order, quote__commission="unknown") if order.cumulative_quantity else ():
+    for fill in (one for one in fills if one.quote.get("commission") == "unknown"):
         execution = broker.line.execution(execution_base(fill.execution_id))
-        if execution is None or execution.fee is None or execution.fee <= ZERO:
+        if execution is None or execution.fee is None or execution.fee <= ZERO or _late_commission(fill) is not None:
             continue
+        base, own = order.portfolio.base_currency, execution.fee_currency == order.instrument.currency
+        currency = order.instrument.currency if own else base
         entry_post(
             portfolio_id=order.portfolio_id,
             book_id=order.book_id,
             kind="fee",
             amount=-execution.fee,
-            currency=order.portfolio.base_currency,
-            source="commission",
+            currency=currency,
+            fx_rate=booking_rate(order) if currency != base else None,
+            source=COMMISSION,
             source_ref=f"{IB}:{fill.execution_id}",
             effective_at=execution.market_time,
             recorded_at=at,
             locked=order.portfolio,
         )
+
+
+def _late_commission(fill: Fill) -> Decimal | None:
+    """What was booked as the fill's own fee (< 0), None when nothing was."""
+    entry = entry_posted_as(COMMISSION, f"{IB}:{fill.execution_id}")
+    return None if entry is None else entry.amount
+
+
+def _fee_of_correction(order: Order, fill: Fill, now: IbExecution) -> Decimal | None:
+    """The fee of the whole trade now, less what was booked beside its entry; None when it is unknown or in another currency than the entry."""
+    if now.fee is None or now.fee_currency not in ("", order.instrument.currency):
+        return None
+    late = _late_commission(fill)
+    return now.fee if late is None else max(ZERO, now.fee + late)
+
+
+def _corrections(order: Order, fills: list[Fill], broker: IbBroker, at: datetime) -> None:
+    """An execution that the venue has corrected since it was booked: the ledger follows, the fill stays what was told first.
+
+    Read from what stands booked, so that a correction which came while nobody listened is found. Its commission comes a moment later.
+    """
+    booked = {fill.pk: execution_parts(fill.execution_id) for fill in fills}
+    told = broker.line.ask(lambda book: {base: book.executions[base] for base, _ in booked.values() if base in book.executions})
+    patient_since = broker.line.now() - FEE_PATIENCE.total_seconds()
+    for fill in fills:
+        base, revision = booked[fill.pk]
+        now = told.get(base)
+        if now is None or now.revision <= revision or (now.fee is None and now.seen_at > patient_since):
+            continue
+        try:
+            posted = trade_correct(
+                source="fill",
+                source_ref=f"{IB}:{fill.execution_id}",
+                version=str(now.revision),
+                quantity=now.quantity * Side(order.side).sign,
+                price=now.price,
+                fee=_fee_of_correction(order, fill, now),
+                effective_at=now.market_time,
+                recorded_at=at,
+                locked=order.portfolio,
+            )
+        except Conflict as error:  # reconciliation tells of it
+            logger.warning("execution %s is not corrected: %s", now.execution_id, error.detail)
+            continue
+        if posted:
+            was = f"{trimmed(fill.quantity)} at {trimmed(fill.price)}"
+            right = f"{trimmed(now.quantity)} at {trimmed(now.price)}"
+            detail = f"{was} was told first, {right} is right: the ledger has a reversing and a new entry. Execution {now.execution_id}."
+            order_alert(order=order, code="EXECUTION_CORRECTED", title=f"Order {order.pk}: the venue corrects a fill", detail=detail, at=at)
 
 
 def order_alert(*, order: Order, code: str, title: str, detail: str, at: datetime) -> None:

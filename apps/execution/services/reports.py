@@ -223,8 +223,9 @@ def _write(booking: _Booking) -> None:
 
 
 def _post(order: Order, fill: Fill, at: datetime) -> None:
-    """A fill in another currency than the portfolio's is booked in its own, at the rate of now. Its fee is charged in the account's currency."""
+    """A fill in another currency than the portfolio's is booked in its own, at the rate of now, and so is a fee that is charged in the account's."""
     rate = booking_rate(order)
+    fee = fill.fee if rate is None or fee_currency(fill) == order.instrument.currency else money(fill.fee / rate)
     entry_post(
         portfolio_id=order.portfolio_id,
         book_id=order.book_id,
@@ -232,7 +233,7 @@ def _post(order: Order, fill: Fill, at: datetime) -> None:
         instrument_id=order.instrument_id,
         quantity=fill.quantity * Side(order.side).sign,
         price=fill.price,
-        fee=fill.fee if rate is None else money(fill.fee / rate),
+        fee=fee,
         currency=order.instrument.currency,
         fx_rate=rate,
         source="fill",
@@ -241,6 +242,11 @@ def _post(order: Order, fill: Fill, at: datetime) -> None:
         recorded_at=at,
         locked=order.portfolio,
     )
+
+
+def fee_currency(fill: Fill) -> str:
+    """The currency in which a broker said the fee, "" where it is the account's."""
+    return str(fill.quote.get("commission", "")).partition(" ")[2]
 
 
 def _late_fill_alert(order: Order, fill: Fill, at: datetime) -> None:

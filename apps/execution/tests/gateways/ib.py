@@ -79,13 +79,15 @@ class IbGateway:
         with self._lock:
             self._trade(self.order(reference), Decimal(shares), Decimal(price))
 
-    def correct(self, reference: str, price: str) -> None:
-        """The venue corrects the price of the order's last execution."""
+    def correct(self, reference: str, price: str, *, shares: str | None = None, commission: str | None = None) -> None:
+        """The venue corrects the order's last execution, and says its commission again."""
         with self._lock:
             one = self.order(reference).executions[-1]
             base, _, revision = one.execution_id.rpartition(".")
             one.execution_id, one.price = f"{base}.{int(revision) + 1:02d}", Decimal(price)
-            self._say([tws.execution_details(-1, one)])
+            one.shares = one.shares if shares is None else Decimal(shares)
+            one.commission = one.commission if commission is None else Decimal(commission)
+            self._say([tws.execution_details(-1, one), tws.commission_report(one)])
 
     def cancel(self, reference: str, why: str = "Cancelled by Trader") -> None:
         """The broker cancels an order unasked."""

@@ -20,6 +20,8 @@ from apps.execution.services.orders import OrderLink, order_cancel, order_submit
 from apps.execution.services.paper_market import PaperMarket
 from apps.execution.services.replacements import order_replace
 from apps.execution.tests.factories import make_limits, make_user, quote
+from apps.marketdata.domain.bars import BarSeries
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.domain.vendor import TradeTick
 from apps.marketdata.models import FeedState
 from apps.marketdata.selectors.quotes import FeedMessage
@@ -118,6 +120,19 @@ class TestToCompletion:
         assert parent.plan["basis"].startswith("a flat curve")
         assert [shares for _, shares in parent.plan["slices"]] == ["150"] * 4
 
+    def test_a_vwap_follows_the_volume_of_the_last_sessions(self, desk):
+        opened = np.datetime64("2024-07-01T13:30", "us")
+        price = np.full(2, 100.0)
+        bars = BarSeries(
+            symbol="AAPL", ts=opened + np.array([0, 30]) * np.timedelta64(1, "m"), open=price, high=price, low=price, close=price,
+            volume=np.array([900.0, 300.0]),
+        )  # fmt: skip
+        store_series(bars, timeframe=Timeframe.MINUTES_15)
+        parent = make(desk, "vwap", parameters={"slices": 2})
+        assert parent.plan["basis"] == "the mean volume curve of 1 sessions"
+        play([0, 30, 60])
+        assert [int(child.quantity) for child in parent.children.order_by("slice")] == [450, 150]
+
     def test_a_given_curve_is_followed(self, desk):
         """V-D3-3, as far as the stored plan."""
         curve = ["0.18", "0.12", "0.10", "0.09", "0.08", "0.09", "0.12", "0.22"]
@@ -168,6 +183,22 @@ class TestTheDesk:
         assert "POSITION_SIZE_LIMIT" in parent.reason
         play([0])
         assert not parent.children.exists()
+
+    def test_what_a_parent_has_not_sent_yet_takes_cash_and_shares(self, desk):
+        parent = make(desk)
+        play([0])
+        assert parent.children.get().status == "filled"  # 100 of 600 shares: 500 are not sent yet
+        assert desk.submit(quantity="450").reason == "INSUFFICIENT_CAPITAL"  # 39,944 are free
+        algo_cancel(algo_id=parent.pk, user=desk.trader, at=clock.now())
+        assert desk.submit(quantity="450").status == "filled"
+
+    def test_shares_that_a_parent_is_selling_are_not_sold_again(self, desk):
+        desk.submit(quantity="600")
+        parent = make(desk, side="sell")
+        play([0])
+        assert desk.submit(side="sell", quantity="1").reason == "SHORT_SALE"
+        play(range(10, 70, 10))
+        assert standing(parent)[:2] == ("done", "600")
 
     def test_a_child_is_judged_again_and_three_refusals_stop_the_parent(self, desk):
         parent = make(desk)

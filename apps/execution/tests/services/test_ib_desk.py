@@ -31,6 +31,7 @@ from apps.execution.services.routing import ModeMismatch, broker_build
 from apps.execution.tests.factories import Desk, make_desk, noon_at, quote
 from apps.execution.tests.gateways.ib import IbGateway
 from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.services.rebuild import positions_rebuild
 
 ACCOUNT = "DU1234567"
 DAYS = (datetime(2099, 12, 1, 21, tzinfo=UTC), datetime(2099, 12, 2, 21, tzinfo=UTC))
@@ -395,17 +396,35 @@ class TestMoney:
         assert [alert.code for alert in Alert.objects.all()] == ["UNKNOWN_EXECUTION"]
         assert holdings(desk.portfolio.pk).positions == ()
 
-    def test_a_correction_is_told_and_not_booked_as_a_second_fill(self, desk, gateway, process):
+    @pytest.mark.parametrize("told", ["at once", "after a restart"])
+    def test_a_correction_corrects_the_ledger_once_and_is_told(self, desk, gateway, process, told):
         gateway.price("AAPL", "100")
         order = process.until(desk.submit(), "filled")
-        gateway.correct(reference(order), "99")
-        process.settle()
-        process.settle()
+        if told == "after a restart":
+            process.die()
+        gateway.correct(reference(order), "99", commission="1.75")
+        if told == "after a restart":
+            process.start()
+        for _ in range(3):
+            process.settle()
         assert [alert.code for alert in Alert.objects.all()] == ["EXECUTION_CORRECTED"]
         assert order.fills.count() == 1
+        assert_books_agree(desk, gateway)
         process.restart()
         process.settle()
         assert Order.objects.get(pk=order.pk).fills.count() == 1
+        assert_books_agree(desk, gateway)
+
+    def test_a_correction_of_a_correction_and_of_the_quantity(self, desk, gateway, process):
+        gateway.price("AAPL", "100")
+        order = process.until(desk.submit(), "filled")
+        for price, shares in (("99", "10"), ("98", "8")):
+            gateway.correct(reference(order), price, shares=shares)
+            process.settle()
+            process.settle()
+            assert_books_agree(desk, gateway)
+        assert [alert.code for alert in Alert.objects.all()] == ["EXECUTION_CORRECTED"] * 2
+        assert positions_rebuild(portfolio_id=desk.portfolio.pk).differences == ()
 
 
 class TestAccounts:
