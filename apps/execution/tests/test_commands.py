@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -212,7 +213,7 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
     assert EngineCycle.objects.filter(bar_ts__isnull=False).count() == Signal.objects.count()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_run_engines_runs_what_people_start_until_they_stop_it(run):
     desk = make_desk()
     series = make_series("AAPL", CLOSES, start=START)
@@ -225,7 +226,8 @@ def test_run_engines_runs_what_people_start_until_they_stop_it(run):
     wait_for(lambda: Signal.objects.count() == 1, process=process)
     wait_for(lambda: EngineState.objects.get().health.get("status") == "running", process=process)
     engine_stop(engine_id=engine.pk, user=desk.trader, reason="", at=clock.now())
-    wait_for(lambda: not LeaseSet(application="test").taken([f"trade:sma_cross:{desk.portfolio.pk}"]), process=process)
+    with closing(LeaseSet(application="test")) as leases:
+        wait_for(lambda: not leases.taken([f"trade:sma_cross:{desk.portfolio.pk}"]), process=process)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=40)
     assert process.returncode == 0
