@@ -59,7 +59,7 @@ export class Sent {
       }
       const reason = make("td", { className: "wrap" });
       Object.assign(reason.dataset, { field: "reason", format: "blank" });
-      row.append(holder, reason, act);
+      row.append(holder, act, reason);
       body.prepend(row);
     }
     for (const cell of row.querySelectorAll("[data-field]")) patch(cell, order[cell.dataset.field]);
