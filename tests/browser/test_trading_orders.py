@@ -191,8 +191,9 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
 
     trader.click("#halt-button")
     expect(trader.locator("[data-count=flatten]")).to_contain_text("1 position worth $", timeout=SOON)
+    expect(trader.locator("#halt-reason")).to_be_focused(timeout=SOON)  # opened to the end: a dialog that opens cannot be closed
     trader.keyboard.press("Escape")
-    expect(trader.locator("#halt-dialog")).to_be_hidden()
+    expect(trader.locator("#halt-dialog")).to_be_hidden(timeout=SOON)
     stop(trader, "flatten", "out of everything")
     expect(trader.locator("#halt-banner")).to_contain_text("FLATTENING")
     trader.goto(f"{desk.url}/trades?tab=filled&strategy=flatten")
