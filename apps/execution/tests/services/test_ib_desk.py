@@ -388,6 +388,21 @@ class TestMoney:
         process.until(order, "filled")
         assert_books_agree(desk, gateway)
 
+    def test_a_correction_after_a_late_commission_charges_it_once(self, desk, gateway, process, monkeypatch):
+        monkeypatch.setattr(ib_orders, "FEE_PATIENCE", timedelta(0))
+        gateway.hold = {59}
+        gateway.price("AAPL", "100")
+        order = process.until(desk.submit(), "filled")
+        assert order.fills.get().quote["commission"] == "unknown"
+        gateway.release()
+        monkeypatch.undo()
+        process.settle()
+        assert_books_agree(desk, gateway)
+        gateway.correct(reference(order), "99")
+        for _ in range(3):
+            process.settle()
+        assert_books_agree(desk, gateway)
+
     def test_executions_of_nobody_are_told_once_and_booked_never(self, desk, gateway, process):
         process.step()
         gateway.by_hand("AAPL", "3", "100")
