@@ -220,6 +220,7 @@ class PreTradeSnapshot:
 
     `market` is None for a symbol that the desk does not know. `identical_age` says how many seconds ago the portfolio sent an order with
     the same terms under another id (None: not in the last minute). `located` is what may still be sold short today.
+    `account_hold` says why nothing new may be opened in the account, "" where nothing speaks against it.
     """
 
     intent: OrderIntent
@@ -233,6 +234,7 @@ class PreTradeSnapshot:
     strategy_orders_last_minute: int = 0
     identical_age: Decimal | None = None
     located: Decimal = Decimal(0)
+    account_hold: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from simple_history.admin import SimpleHistoryAdmin
 from apps.core.clock import now
 from apps.execution.models import (
     AlgoOrder,
+    BreakResolution,
     BrokerageAccount,
     BrokerRequest,
     EngineCycle,
@@ -22,10 +23,13 @@ from apps.execution.models import (
     OrderEvent,
     OrderGroup,
     OrderProtection,
+    ReconciliationBreak,
+    ReconciliationRun,
     RoutingDecision,
     TradingEngine,
     Venue,
 )
+from apps.execution.services.reconciliation import break_resolve
 
 
 class _ReadOnly:
@@ -246,3 +250,48 @@ class OrderProtectionAdmin(admin.ModelAdmin):
         """Keep when it was said."""
         obj.recorded_at = now()
         super().save_model(request, obj, form, change)
+
+
+@admin.register(ReconciliationRun)
+class ReconciliationRunAdmin(_ReadOnly, admin.ModelAdmin):
+    """Every comparison with a broker's books."""
+
+    list_display = ("id", "started_at", "account", "trigger", "state", "open_breaks", "booked_fills", "detail")
+    list_filter = ("state", "trigger")
+    list_select_related = ("account",)
+    ordering = ("-id",)
+
+
+@admin.register(ReconciliationBreak)
+class ReconciliationBreakAdmin(_ReadOnly, admin.ModelAdmin):
+    """What the desk and a broker disagree in. A resolution is added in its own table."""
+
+    list_display = ("id", "found_at", "account", "kind", "subject", "key", "ours", "theirs", "difference", "halts", "resolution")
+    list_filter = (("resolution", admin.EmptyFieldListFilter), "kind", "subject", "halts")
+    list_select_related = ("account", "resolution")
+    search_fields = ("=key", "=symbol", "account__number")
+    ordering = ("-id",)
+
+
+@admin.register(BreakResolution)
+class BreakResolutionAdmin(admin.ModelAdmin):
+    """Why breaks may stand. Risk and compliance add them, nobody changes them."""
+
+    list_display = ("id", "resolved_at", "found", "resolved_by", "run", "reason")
+    list_select_related = ("found", "resolved_by", "run")
+    fields = ("found", "reason")
+    raw_id_fields = ("found",)
+    ordering = ("-id",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: BreakResolution, form: Any, change: bool) -> None:
+        """By the same service as everywhere, which refuses what may not be."""
+        found = break_resolve(break_id=obj.found_id, user=request.user, reason=obj.reason, at=now())  # type: ignore[arg-type]
+        obj.pk = found.resolution.pk

@@ -24,6 +24,12 @@ class ExecutionConfig(AppConfig):
             "apps.execution.domain.routing",
             "apps.execution.domain.schedules",
         )
+        register_periodic(
+            "execution.reconcile",
+            queue="trade",
+            every=timedelta(minutes=15),  # beside the comparisons at start, on each new line and after fills
+            description="Compare every account with its broker's books",
+        )
         streams.register()
         trading_state_changed.connect(carry_out_halt, dispatch_uid="execution.carry_out_halt")
         register_account_modes(account_modes)

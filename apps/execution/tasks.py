@@ -5,7 +5,9 @@ from typing import Any
 
 from apps.core.jobs import Progress
 from apps.core.schedule import scheduled_task
+from apps.execution.models import BrokerageAccount, ReconciliationTrigger
 from apps.execution.services.rebalance_watch import rebalances_watch
+from apps.execution.services.reconciliation_watch import reconcile_ask
 
 
 @scheduled_task("execution.rebalance_watch")
@@ -14,3 +16,18 @@ def rebalance_watch(*, at: datetime, progress: Progress, **_: Any) -> dict[str, 
     found = rebalances_watch(at=at)
     progress.say(f"{len(found.proposed)} rebalances proposed, {len(found.executed)} executed")
     return {"proposed": list(found.proposed), "executed": list(found.executed)}
+
+
+def compare_all(*, at: datetime, progress: Progress, **_: Any) -> dict[str, Any]:
+    """Compare every account with its broker's books. Those whose broker another process talks to are compared there."""
+    states: dict[str, str] = {}
+    for account in BrokerageAccount.objects.select_related("portfolio").order_by("id"):
+        if progress.cancelled():
+            break
+        run = reconcile_ask(account=account, trigger=ReconciliationTrigger.BEAT, at=at)
+        states[account.number] = str(run.state) if run else "asked"
+    progress.say(f"{len(states)} accounts compared or asked for")
+    return {"accounts": states}
+
+
+reconcile = scheduled_task("execution.reconcile")(compare_all)

@@ -15,6 +15,7 @@ from django.forms import BooleanField, BoundField, ChoiceField
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps.execution.selectors.reconciliation import portfolio_standing
 from apps.marketdata.selectors.quarantine import quarantines_open
 
 register = template.Library()
@@ -54,6 +55,8 @@ TAGS = {
     "executed": "good",
     "failed": "bad",
     "ok": "good",
+    "clean": "good",
+    "breaks": "bad",
     "breach": "bad",
     "no_data": "warn",
 }
@@ -348,6 +351,12 @@ def query(context: template.Context, **changes: Any) -> str:
         else:
             parameters[name] = value
     return f"?{parameters.urlencode()}"
+
+
+@register.inclusion_tag("execution/reconciliation_strip.html")
+def reconciliation_strip(portfolio_id: int) -> dict[str, Any]:
+    """Where a portfolio's account stands with its broker. Nothing without an account."""
+    return {"standing": portfolio_standing(portfolio_id)}
 
 
 @register.inclusion_tag("desk/chart.html")

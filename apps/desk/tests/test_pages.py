@@ -42,9 +42,9 @@ PAGES = (
 BUDGETS = {
     "/": 24,
     "/portfolios": 18,
-    "/portfolios/{portfolio}": 18,
-    "/portfolios/{portfolio}?tab=lots": 20,
-    "/portfolios/{portfolio}?tab=ledger": 20,
+    "/portfolios/{portfolio}": 21,
+    "/portfolios/{portfolio}?tab=lots": 23,
+    "/portfolios/{portfolio}?tab=ledger": 23,
     "/trade": 13,
     "/trades?tab=all": 14,
     "/trades/{order}": 14,

@@ -7,6 +7,7 @@ from apps.execution.api.algos import AlgoViewSet, BracketViewSet
 from apps.execution.api.engines import EngineViewSet
 from apps.execution.api.halting import HaltPreviewView, HaltView
 from apps.execution.api.rebalancing import PortfolioExecuteRebalance, PortfolioRebalance
+from apps.execution.api.reconciliation import ReconciliationBreakViewSet, ReconciliationRunViewSet
 from apps.execution.api.trades import PortfolioTrades
 from apps.execution.api.views import OrderViewSet, TradeViewSet
 
@@ -16,6 +17,8 @@ router.register("orders", OrderViewSet, basename="api-orders")
 router.register("algos", AlgoViewSet, basename="api-algos")
 router.register("brackets", BracketViewSet, basename="api-brackets")
 router.register("engines", EngineViewSet, basename="api-engines")
+router.register("reconciliation/runs", ReconciliationRunViewSet, basename="api-reconciliation-runs")
+router.register("reconciliation/breaks", ReconciliationBreakViewSet, basename="api-reconciliation-breaks")
 router.register("trades", TradeViewSet, basename="api-trades")
 
 urlpatterns = [

@@ -6,12 +6,21 @@ nothing of its own: the order's row is its book, and execution ids follow from i
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 from apps.core.documents import plain
 from apps.core.money import ZERO, price_from_float
 from apps.core.trading import OrderType, TimeInForce
-from apps.execution.brokers.protocol import BrokerOrder, DisplayedPrice, Execution, ExecutionReport, MarketPrice
+from apps.execution.brokers.protocol import (
+    BrokerOrder,
+    BrokerStatement,
+    BrokerUnreachable,
+    DisplayedPrice,
+    Execution,
+    ExecutionReport,
+    MarketPrice,
+)
 from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
@@ -39,7 +48,8 @@ class PaperBroker:
     """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none.
 
     An immediate order for a venue trades against what that venue displays (`displayed`), at its price, up to its size, and pays its fee.
-    A market-on-close order waits until `close` is called with the session's last price.
+    A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said so far,
+    which is all the book that it has.
     """
 
     name = PAPER
@@ -50,10 +60,12 @@ class PaperBroker:
         market: Callable[[str], MarketPrice | None],
         costs: PaperCosts,
         displayed: Callable[[BrokerOrder], DisplayedPrice | None] = lambda _: None,
+        book: Callable[[datetime], BrokerStatement] | None = None,
     ) -> None:
         self._market = market
         self._costs = costs
         self._displayed = displayed
+        self._book = book
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Acknowledge the order and match it once. An immediate order without a price is cancelled, any other rests."""
@@ -146,6 +158,12 @@ class PaperBroker:
     def lookup(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """The paper broker keeps nothing: the desk's own row is its book, so an order that was sent is submitted."""
         return self.submit(order)
+
+    def statement(self, since: datetime) -> BrokerStatement:
+        """The account by the broker's own word. Raises BrokerUnreachable where nobody has kept it."""
+        if self._book is None:
+            raise BrokerUnreachable("this paper broker keeps no book")
+        return self._book(since)
 
     def _execution(self, order: BrokerOrder, price: MarketPrice, quantity: Decimal, fill_price: Decimal) -> Execution:
         return Execution(

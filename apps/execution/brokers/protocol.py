@@ -144,6 +144,13 @@ class BrokerStatement:
     settled_cash: Mapping[str, Decimal] = field(default_factory=dict)
 
 
+class KeepsBooks(Protocol):
+    """A broker that can be asked for an account's books."""
+
+    def statement(self, since: datetime) -> BrokerStatement:
+        """Working orders, positions and cash now, and executions since then. Raises BrokerTimeout and BrokerUnreachable."""
+
+
 class Broker(Protocol):
     """A place that takes orders. Calls answer what is known at once; what happens later comes through the adapter's own process."""
 

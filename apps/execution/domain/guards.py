@@ -230,3 +230,26 @@ drop trigger if exists algo_guard on execution_algoorder;
 drop function if exists execution_child_guard();
 drop function if exists execution_algo_guard();
 """
+
+
+def break_guard_sql() -> str:
+    """What the desk did not send is explained by a person: no run closes such a break."""
+    return """
+create or replace function execution_break_guard() returns trigger language plpgsql as $$
+begin
+    if new.resolved_by_id is null and exists (select from execution_reconciliationbreak where id = new.found_id and halts) then
+        raise exception 'break % halts trading: only a person resolves it', new.found_id using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+create trigger break_guard before insert on execution_breakresolution for each row execute function execution_break_guard();
+"""
+
+
+def break_guard_removal_sql() -> str:
+    """The statements that take it away again."""
+    return """
+drop trigger if exists break_guard on execution_breakresolution;
+drop function if exists execution_break_guard();
+"""

@@ -5,12 +5,20 @@ from apps.execution.models.engines import EngineCycle, EngineDecision, EngineEve
 from apps.execution.models.events import Fill, OrderDecision, OrderEvent
 from apps.execution.models.groups import OrderGroup
 from apps.execution.models.orders import Order, OrderReplacement
+from apps.execution.models.reconciliation import (
+    BreakResolution,
+    ReconciliationBreak,
+    ReconciliationRun,
+    ReconciliationState,
+    ReconciliationTrigger,
+)
 from apps.execution.models.requests import BrokerRequest
 
 __all__ = [
     "AlgoDecision",
     "AlgoEvent",
     "AlgoOrder",
+    "BreakResolution",
     "BrokerRequest",
     "BrokerageAccount",
     "EngineCycle",
@@ -27,6 +35,10 @@ __all__ = [
     "OrderProtection",
     "OrderReplacement",
     "OrderStatus",
+    "ReconciliationBreak",
+    "ReconciliationRun",
+    "ReconciliationState",
+    "ReconciliationTrigger",
     "RoutingDecision",
     "TradingEngine",
     "Venue",

@@ -40,7 +40,10 @@ select count(*), count(*) filter (where instrument_id = %(instrument)s), count(*
             and time_in_force = %(time_in_force)s and limit_price is not distinct from %(limit_price)s
             and stop_price is not distinct from %(stop_price)s and trail_offset is not distinct from %(trail_offset)s
             and client_order_id <> %(client_order_id)s and not id = any(%(instead_of)s)
-            and (algo_id is null or algo_id is distinct from %(algo)s))
+            and (algo_id is null or algo_id is distinct from %(algo)s)), (
+    select count(*) from execution_reconciliationbreak b
+    where b.portfolio_id = %(portfolio)s and b.halts and not exists (select from execution_breakresolution r where r.found_id = b.id)
+)
 from execution_order where portfolio_id = %(portfolio)s and created_at > %(since)s and status <> %(denied)s
 """
 #: How far back orders are counted, and looked through for the same order.
@@ -51,13 +54,15 @@ LOOK_BACK = timedelta(minutes=1)
 class OrderRates:
     """Orders sent in the last minute: of the whole portfolio, of one instrument in it, of one strategy. Denied ones were never sent.
 
-    `identical_age` is how many seconds ago the same order was sent under another id, None if it was not.
+    `identical_age` is how many seconds ago the same order was sent under another id, None if it was not. `strangers` is how many orders and
+    executions the broker has that the desk does not know, and that nobody has explained yet.
     """
 
     portfolio: int
     instrument: int
     strategy: int
     identical_age: Decimal | None
+    strangers: int
 
 
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
@@ -101,12 +106,13 @@ def group_order_ids(group_id: int | None) -> tuple[int, ...]:
 
 
 def order_rates(*, intent: OrderIntent, at: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None) -> OrderRates:
-    """How many orders were sent in the minute before `at` (wall time), and whether this one is one of them again. One query."""
+    """How many orders were sent in the minute before `at` (wall time), and whether this one is one of them again, and what stands against
+    opening anything. One query."""
     values = {name: getattr(intent, name) for name in ("quantity", "limit_price", "stop_price", "trail_offset", "client_order_id", "strategy")}
     values |= {name: getattr(intent, name).value for name in ("side", "order_type", "time_in_force")}
     values |= {"portfolio": intent.portfolio_id, "instrument": intent.instrument_id, "at": at, "since": at - LOOK_BACK, "market_time": market_time}
     values |= {"denied": OrderStatus.DENIED.value, "instead_of": list(instead_of), "algo": algo_id}
     with connection.cursor() as cursor:
         cursor.execute(_RATES, values)
-        portfolio, instrument, strategy, age = cursor.fetchone()
-    return OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age)
+        portfolio, instrument, strategy, age, strangers = cursor.fetchone()
+    return OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age, strangers=strangers)

@@ -90,6 +90,7 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
         strategy_orders_last_minute=rates.strategy,
         identical_age=rates.identical_age,
         located=_located(intent, facts),
+        account_hold=_account_hold(rates.strangers),
     )
     # One savepoint for both: where the first check breaks the transaction the second cannot look either, and both deny.
     with transaction.atomic():
@@ -118,3 +119,10 @@ def _located(intent: OrderIntent, facts: MarketFacts | None) -> Decimal:
     return located_quantity(
         portfolio_id=intent.portfolio_id, instrument_id=intent.instrument_id, session=facts.session, client_order_id=intent.client_order_id
     )
+
+
+def _account_hold(strangers: int) -> str:
+    if not strangers:
+        return ""
+    what = "1 order or execution" if strangers == 1 else f"{strangers} orders or executions"
+    return f"the broker has {what} that the desk does not know"

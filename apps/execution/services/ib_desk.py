@@ -19,9 +19,10 @@ from apps.execution.brokers.ib import FEE_PATIENCE, IB, GatewayMismatch, IbBroke
 from apps.execution.brokers.ib_line import GatewaySettings, IbLine
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.states import IllegalTransition, OrderEventKind, OrderStatus
-from apps.execution.models import BrokerageAccount, BrokerRequest, Order, OrderEvent
+from apps.execution.models import BrokerageAccount, BrokerRequest, Order, OrderEvent, ReconciliationTrigger
 from apps.execution.selectors.rows import RELATED
 from apps.execution.services.ib_orders import events_waiting, ib_order, order_alert, order_bring_up, request_make
+from apps.execution.services.reconciliation_watch import ReconciliationWatch
 from apps.portfolios.selectors.portfolios import portfolio_members
 
 logger = logging.getLogger(__name__)
@@ -50,9 +51,10 @@ class IbDesk:
         self.line = line
         self.brokers: dict[str, IbBroker] = {}
         self.sent = self.booked = self.connections = 0
+        self.watch = ReconciliationWatch(IB, lambda: self.brokers, settle=self._at_rest)
         self._portfolios: dict[str, int] = {}
         self._pause, self._next_try = FIRST_PAUSE, datetime.min.replace(tzinfo=GATEWAY_ZONE)
-        self._looked_up = self._heard = self._next_try
+        self._looked_up = self._heard = self._at = self._next_try
         self._again: set[str] = set()
         self._ours: set[str] = set()
         self._told: set[str] = set()
@@ -62,15 +64,18 @@ class IbDesk:
         self.line.wait(seconds, fd=fd)
 
     def step(self, *, at: datetime) -> None:
-        """Connect when there is no line, send what waits, book what was said, look up what nobody knows."""
+        """Connect when there is no line, send what waits, book what was said, look up what nobody knows, compare the books."""
+        self._at = at
         try:
             if not self._connected(at):
                 return
             if self.line.data_lost:
                 self._recover(at)
+                self.watch.all_due(ReconciliationTrigger.RECONNECT)
             self._send(at)
             self._book(at)
             self._chase(at)
+            self.watch.step(at=at)
         except BrokerTimeout as error:
             logger.warning("%s: the line is opened anew", error)
             self.line.disconnect()
@@ -94,6 +99,7 @@ class IbDesk:
             logger.warning("%s: again in %s", error, self._next_try - at)
             return False
         self._pause = FIRST_PAUSE
+        self.watch.all_due(ReconciliationTrigger.RECONNECT if self.connections else ReconciliationTrigger.START)
         self.connections += 1
         return True
 
@@ -147,6 +153,13 @@ class IbDesk:
                 self._bring_up(order, at)
             self._ours |= set(found)
             self._strangers(at)
+
+    def _at_rest(self) -> bool:
+        """Book what was said meanwhile; False while an execution waits for its commission, or an order for being booked."""
+        self._book(self._at)
+        recent = self.line.now() - FEE_PATIENCE.total_seconds()
+        waits = self.line.ask(lambda book: any(one.fee is None and one.seen_at > recent for one in book.executions.values()))
+        return not waits and not self._again
 
     def _bring_up(self, order: Order, at: datetime, *, gone_before: datetime | None = None, more: tuple[ExecutionReport, ...] = ()) -> None:
         try:

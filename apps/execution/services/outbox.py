@@ -43,9 +43,7 @@ class Outbox:
         raise BrokerTimeout(f"order {order.reference} is looked up by the process that holds the line to {self._name}")
 
     def _tell(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
-        """Heard when the transaction around it commits."""
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_notify(%s, %s)", [channel_of(self._name), order.reference])
+        tell(self._name, order.reference)
         return ()
 
 
@@ -60,6 +58,12 @@ def listening(broker: str) -> Iterator["psycopg.Connection[Any]"]:
         session.close()
 
 
-def heard(session: "psycopg.Connection[Any]") -> int:
-    """How many words have come since the last time. Raises psycopg.OperationalError when the connection is lost."""
-    return sum(1 for _ in session.notifies(timeout=0))
+def heard(session: "psycopg.Connection[Any]") -> tuple[str, ...]:
+    """The words that have come since the last time. Raises psycopg.OperationalError when the connection is lost."""
+    return tuple(word.payload for word in session.notifies(timeout=0))
+
+
+def tell(broker: str, word: str) -> None:
+    """Say something to a broker's process, heard when the transaction around it commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_notify(%s, %s)", [channel_of(broker), word])

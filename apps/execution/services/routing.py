@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import ClassVar
 
 from apps.core.errors import RuleRefused
@@ -13,6 +14,7 @@ from apps.execution.brokers.protocol import Broker, BrokerOrder, DisplayedPrice,
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.venues import venues_display
 from apps.execution.services.outbox import Outbox
+from apps.execution.services.paper_book import paper_statement
 from apps.marketdata.selectors.quotes import Quote, latest_quotes
 
 
@@ -73,7 +75,7 @@ def market_price(quote: Quote) -> MarketPrice:
 def paper_broker(account: BrokerageAccount) -> PaperBroker:
     """The paper broker with the account's costs."""
     costs = PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission)
-    return PaperBroker(market=_latest_price, costs=costs, displayed=_displayed)
+    return PaperBroker(market=_latest_price, costs=costs, displayed=_displayed, book=partial(paper_statement, account))
 
 
 def _latest_price(symbol: str) -> MarketPrice | None:

@@ -1,10 +1,13 @@
 """The admin shows everything and changes nothing."""
 
 import pytest
+from django.db import connection
 from django.test import Client
 
+from apps.core import clock
 from apps.core.roles import Role
-from apps.execution.models import Order
+from apps.execution.models import BreakResolution, Order, ReconciliationBreak, ReconciliationTrigger
+from apps.execution.services.reconciliation_watch import reconcile_ask
 from apps.execution.tests.factories import make_user
 
 
@@ -18,7 +21,7 @@ def officer(desk):
     return client
 
 
-@pytest.mark.parametrize("path", ["order", "fill", "brokerageaccount", "brokerrequest"])
+@pytest.mark.parametrize("path", ["order", "fill", "brokerageaccount", "brokerrequest", "reconciliationrun", "reconciliationbreak"])
 def test_lists_are_read(desk, officer, path):
     desk.submit()
     assert officer.get(f"/admin/execution/{path}/").status_code == 200
@@ -34,3 +37,17 @@ def test_an_order_is_read_with_its_history_and_never_written(desk, officer):
     assert officer.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert Order.objects.get().status == "filled"
     assert list(order.history.order_by("history_id").values_list("history_type", "status")) == [("+", "pending_new"), ("~", "filled")]
+
+
+def test_compliance_resolves_a_break_with_a_reason(desk, officer):
+    with connection.cursor() as cursor:
+        cursor.execute("update portfolios_cashbalance set amount = amount - 5")
+    reconcile_ask(account=desk.account, trigger=ReconciliationTrigger.REQUEST, at=clock.now())
+    row = ReconciliationBreak.objects.get()
+    page = "/admin/execution/breakresolution/add/"
+    assert officer.post(page, {"found": row.pk, "reason": ""}).status_code == 200
+    assert officer.post(page, {"found": row.pk, "reason": "a wire on its way"}).status_code == 302
+    resolution = BreakResolution.objects.get()
+    assert (resolution.found, resolution.resolved_by.username, resolution.run) == (row, "officer", None)
+    assert officer.get("/admin/execution/breakresolution/").status_code == 200
+    assert officer.post(f"/admin/execution/breakresolution/{resolution.pk}/delete/", {"post": "yes"}).status_code == 403

@@ -36,6 +36,22 @@ def cash_lines(portfolio_id: int, on: date) -> tuple[CashLine, ...]:
     return tuple(CashLine(currency=currency, traded=amount, settled=amount - pending.get(currency, ZERO)) for currency, amount in balances)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """What entries moved: signed shares by symbol and cash by currency, without what cancels out."""
+
+    shares: dict[str, Decimal]
+    cash: dict[str, Decimal]
+
+
+def moves_besides(portfolio_id: int, *, source: str) -> Moves:
+    """What all entries moved except those of one source: two queries."""
+    others = LedgerEntry.objects.filter(portfolio_id=portfolio_id).exclude(source=source)
+    shares = others.exclude(quantity=0).values_list("instrument__symbol").annotate(total=Sum("quantity")).order_by("instrument__symbol")
+    cash = others.values_list("currency").annotate(total=Sum("amount")).order_by("currency")
+    return Moves(shares={key: total for key, total in shares if total}, cash={key: total for key, total in cash if total})
+
+
 def cash_flows(portfolio_id: int) -> QuerySet[LedgerEntry]:
     """Entries that moved cash and were no trade, newest first."""
     return _entries(portfolio_id).exclude(kind__in=[*MOVED, *TRADED])

@@ -32,7 +32,7 @@ class Case:
     `held` is the signed quantity by instrument id over all books of the portfolio, `book_held` that of the order's own book
     and instrument. `prices` values every instrument held or working; those without a price stand in `unpriced`. `quarantines` says
     for each open quarantine of the instrument's data whose days include the market's which data it is and why.
-    `tier`, `average_volume`, `identical_age` [seconds] and `located` [shares] are those of the snapshot.
+    `account_hold`, `tier`, `average_volume`, `identical_age` [seconds] and `located` [shares] are those of the snapshot.
     `cash` and `prices` are in the portfolio's currency; what orders say is in the instrument's, and `rates` turns it (by instrument id, 1 where
     there is none). `pair` is the currency pair of the order's own instrument, "" when it trades in the portfolio's, `fx` the price of it.
     """
@@ -52,6 +52,7 @@ class Case:
     prices: Mapping[int, Decimal]
     unpriced: tuple[str, ...]
     quarantines: tuple[str, ...] = ()
+    account_hold: str = ""
     tier: int = 2
     average_volume: Decimal | None = None
     strategy_orders_last_minute: int = 0

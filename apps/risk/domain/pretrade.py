@@ -22,7 +22,17 @@ BASIS_POINT: Final = Decimal("0.0001")
 
 def order_checks(case: Case) -> tuple[Check, ...]:
     """Every check that applies to the order, in order."""
-    checks = [_halted(case), _reducing(case), *_price(case), *_rate(case), _quarantined(case), *_limits_set(case), *duplicate(case), *rates(case)]
+    checks = [
+        _halted(case),
+        _reducing(case),
+        _account_held(case),
+        *_price(case),
+        *_rate(case),
+        _quarantined(case),
+        *_limits_set(case),
+        *duplicate(case),
+        *rates(case),
+    ]
     if _price_known(case):
         checks += [*order_size(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
     return (*checks, _short_sale(case))
@@ -54,6 +64,27 @@ def _reducing(case: Case) -> Check:
         message=message,
         unit="shares",
         limit=case.closable if case.state is TradingState.REDUCING else None,
+        before=before,
+        after=after,
+    )
+
+
+def _account_held(case: Case) -> Check:
+    """Something trades in the account that the desk did not send: until somebody has looked, positions are only reduced."""
+    before, after = case.quantity_held, case.quantity_held + case.intent.signed_quantity
+    blocked = bool(case.account_hold) and not case.reduces
+    if blocked:
+        message = f"Nothing new is opened: {case.account_hold}. This order can close {number(case.closable)} shares at most"
+    elif case.account_hold:
+        message = f"It closes what is held, which passes although {case.account_hold}"
+    else:
+        message = "The account agrees with its broker, or its breaks do not concern orders"
+    return Check(
+        code="ACCOUNT_ON_HOLD",
+        outcome=Outcome.BLOCK if blocked else Outcome.PASS,
+        message=message,
+        unit="shares",
+        limit=case.closable if case.account_hold else None,
         before=before,
         after=after,
     )

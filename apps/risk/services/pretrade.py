@@ -88,6 +88,7 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         pair=own,
         fx=fx,
         rates=rates,
+        account_hold=snapshot.account_hold,
     )
 
 

@@ -223,7 +223,7 @@ class IbGateway:
         for account in self.accounts:
             cash = self.cash_of(account)
             rows += [
-                [63, 1, request, account, "SettledCash", self.cash[account], "USD"],
+                [63, 1, request, account, "SettledCash", cash, "USD"],  # its executions are of years ago
                 [63, 1, request, account, "CashBalance", cash, "BASE"],
                 [63, 1, request, account, "CashBalance", cash, "USD"],
             ]

@@ -114,6 +114,7 @@ def check_of(case: Case, code: str):
 ALL_CODES = [
     "TRADING_HALTED",
     "REDUCING_ONLY",
+    "ACCOUNT_ON_HOLD",
     "PRICE_MISSING",
     "PRICE_STALE",
     "DATA_QUARANTINED",

@@ -1,0 +1,124 @@
+"""The two books of an account as `domain.reconciliation` compares them: the desk's own, and a broker's statement."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.core.money import ZERO
+from apps.core.trading import Side
+from apps.execution.brokers.ib import IB
+from apps.execution.brokers.paper import PAPER
+from apps.execution.brokers.protocol import BrokerStatement
+from apps.execution.domain.reconciliation import AccountBook, BookFill, BookOrder
+from apps.execution.domain.states import OrderStatus
+from apps.execution.models import BrokerageAccount, Fill, Order
+from apps.execution.services.ib_orders import execution_base
+from apps.execution.services.routing import broker_reference
+from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.portfolios.domain.settlement import local_date
+from apps.portfolios.selectors.cash import cash_lines
+from apps.portfolios.selectors.holdings import holdings
+
+#: Where the desk is sure that the broker works an order. In the other statuses a request is on its way.
+CERTAIN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+def desk_book(account: BrokerageAccount, *, since: datetime, at: datetime) -> AccountBook:
+    """The desk's own picture of the account: four queries and those of the holdings."""
+    working = Order.objects.working().filter(account=account).select_related("instrument", "account").order_by("id")
+    of_time = Q(recorded_at__gte=since) if account.broker == PAPER else Q(market_time__gte=since)
+    fills = Fill.objects.filter(of_time, order__account=account).select_related("order__instrument", "order__account").order_by("id")
+    positions: dict[str, Decimal] = {}
+    for held in holdings(account.portfolio_id).positions:
+        positions[held.symbol] = positions.get(held.symbol, ZERO) + held.quantity
+    lines = cash_lines(account.portfolio_id, local_date(HOME_CALENDAR, at))
+    key = execution_key(account)
+    return AccountBook(
+        orders=tuple(_order(order) for order in working if order.status != OrderStatus.PENDING_NEW),
+        fills=tuple(_fill(fill, key) for fill in fills),
+        positions={symbol: shares for symbol, shares in positions.items() if shares},
+        cash={line.currency: line.traded for line in lines},
+        settled_cash={line.currency: line.settled for line in lines},
+    )
+
+
+def broker_book(account: BrokerageAccount, statement: BrokerStatement) -> AccountBook:
+    """A broker's statement in the same form."""
+    key = execution_key(account)
+    return AccountBook(
+        orders=tuple(
+            BookOrder(
+                reference=order.reference,
+                broker_id=order.broker_order_id,
+                symbol=order.symbol,
+                side=order.side,
+                quantity=order.quantity,
+                cumulative=order.cumulative,
+                limit_price=order.limit_price,
+            )
+            for order in statement.open_orders
+        ),
+        fills=tuple(
+            BookFill(
+                execution_id=key(fill.execution.execution_id),
+                reference=fill.reference,
+                symbol=fill.symbol,
+                side=fill.side,
+                quantity=fill.execution.quantity,
+                price=fill.execution.price,
+            )
+            for fill in statement.fills
+        ),
+        positions=statement.positions,
+        cash=statement.cash,
+        settled_cash=statement.settled_cash,
+    )
+
+
+def orders_known(account: BrokerageAccount, statement: BrokerStatement) -> dict[str, Order]:
+    """The desk's orders that a statement speaks of, by reference, ended ones included."""
+    references = {order.reference for order in statement.open_orders} | {fill.reference for fill in statement.fills}
+    if account.broker == PAPER:
+        of_ours = Q(pk__in=[int(reference) for reference in references if reference.isdecimal()])
+    else:
+        of_ours = Q(client_order_id__in=[reference for reference in references if _is_uuid(reference)])
+    found = Order.objects.filter(of_ours, account=account).select_related("instrument", "account")
+    return {broker_reference(order): order for order in found.order_by("id")}
+
+
+def _order(order: Order) -> BookOrder:
+    return BookOrder(
+        reference=broker_reference(order),
+        symbol=order.instrument.symbol,
+        side=Side(order.side),
+        quantity=order.quantity,
+        cumulative=order.cumulative_quantity,
+        limit_price=order.limit_price,
+        certain=order.status in CERTAIN,
+    )
+
+
+def execution_key(account: BrokerageAccount) -> Callable[[str], str]:
+    """What names an execution for ever: at Interactive Brokers a correction has an id of its own, with the same base."""
+    return execution_base if account.broker == IB else str
+
+
+def _fill(fill: Fill, key: Callable[[str], str]) -> BookFill:
+    return BookFill(
+        execution_id=key(fill.execution_id),
+        reference=broker_reference(fill.order),
+        symbol=fill.order.instrument.symbol,
+        side=Side(fill.order.side),
+        quantity=fill.quantity,
+        price=fill.price,
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
