@@ -25,6 +25,13 @@ class BrokerageAccount(models.Model):
                 | models.Q(~models.Q(number__regex="^D[UF]"), mode=TradingMode.LIVE.value),
                 name="account_ib_number_has_its_mode",
             ),
+            models.CheckConstraint(
+                # And Alpaca's: PA... trades on paper.
+                condition=~models.Q(broker="alpaca")
+                | models.Q(mode=TradingMode.PAPER.value, number__startswith="PA")
+                | models.Q(~models.Q(number__startswith="PA"), mode=TradingMode.LIVE.value),
+                name="account_alpaca_number_has_its_mode",
+            ),
             models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
         ]
 

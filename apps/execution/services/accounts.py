@@ -9,6 +9,8 @@ from django.db.models import Q
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.money import MONEY_PLACES, exact
 from apps.core.trading import TradingMode
+from apps.execution.brokers.alpaca import ALPACA
+from apps.execution.brokers.alpaca_words import mode_of_number as alpaca_mode
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER
@@ -45,6 +47,22 @@ def ib_account_create(*, portfolio_id: int, number: str) -> BrokerageAccount:
         mode = mode_of_number(number).value
         return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=IB, mode=mode, number=number, slippage_bps=0, commission=0)
     if (found.portfolio_id, found.broker, found.number) != (portfolio_id, IB, number):
+        raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
+    return found
+
+
+def alpaca_account_create(*, portfolio_id: int, number: str) -> BrokerageAccount:
+    """Let a portfolio trade through an account at Alpaca. Its mode is what its number says (PA...: paper).
+
+    Returns the account that is there when it is the same. Raises InvalidInput and Conflict as for Interactive Brokers.
+    """
+    if not re.fullmatch(r"[A-Z0-9]{6,20}", number):
+        raise InvalidInput(f"{number!r} is no account number of Alpaca", field="number")
+    found = BrokerageAccount.objects.filter(Q(portfolio_id=portfolio_id) | Q(number=number)).first()
+    if found is None:
+        mode = alpaca_mode(number).value
+        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=ALPACA, mode=mode, number=number, slippage_bps=0, commission=0)
+    if (found.portfolio_id, found.broker, found.number) != (portfolio_id, ALPACA, number):
         raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
     return found
 

@@ -55,9 +55,9 @@ def wanted_order(order: Order) -> BrokerOrder | None:
     return replace(ib_order(order), time_in_force=TimeInForce(asked.time_in_force), **{name: getattr(asked, name) for name in names})
 
 
-def events_waiting(accounts: list[str]) -> QuerySet[OrderEvent]:
+def events_waiting(accounts: list[str], *, broker: str = IB) -> QuerySet[OrderEvent]:
     """What was asked for and not yet attempted, in the order in which it was asked."""
-    events = OrderEvent.objects.filter(kind__in=[kind.value for kind in WANTED_IN], requests__isnull=True, order__account__broker=IB)
+    events = OrderEvent.objects.filter(kind__in=[kind.value for kind in WANTED_IN], requests__isnull=True, order__account__broker=broker)
     return (
         events.filter(order__account__number__in=accounts, order__status__in=[status.value for status in WANTED_IN.values()])
         .select_related("order", "order__account")
@@ -71,8 +71,25 @@ def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_a
     A cancel that was asked for before `cancels_after` and not answered may be made again; nothing else ever is.
     Raises BrokerUnreachable while there is no line, before anything is committed.
     """
+    settings = broker.line.settings
+    told = request_commit(
+        event=event, order_id=broker.line.next_id(), client_id=settings.client_id, gateway=str(settings), at=at, cancels_after=cancels_after
+    )
+    if told is None:
+        return None
+    request, order, wanted = told
+    _make(OrderEventKind(event.kind), order, wanted, broker, request.broker_order_id)
+    return request
+
+
+def request_commit(
+    *, event: OrderEvent, order_id: int, client_id: int, gateway: str, at: datetime, cancels_after: datetime | None = None
+) -> tuple[BrokerRequest, Order, BrokerOrder | None] | None:
+    """Commit that what an event asks for is about to be done, with the order and what a change wants of it. None where nothing is to be sent.
+
+    `order_id` and `client_id` are 0 where a broker knows an order by our reference alone.
+    """
     kind = OrderEventKind(event.kind)
-    order_id = broker.line.next_id()
     with transaction.atomic():
         order = order_lock(portfolio_id=event.order.portfolio_id, order_id=event.order_id)
         if order.status != WANTED_IN[kind] or _made_already(event, cancels_after) or _overtaken(event):
@@ -89,13 +106,11 @@ def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_a
             event=event,
             kind=kind.value,
             broker_order_id=first.broker_order_id if first else order_id,
-            client_id=broker.line.settings.client_id,
-            gateway=str(broker.line.settings),
+            client_id=client_id,
+            gateway=gateway,
             attempted_at=at,
         )
-        wanted = wanted_order(order)
-    _make(kind, order, wanted, broker, request.broker_order_id)
-    return request
+        return request, order, wanted_order(order)
 
 
 def _make(kind: OrderEventKind, order: Order, wanted: BrokerOrder | None, broker: IbBroker, order_id: int) -> None:

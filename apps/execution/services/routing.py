@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from apps.core.errors import RuleRefused
 from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
+from apps.execution.brokers.alpaca import ALPACA
+from apps.execution.brokers.alpaca_words import mode_of_number as alpaca_mode
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts
@@ -99,8 +101,17 @@ def _displayed(order: BrokerOrder) -> DisplayedPrice | None:
     return None
 
 
+def alpaca_outbox(account: BrokerageAccount) -> Outbox:
+    """Orders for Alpaca go to its process. Raises ModeMismatch when number and mode do not agree."""
+    if alpaca_mode(account.number) is not TradingMode(account.mode):
+        raise ModeMismatch(f"account {account.number} does not trade in {account.mode}: its number says so", account=account.number)
+    return Outbox(ALPACA)
+
+
 _ADAPTERS: dict[tuple[str, TradingMode], Callable[[BrokerageAccount], Broker]] = {
     (PAPER, TradingMode.PAPER): paper_broker,
     (IB, TradingMode.PAPER): ib_outbox,
     (IB, TradingMode.LIVE): ib_outbox,
+    (ALPACA, TradingMode.PAPER): alpaca_outbox,
+    (ALPACA, TradingMode.LIVE): alpaca_outbox,
 }

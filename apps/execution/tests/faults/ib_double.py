@@ -19,6 +19,7 @@ from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, Ex
 
 ACCOUNT = "DU1234567"
 FEE = Decimal("1.25")
+CAPITAL = Decimal(10_000_000)
 MARKET_TIME = datetime(2024, 7, 2, 16, tzinfo=UTC)
 
 Around = Callable[[str, Callable[[], Any]], Any]
@@ -272,6 +273,14 @@ class GatewayLine(IbLine):
         if not self._up:
             raise BrokerUnreachable("there is no line")
         self._around("the answer with everything", asked)
+
+    def balances(self) -> None:
+        if not self._up:
+            raise BrokerUnreachable("there is no line")
+        if self._trouble() in ("lost", "silent"):
+            raise BrokerTimeout("no answer to the request for positions and cash")
+        self.positions = {ACCOUNT: {"AAPL": self._gateway.position()}}
+        self.cash = {ACCOUNT: {"CashBalance": {"USD": CAPITAL - self._gateway.spent()}}}
 
     def heartbeat(self) -> None:
         if self._trouble() == "lost":
