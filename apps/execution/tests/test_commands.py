@@ -191,12 +191,13 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
             if EngineDecision.objects.exists():
                 break
         assert second.poll() is None
+        quote("AAPL", f"{series.close[n]:.2f}", market_time=close)  # the gate wants a fresh one, whenever the second comes to it
         first.kill()
         first.wait(20)
-    assert not Order.objects.exists()
+        assert not Order.objects.exists()
 
     def ordered():
-        quote("AAPL", f"{series.close[n]:.2f}", market_time=close)  # the gate wants a fresh one
+        quote("AAPL", f"{series.close[n]:.2f}", market_time=close)
         return Order.objects.filter(status="filled").exists()
 
     wait_for(ordered, process=second)
