@@ -11,7 +11,7 @@ from apps.core.money import ZERO
 from apps.core.trading import Side
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.paper import PAPER
-from apps.execution.brokers.protocol import BrokerStatement
+from apps.execution.brokers.protocol import BrokerStatement, Execution
 from apps.execution.domain.reconciliation import AccountBook, BookFill, BookOrder
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import BrokerageAccount, Fill, Order
@@ -26,8 +26,12 @@ from apps.portfolios.selectors.holdings import holdings
 CERTAIN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
-def desk_book(account: BrokerageAccount, *, since: datetime, at: datetime) -> AccountBook:
-    """The desk's own picture of the account: four queries and those of the holdings."""
+def desk_book(account: BrokerageAccount, *, statement: BrokerStatement, since: datetime, at: datetime) -> AccountBook:
+    """The desk's own picture of the account: four queries and those of the holdings.
+
+    A fill stays as it was told first. Where the statement has a correction of it, the ledger has followed (or positions and cash differ), so
+    the fill is taken as corrected.
+    """
     working = Order.objects.working().filter(account=account).select_related("instrument", "account").order_by("id")
     of_time = Q(recorded_at__gte=since) if account.broker == PAPER else Q(market_time__gte=since)
     fills = Fill.objects.filter(of_time, order__account=account).select_related("order__instrument", "order__account").order_by("id")
@@ -36,9 +40,10 @@ def desk_book(account: BrokerageAccount, *, since: datetime, at: datetime) -> Ac
         positions[held.symbol] = positions.get(held.symbol, ZERO) + held.quantity
     lines = cash_lines(account.portfolio_id, local_date(HOME_CALENDAR, at))
     key = execution_key(account)
+    told = {key(one.execution.execution_id): one.execution for one in statement.fills}
     return AccountBook(
         orders=tuple(_order(order) for order in working if order.status != OrderStatus.PENDING_NEW),
-        fills=tuple(_fill(fill, key) for fill in fills),
+        fills=tuple(_fill(fill, key, told.get(key(fill.execution_id))) for fill in fills),
         positions={symbol: shares for symbol, shares in positions.items() if shares},
         cash={line.currency: line.traded for line in lines},
         settled_cash={line.currency: line.settled for line in lines},
@@ -106,14 +111,15 @@ def execution_key(account: BrokerageAccount) -> Callable[[str], str]:
     return execution_base if account.broker == IB else str
 
 
-def _fill(fill: Fill, key: Callable[[str], str]) -> BookFill:
+def _fill(fill: Fill, key: Callable[[str], str], told: Execution | None) -> BookFill:
+    corrected = told is not None and told.execution_id != fill.execution_id
     return BookFill(
         execution_id=key(fill.execution_id),
         reference=broker_reference(fill.order),
         symbol=fill.order.instrument.symbol,
         side=Side(fill.order.side),
-        quantity=fill.quantity,
-        price=fill.price,
+        quantity=told.quantity if told is not None and corrected else fill.quantity,
+        price=told.price if told is not None and corrected else fill.price,
     )
 
 

@@ -116,7 +116,7 @@ def break_resolve(*, break_id: int, user: "User", reason: str, at: datetime) -> 
 def _look(account: BrokerageAccount, broker: KeepsBooks, since: datetime, at: datetime) -> _Look:
     statement = broker.statement(since)
     known = orders_known(account, statement)
-    ours = desk_book(account, since=since, at=at)
+    ours = desk_book(account, statement=statement, since=since, at=at)
     return _Look(statement=statement, known=known, breaks=books_compare(ours=ours, theirs=broker_book(account, statement), known=known.keys()))
 
 
