@@ -164,3 +164,6 @@ def _clean_redis() -> None:
     """Each test begins with an empty Redis: no latest price of another test."""
     if _servers is not None and _servers.with_redis:
         _servers.redis.command("FLUSHALL")
+    from apps.marketdata.selectors.quotes import prices_forget
+
+    prices_forget()

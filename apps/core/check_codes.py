@@ -58,6 +58,7 @@ class CheckCode(StrEnum):
     ORDER_SIZE_LIMIT = "ORDER_SIZE_LIMIT", Stage.SIZE, "risk", "The order has too many shares"
     ORDER_VALUE_LIMIT = "ORDER_VALUE_LIMIT", Stage.SIZE, "risk", "The order is worth too much"
     ADV_LIMIT = "ADV_LIMIT", Stage.SIZE, "risk", "The order is too large a share of the average daily volume, or too large while no volume is known"
+    APPROVAL_REQUIRED = "APPROVAL_REQUIRED", Stage.SIZE, "risk", "Warns: the order waits until a second person approves it"
     PRICE_COLLAR = "PRICE_COLLAR", Stage.COLLAR, "risk", "The limit price lies too far from the middle of bid and ask"
     INSUFFICIENT_CAPITAL = "INSUFFICIENT_CAPITAL", Stage.CAPITAL, "risk", "The order may cost more than the cash that is free"
     POSITION_SIZE_LIMIT = "POSITION_SIZE_LIMIT", Stage.EXPOSURE, "risk", "The position would have too many shares"

@@ -73,6 +73,7 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "portfolios.view_all_portfolios",
         "portfolios.view_portfolio",
         "portfolios.view_position",
+        "execution.approve_order",
         "execution.view_order",
         "execution.view_fill",
         "execution.view_brokerrequest",

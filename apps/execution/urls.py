@@ -10,6 +10,7 @@ urlpatterns = [
     path("trades/cancel", orders.cancel_many, name="orders-cancel"),
     path("trades/<int:order_id>", orders.order, name="order-detail"),
     path("trades/<int:order_id>/cancel", orders.cancel, name="order-cancel"),
+    path("trades/<int:order_id>/approve", orders.approve, name="order-approve"),
     path("trades/<int:order_id>/replace", orders.replace, name="order-replace"),
     path("algos", algos.algo_list, name="algos"),
     path("algos/<int:algo_id>", algos.algo, name="algo-detail"),

@@ -8,16 +8,14 @@ from rest_framework import serializers
 from apps.core.api.fields import DecimalString, ZonedTime
 from apps.core.api.schema import ProblemCheckSerializer
 from apps.core.api.serializers import StrictSerializer
-from apps.core.documents import plain
 from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
 from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
-from apps.execution.domain.amounts import trimmed
 from apps.execution.models import Fill, Order
 from apps.execution.models.orders import STATUS_CHOICES
 from apps.execution.selectors.orders import OrderDetail
 from apps.execution.selectors.proofs import FillProof
 from apps.execution.selectors.rows import fill_row, order_row
-from apps.execution.services.preview import Preview
+from apps.execution.services.preview import Preview, preview_row
 
 
 def _choices(kind: Any) -> list[str]:
@@ -174,16 +172,47 @@ class OrderDecisionSerializer(serializers.Serializer):
     expires_at = serializers.DateTimeField()
 
 
+class PreviewComparedSerializer(serializers.Serializer):
+    """What was said of an order before it was sent, beside what became of it. Values and fees are of what has traded."""
+
+    id = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    allowed = serializers.BooleanField()
+    checks = CheckSerializer(many=True)
+    estimated_price = serializers.CharField(allow_null=True)
+    actual_price = serializers.CharField(allow_null=True)
+    price_difference_bps = serializers.CharField(allow_null=True, help_text="Against the estimate, positive is a cost")
+    estimated_value = serializers.CharField(allow_null=True)
+    actual_value = serializers.CharField(allow_null=True)
+    estimated_fee = serializers.CharField()
+    actual_fee = serializers.CharField(allow_null=True)
+    cost_difference = serializers.CharField(allow_null=True, help_text="In money, price and fee together, positive is a cost")
+
+
+class ApprovalSerializer(StrictSerializer):
+    """A second person's word on an order that waits for it."""
+
+    approve = serializers.BooleanField(help_text="False refuses the order, which cancels it")
+    reason = serializers.CharField(max_length=200)
+
+
 class OrderDetailSerializer(OrderSerializer):
     """An order with its whole life."""
 
     events = OrderEventSerializer(many=True)
     decisions = OrderDecisionSerializer(many=True)
     fills = FillSerializer(many=True)
+    preview = PreviewComparedSerializer(allow_null=True)
 
     def to_representation(self, instance: OrderDetail) -> dict[str, Any]:  # type: ignore[override]
-        """The row, with events, decisions and fills beside it."""
-        return {**instance.order, "events": instance.events, "decisions": instance.decisions, "fills": instance.fills}
+        """The row, with events, decisions, fills and the preview beside it."""
+        return {
+            **instance.order,
+            "events": instance.events,
+            "decisions": instance.decisions,
+            "fills": instance.fills,
+            "preview": instance.preview,
+        }
 
 
 class FillProofSerializer(serializers.Serializer):
@@ -229,16 +258,9 @@ class PreviewSerializer(serializers.Serializer):
     position_after = serializers.CharField()
     currency = serializers.CharField()
     mode = serializers.ChoiceField(choices=_choices(TradingMode))
+    client_order_id = serializers.UUIDField(help_text="Sent with the order, it finds this preview again")
+    preview_id = serializers.IntegerField(help_text="Under which this answer is kept")
 
     def to_representation(self, instance: Preview) -> dict[str, Any]:
         """The preview as plain values, checks flat with their authority."""
         return preview_row(instance)
-
-
-def preview_row(preview: Preview) -> dict[str, Any]:
-    """The preview as plain values, for REST and for the ticket."""
-    content: dict[str, Any] = plain(preview)
-    content["checks"] = [{"authority": authority, **plain(check)} for authority, check in preview.checks]
-    for name in ("estimated_price", "position_before", "position_after"):
-        content[name] = trimmed(getattr(preview, name))
-    return content

@@ -18,6 +18,7 @@ from apps.core.api.users import desk_user
 from apps.execution.api.algos import RoutingSerializer
 from apps.execution.api.filters import FillFilter, OrderFilter
 from apps.execution.api.serializers import (
+    ApprovalSerializer,
     CancelSerializer,
     FillProofSerializer,
     FillSerializer,
@@ -35,6 +36,7 @@ from apps.execution.selectors.algos import order_routing
 from apps.execution.selectors.orders import blocking_checks, fills_visible, order_detail, order_get, orders_visible
 from apps.execution.selectors.proofs import fill_get, fill_proof
 from apps.execution.selectors.rows import order_row
+from apps.execution.services.approvals import order_approve
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.preview import order_preview
@@ -85,9 +87,17 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @extend_schema(request=OrderIntentSerializer, responses=PreviewSerializer)
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
-        """Every check with its numbers, the estimated cost, cash and position after. Stores nothing."""
+        """Every check with its numbers, the estimated cost, cash and position after. The answer is kept, and compared with the order later."""
         intent = intent_build(user=desk_user(request), **_validated(OrderIntentSerializer, request))
         return Response(PreviewSerializer(order_preview(intent=intent, user=desk_user(request), at=clock.now())).data)
+
+    @extend_schema(request=ApprovalSerializer, responses=OrderSerializer)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        """Approve an order of somebody else that waits for a second person, or refuse it. Approved, it is judged anew and sent."""
+        data = _validated(ApprovalSerializer, request)
+        order = order_approve(order_id=int(pk), user=desk_user(request), at=clock.now(), **data)
+        return Response(order_row(order))
 
     @extend_schema(
         request=ReplaceSerializer,
@@ -164,7 +174,7 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         return Response(FillProofSerializer(fill_proof(fill_get(user=desk_user(request), fill_id=int(pk)))).data)
 
 
-def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer], request: Request) -> dict[str, Any]:
+def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer] | type[ApprovalSerializer], request: Request) -> dict[str, Any]:
     serializer = kind(data=request.data)
     serializer.is_valid(raise_exception=True)
     data: dict[str, Any] = serializer.validated_data

@@ -75,6 +75,23 @@ create or replace function execution_order_is_allowed(the_order bigint, digest t
         and (at is null or expires_at > at)
 $$;
 
+create or replace function execution_order_is_approved(o execution_order, at timestamptz) returns boolean language plpgsql stable
+    set search_path = pg_catalog, public, pg_temp as $$
+declare
+    most numeric;
+begin
+    -- True as well where nothing in force asks for a second person. The portfolio's own limit stands in the place of the desk's.
+    select min(hard) into most from risk_risklimit where kind = 'approval_value' and portfolio_id = o.portfolio_id
+        and active_from <= at and (active_to is null or active_to > at);
+    if most is null then
+        select min(hard) into most from risk_desklimit where kind = 'approval_value' and active_from <= at and (active_to is null or active_to > at);
+    end if;
+    return most is null or coalesce(o.quantity * greatest(o.limit_price, o.stop_price, o.reference_price) <= most, false)
+        or exists (select 1 from execution_orderapproval a where a.order_id = o.id and a.intent_digest = o.intent_digest and a.approved
+            and a.decided_by_id <> o.created_by_id and a.expires_at > at);
+end
+$$;
+
 create or replace function execution_replacement_is_allowed(after execution_order) returns boolean language plpgsql stable
     set search_path = pg_catalog, public, pg_temp as $$
 declare
@@ -100,6 +117,10 @@ begin
                 raise exception 'order % cannot be % without decisions of risk and compliance', new.id, new.status
                     using errcode = 'check_violation';
             end if;
+            if not execution_order_is_approved(new, statement_timestamp()) then
+                raise exception 'order % cannot be % without the approval of a second person', new.id, new.status
+                    using errcode = 'check_violation';
+            end if;
         end if;
         return new;
     end if;
@@ -119,6 +140,10 @@ begin
     if old.status = '{OrderStatus.PENDING_NEW}' and new.status not in ({_values(UNSENT_STATUSES)}) then
         if not execution_order_is_allowed(new.id, new.intent_digest, statement_timestamp()) then
             raise exception 'order % cannot be % without unexpired decisions of risk and compliance', new.id, new.status
+                using errcode = 'check_violation';
+        end if;
+        if not execution_order_is_approved(new, statement_timestamp()) then
+            raise exception 'order % cannot be % without the approval of a second person', new.id, new.status
                 using errcode = 'check_violation';
         end if;
     elsif new.cumulative_quantity <> old.cumulative_quantity
@@ -145,8 +170,42 @@ drop trigger if exists order_not_deleted on execution_order;
 drop trigger if exists order_guard on execution_order;
 drop function if exists execution_order_guard();
 drop function if exists execution_replacement_is_allowed(execution_order);
+drop function if exists execution_order_is_approved(execution_order, timestamptz);
 drop function if exists execution_order_is_allowed(bigint, text, timestamptz);
 drop function if exists execution_intent_digest(execution_order);
+"""
+
+
+def replacement_guard_sql() -> str:
+    """The trigger that lets nobody make an order worth more by a change than may be sent alone."""
+    return """
+create or replace function execution_replacement_guard() returns trigger language plpgsql
+    set search_path = pg_catalog, public, pg_temp as $$
+declare
+    changed execution_order;
+begin
+    select * into changed from execution_order where id = new.order_id;
+    changed.quantity := new.quantity;
+    changed.limit_price := new.limit_price;
+    changed.stop_price := new.stop_price;
+    changed.intent_digest := new.intent_digest;
+    if not execution_order_is_approved(changed, statement_timestamp()) then
+        raise exception 'order % cannot be changed without the approval of a second person', new.order_id using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+
+drop trigger if exists replacement_guard on execution_orderreplacement;
+create trigger replacement_guard before insert on execution_orderreplacement for each row execute function execution_replacement_guard();
+"""
+
+
+def replacement_guard_removal_sql() -> str:
+    """The statements that take it away again."""
+    return """
+drop trigger if exists replacement_guard on execution_orderreplacement;
+drop function if exists execution_replacement_guard();
 """
 
 

@@ -5,6 +5,7 @@ from apps.execution.models.engines import EngineCycle, EngineDecision, EngineEve
 from apps.execution.models.events import Fill, OrderDecision, OrderEvent
 from apps.execution.models.groups import OrderGroup
 from apps.execution.models.orders import Order, OrderReplacement
+from apps.execution.models.previews import OrderApproval, OrderPreview
 from apps.execution.models.reconciliation import (
     BreakResolution,
     ReconciliationBreak,
@@ -29,9 +30,11 @@ __all__ = [
     "Fill",
     "LiveApproval",
     "Order",
+    "OrderApproval",
     "OrderDecision",
     "OrderEvent",
     "OrderGroup",
+    "OrderPreview",
     "OrderProtection",
     "OrderReplacement",
     "OrderStatus",

@@ -153,6 +153,7 @@ def order(request: RequestOfUser, order_id: int) -> HttpResponse:
         "detail": detail,
         "terminal": [str(status) for status in TERMINAL_STATUSES],
         "changeable": detail.order["status"] in CHANGEABLE_STATUSES,
+        "waiting": detail.order["status"] == OrderStatus.PENDING_NEW and detail.order["created_by"] != request.user.get_username(),
         "replacement_id": uuid4(),
     }
     return render(request, template, context)
@@ -171,6 +172,22 @@ def cancel(request: RequestOfUser, order_id: int) -> HttpResponse:
     else:
         messages.info(request, f"Order {order_id} is {str(cancelled.status).replace('_', ' ')}.")
     return redirect(way_back(request, reverse("blotter")))
+
+
+@require_POST
+@page
+def approve(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """The second person's yes or no, then back."""
+    from apps.execution.services.approvals import order_approve
+
+    wanted = request.POST.get("approve") == "yes"
+    try:
+        decided = order_approve(order_id=order_id, user=request.user, approve=wanted, reason=request.POST.get("reason", ""), at=now())
+    except DeskError as error:
+        messages.error(request, f"Order {order_id} was not decided: {error.detail}")
+    else:
+        messages.info(request, f"Order {order_id} is {str(decided.status).replace('_', ' ')}.")
+    return redirect(way_back(request, reverse("order-detail", args=[order_id])))
 
 
 @require_POST

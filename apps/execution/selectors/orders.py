@@ -11,6 +11,7 @@ from apps.core.documents import plain
 from apps.core.errors import NotFound
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import BrokerageAccount, Fill, Order, OrderEvent
+from apps.execution.selectors.previews import preview_compared
 from apps.execution.selectors.rows import RELATED, fill_row, order_row
 from apps.portfolios.selectors.portfolios import portfolios_visible
 
@@ -23,12 +24,13 @@ SNAPSHOT_ORDERS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDetail:
-    """One order with everything that happened to it, oldest first, as plain values."""
+    """One order with everything that happened to it, oldest first, as plain values; `preview` is what was said of it before, None if nothing."""
 
     order: dict[str, Any]
     events: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     fills: tuple[dict[str, Any], ...]
+    preview: dict[str, Any] | None
 
 
 def orders_visible(user: "User") -> QuerySet[Order]:
@@ -61,6 +63,7 @@ def order_detail(*, user: "User", order_id: int) -> OrderDetail:
         events=event_rows(order),
         decisions=decision_rows(order),
         fills=tuple(fill_row(fill) for fill in fills),
+        preview=preview_compared(order, fills),
     )
 
 

@@ -50,6 +50,12 @@ from execution_order where portfolio_id = %(portfolio)s and created_at > %(since
 LOOK_BACK = timedelta(minutes=1)
 
 
+#: Looked up, because calling an enum a few hundred times costs an order more than a query.
+_SIDES = {item.value: item for item in Side}
+_TYPES = {item.value: item for item in OrderType}
+_TIMES = {item.value: item for item in TimeInForce}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRates:
     """Orders sent in the last minute: of the whole portfolio, of one instrument in it, of one strategy. Denied ones were never sent.
@@ -85,10 +91,10 @@ def _orders(statement: str, parameters: list[int | None]) -> tuple[WorkingOrder,
             client_order_id=client_order_id,
             instrument_id=instrument_id,
             symbol=symbol,
-            side=Side(side),
+            side=_SIDES[side],
             leaves=leaves,
-            order_type=OrderType(order_type),
-            time_in_force=TimeInForce(time_in_force),
+            order_type=_TYPES[order_type],
+            time_in_force=_TIMES[time_in_force],
             limit_price=limit_price,
             stop_price=stop_price,
             created_at=created_at,

@@ -14,7 +14,7 @@ from apps.core.check_codes import CheckCode, check_place
 from apps.core.money import ZERO
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
 from apps.execution.selectors.working import order_rates, unsent_of_parents, working_orders
-from apps.marketdata.selectors.market import MarketClock, market_clock
+from apps.marketdata.selectors.market import market_time_at
 from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.risk.services import pretrade as risk
@@ -29,7 +29,7 @@ class Gate:
 
     snapshot: PreTradeSnapshot
     verdicts: tuple[Verdict, ...]
-    market: MarketClock
+    market_time: datetime
 
     @property
     def allowed(self) -> bool:
@@ -46,6 +46,12 @@ class Gate:
     def codes(self) -> tuple[str, ...]:
         """Codes of what blocks, in the same order."""
         return tuple(check.code for _, check in self.checks if check.outcome is Outcome.BLOCK)
+
+    @property
+    def waits(self) -> bool:
+        """The order is allowed, and a second person must approve it before it is sent."""
+        asked = any(check.code == CheckCode.APPROVAL_REQUIRED and check.outcome is Outcome.WARN for _, check in self.checks)
+        return self.allowed and asked
 
     @property
     def reference_price(self) -> Decimal | None:
@@ -74,9 +80,9 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     not sent yet counts like a working order.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
-    clock = market_clock(at)
-    facts = market_facts(intent.symbol, market_time=clock.market_time)
-    rates = order_rates(intent=intent, at=at, market_time=clock.market_time, instead_of=instead_of, algo_id=algo_id)
+    market_time = market_time_at(at)
+    facts = market_facts(intent.symbol, market_time=market_time)
+    rates = order_rates(intent=intent, at=at, market_time=market_time, instead_of=instead_of, algo_id=algo_id)
     working = [order for order in working_orders(intent.portfolio_id) if order.order_id not in instead_of]
     snapshot = PreTradeSnapshot(
         intent=intent,
@@ -95,7 +101,7 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     # One savepoint for both: where the first check breaks the transaction the second cannot look either, and both deny.
     with transaction.atomic():
         verdicts = (risk.order_check(snapshot=snapshot, savepoint=False), compliance.order_check(snapshot=snapshot, savepoint=False))
-    return Gate(snapshot=snapshot, verdicts=verdicts, market=clock)
+    return Gate(snapshot=snapshot, verdicts=verdicts, market_time=market_time)
 
 
 def locates_take(gate: Gate, *, at: datetime) -> None:

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 DESK = "desk"
 GATE = "gate"
+WAITS = "waits for the approval of a second person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,8 @@ def order_submit(
 ) -> Order:
     """Judge, store and route an order; a paper order that can trade is filled and booked when this returns.
 
-    A refusal is no error: the order comes back DENIED with all its decisions stored and the blocking codes as reason.
+    A refusal is no error: the order comes back DENIED with all its decisions stored and the blocking codes as reason. One that a second
+    person must approve comes back PENDING_NEW (`services.approvals`).
     The same client order id again returns the first order when the intent is the same. `at` is wall time.
     `link` says what it belongs to; orders of its own group are not counted beside it. `fence` is asked in the transaction that stores a
     new order: what it raises, when another process has taken over from this one, keeps the order from being made.
@@ -70,7 +72,7 @@ def order_submit(
         gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=group_order_ids(link.group_id), algo_id=link.algo_id)
         order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
         order.portfolio = portfolio
-        if order.status == OrderStatus.DENIED:
+        if order.status != OrderStatus.SENT:
             order_announce(order)  # a sent one is announced with the broker's answer
     return order_route(order, at=at, made=intent) if order.status == OrderStatus.SENT else order
 
@@ -149,7 +151,10 @@ def _earlier(intent: OrderIntent, order_id: int) -> Order:
 
 
 def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate, user: "User", at: datetime, note: str, link: OrderLink) -> Order:
-    """Store the order with what was decided, and move it to SENT or DENIED. The broker is called only after this is committed."""
+    """Store the order with what was decided, and move it to SENT or DENIED; one that a second person must approve stays where it is.
+
+    The broker is called only after this is committed.
+    """
     order = Order(
         client_order_id=intent.client_order_id,
         portfolio_id=intent.portfolio_id,
@@ -176,11 +181,13 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         reference_price=gate.reference_price,
         reason="" if gate.allowed else ", ".join(gate.codes)[:500],
         created_by=user,
-        market_time=gate.market.market_time,
+        market_time=gate.market_time,
         created_at=at,
         updated_at=at,
     )
-    made = event_of(order, kind=OrderEventKind.PENDING_NEW, before="", source=DESK, at=at)
+    made = event_of(order, kind=OrderEventKind.PENDING_NEW, before="", source=DESK, at=at, reason=WAITS if gate.waits else "")
+    if gate.waits:
+        return order_row_insert(order, verdicts=gate.verdicts, events=[made], expires_at=at + DECISION_VALIDITY)
     kind = OrderEventKind.SENT if gate.allowed else OrderEventKind.DENIED
     target = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
     judged = event_of(order, kind=kind, before=order.status, source=GATE, at=at, reason=order.reason)

@@ -1,14 +1,17 @@
-"""What would happen to an order: every check with its numbers, and what it would cost. Writes nothing."""
+"""What would happen to an order: every check with its numbers, and what it would cost. What was answered is kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from apps.core.money import MONEY_PLACES, ZERO, money
+from apps.core.documents import plain
+from apps.core.money import MONEY_PLACES, PRICE_PLACES, ZERO, money
 from apps.core.trading import Check, OrderIntent, OrderType, ReferencePrice
-from apps.execution.domain.amounts import slipped
-from apps.execution.models import BrokerageAccount
+from apps.execution.domain.amounts import slipped, trimmed
+from apps.execution.models import BrokerageAccount, OrderPreview
+from apps.execution.selectors.previews import terms_digest
 from apps.execution.services.accounts import account_of
 from apps.execution.services.gate import gate_check
 from apps.portfolios.selectors.holdings import holdings
@@ -39,10 +42,12 @@ class Preview:
     position_after: Decimal
     currency: str
     mode: str
+    client_order_id: UUID
+    preview_id: int | None = None
 
 
 def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview:
-    """Judge the intent as `order_submit` would at this moment. Raises Conflict when the portfolio has no account."""
+    """Judge the intent as `order_submit` would at this moment, and keep the answer. Raises Conflict when the portfolio has no account."""
     account = account_of(intent.portfolio_id)
     gate = gate_check(intent=intent, user_id=user.pk, at=at)
     held = holdings(intent.portfolio_id)
@@ -51,7 +56,7 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
     rate = gate.fx_rate
     value = None if price is None or rate is None else money(price * intent.quantity * rate)
     position = sum((p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id), ZERO)
-    return Preview(
+    preview = Preview(
         allowed=gate.allowed,
         checks=gate.checks,
         reference=reference,
@@ -65,7 +70,35 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
         position_after=position + intent.signed_quantity,
         currency=held.currency,
         mode=str(account.mode),
+        client_order_id=intent.client_order_id,
     )
+    return replace(preview, preview_id=_keep(preview, intent=intent, user=user, at=at))
+
+
+def preview_row(preview: Preview) -> dict[str, Any]:
+    """The preview as plain values, for REST, for the ticket and to be kept."""
+    content: dict[str, Any] = plain(preview)
+    content["checks"] = [{"authority": authority, **plain(check)} for authority, check in preview.checks]
+    for name in ("estimated_price", "position_before", "position_after"):
+        content[name] = trimmed(getattr(preview, name))
+    return content
+
+
+def _keep(preview: Preview, *, intent: OrderIntent, user: "User", at: datetime) -> int:
+    price = preview.estimated_price
+    row = OrderPreview.objects.create(
+        portfolio_id=intent.portfolio_id,
+        requested_by=user,
+        client_order_id=intent.client_order_id,
+        intent_digest=intent.digest,
+        terms_digest=terms_digest(intent),
+        allowed=preview.allowed,
+        estimated_price=None if price is None else round(price, PRICE_PLACES),
+        commission=preview.commission,
+        content=preview_row(preview),
+        created_at=at,
+    )
+    return row.pk
 
 
 def _estimated_price(intent: OrderIntent, reference: ReferencePrice | None, account: BrokerageAccount) -> Decimal | None:

@@ -5,7 +5,8 @@ An order is stored as SENT, with its decisions, before the broker is called. So 
   asked what it knows of the order, by the desk's own id. (The paper broker keeps nothing, so that its answer is what it would do now; its
   execution ids follow from the order, so that nothing trades twice.)
 - PENDING_CANCEL without an answer: the cancel is asked for again.
-- PENDING_NEW, judged but not handed over. While both decisions hold it is sent; later the market is another, so it expires.
+- PENDING_NEW, judged but not handed over. While both decisions hold it is sent; later the market is another, so it expires. One that waits
+  for a second person's approval is no remainder of a crash: it has a quarter of an hour.
 """
 
 import logging
@@ -19,6 +20,7 @@ from apps.execution.brokers.protocol import BrokerTimeout, ExecutionReport
 from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.rows import RELATED
+from apps.execution.services.approvals import approval_awaited, approval_expire
 from apps.execution.services.orders import order_route
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
@@ -69,6 +71,8 @@ def _send_or_expire(order: Order, at: datetime) -> Order:
         locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
         if locked.status != OrderStatus.PENDING_NEW:
             return locked
+        if approval_awaited(locked):
+            return approval_expire(locked, at=at)
         valid = locked.decisions.filter(intent_digest=locked.intent_digest, allowed=True, expires_at__gt=at)
         if valid.values("authority").distinct().count() == 2:
             report = ExecutionReport(kind=OrderEventKind.SENT)

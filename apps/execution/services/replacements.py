@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.core.check_codes import CheckCode
 from apps.core.errors import Conflict, InvalidInput, RuleRefused
 from apps.core.trading import OrderIntent, check_as_dict
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
@@ -44,7 +45,7 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
     The same `replacement_id` again returns the order and changes nothing. What trades before the broker has changed it trades as it
     was. Raises NotFound and NotPermitted as for a cancel, InvalidInput (naming the field: a value that no new order could have,
     nothing that changes, a quantity that has traded already), Conflict (it does not work, or another change is on its way, or the
-    id belongs to another change) and ReplacementDenied.
+    id belongs to another change, or it would be worth more than may be sent alone) and ReplacementDenied.
     """
     order = order_get(user=user, order_id=order_id)
     intent = _intent(order, user, changes)
@@ -56,6 +57,8 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
         _check(locked, intent)
         rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
         gate = gate_check(intent=rest, user_id=user.pk, at=at, instead_of=(order_id, *group_order_ids(locked.group_id)), algo_id=locked.algo_id)
+        if _waits_whole(intent, gate):
+            raise Conflict("the order would be worth more than may be sent alone: cancel it and send a new one", field="quantity")
         denied = _denied(locked, gate, at) if not gate.allowed else None
         if denied is None:
             _store(locked, intent, gate, replacement_id, user, at)
@@ -101,6 +104,13 @@ def _check(order: Order, intent: OrderIntent) -> None:
         raise InvalidInput(text, field="quantity")
     if intent.time_in_force.is_immediate:
         raise InvalidInput("an order that works cannot become an immediate one", field="time_in_force")
+
+
+def _waits_whole(intent: OrderIntent, gate: Gate) -> bool:
+    """Whether the whole order, what has traded included, would be worth more than may be sent alone: as the database asks it."""
+    check = next((made for _, made in gate.checks if made.code == CheckCode.APPROVAL_REQUIRED), None)
+    rest = gate.snapshot.intent.quantity
+    return check is not None and check.after is not None and check.limit is not None and check.after / rest * intent.quantity > check.limit
 
 
 def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:

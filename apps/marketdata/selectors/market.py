@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from django.db import connection
+
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.sessions import session_part
 from apps.marketdata.models import FeedState, Instrument
@@ -39,6 +41,14 @@ def market_clock(now: datetime) -> MarketClock:
         return clock_at(now, mode="none", feed_age_seconds=None)
     age = max(0.0, (now - state.updated_at).total_seconds())
     return clock_at(now if state.mode == FeedMode.LIVE else state.market_time, mode=state.mode, feed_age_seconds=age, ended=state.ended)
+
+
+def market_time_at(now: datetime) -> datetime:
+    """The market's time alone, as `market_clock` says it: for an order that waits."""
+    with connection.cursor() as cursor:
+        cursor.execute("select mode, market_time from marketdata_feedstate order by updated_at desc limit 1")
+        row = cursor.fetchone()
+    return now if row is None or row[0] == FeedMode.LIVE else row[1]
 
 
 def clock_at(market_time: datetime, *, mode: str, feed_age_seconds: float | None, ended: bool = False) -> MarketClock:

@@ -1,6 +1,8 @@
 """Latest prices, and the messages by which feeds announce them."""
 
 import json
+import re
+import time as wall
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,6 +22,9 @@ from apps.marketdata.selectors.store import CHANNELS, GONE, LATEST, redis_client
 
 #: How long `listen` waits before it says that nothing came.
 SILENCE_SECONDS = 1.0
+#: How old a price that values other positions may be for an order: screens get a new one as often.
+RECENT_SECONDS = 0.25
+_PRICE = re.compile(r'"price": ?"([0-9.]+)"').search
 SIDES = ("bid", "ask", "bid_size", "ask_size")
 
 
@@ -132,16 +137,52 @@ def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = N
     return prices
 
 
-def last_prices(symbols: Iterable[str], *, market_time: datetime | None = None) -> dict[str, Decimal]:
-    """The same prices without what is known about them: for valuing hundreds of positions while an order waits."""
+def last_prices(symbols: Iterable[str], *, market_time: datetime | None = None) -> Mapping[str, Decimal]:
+    """The same prices without what is known about them: for valuing hundreds of positions while an order waits. Others may be among them.
+
+    A price may be `RECENT_SECONDS` old: in that time a desk's orders share one look at Redis.
+    """
     wanted = list(dict.fromkeys(symbols))
-    client: Any = redis_client()
-    with redis_errors():
-        texts = client.hmget(LATEST, wanted) if wanted else []
-    prices = {symbol: Decimal(json.loads(text)["price"]) for symbol, text in zip(wanted, texts, strict=True) if text}
-    if without := [symbol for symbol in wanted if symbol not in prices]:
-        prices |= {symbol: found.price for symbol, found in reference_prices(without, market_time=market_time).items()}
+    prices = _recent.prices()
+    if unknown := [symbol for symbol in wanted if symbol not in prices]:
+        client: Any = redis_client()
+        with redis_errors():
+            texts = client.hmget(LATEST, unknown)
+        prices.update((symbol, _price_of(text)) for symbol, text in zip(unknown, texts, strict=True) if text)
+    if without := [symbol for symbol in unknown if symbol not in prices]:
+        closes = {symbol: found.price for symbol, found in reference_prices(without, market_time=market_time).items()}
+        return {**prices, **closes}
     return prices
+
+
+def prices_forget() -> None:
+    """Look again for the next order: new prices were published by this very process."""
+    _recent.forget()
+
+
+class _Recent:
+    """Prices that this process has read a moment ago."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._since, self._prices = 0.0, dict[str, Decimal]()
+
+    def prices(self) -> dict[str, Decimal]:
+        now = wall.monotonic()
+        if now - self._since > RECENT_SECONDS:
+            self._since, self._prices = now, {}
+        return self._prices
+
+
+_recent = _Recent()
+
+
+def _price_of(text: str) -> Decimal:
+    """The price of a stored quote without reading the rest of it: a thousand times for one order."""
+    found = _PRICE(text)
+    return Decimal(found[1] if found else json.loads(text)["price"])
 
 
 def previous_closes(symbols: Iterable[str], market_time: datetime) -> dict[str, Decimal]:
@@ -173,8 +214,6 @@ def listen(*kinds: str) -> Iterator[FeedMessage | None]:
 
 
 def _silence() -> Iterator[None]:
-    import time as wall
-
     wall.sleep(SILENCE_SECONDS)
     yield None
 

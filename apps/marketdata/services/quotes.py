@@ -11,7 +11,7 @@ from apps.core.documents import plain
 from apps.core.streams import publish
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.market import MarketClock
-from apps.marketdata.selectors.quotes import SIDES, Quote, quote_row
+from apps.marketdata.selectors.quotes import SIDES, Quote, prices_forget, quote_row
 from apps.marketdata.selectors.store import CHANNELS, LATEST, redis_client, redis_errors
 
 #: A replay's steps are slow enough: of the prices of a quarter of a second screens get the last. Live feeds: `feeds.screens`.
@@ -65,6 +65,7 @@ def quotes_publish(*, quotes: Sequence[Quote], feed: str, session: date | None =
             message = quotes_message(prices, feed=feed, session=day, market_time=market_time, received_at=newest.received_at, step=step)
             pipeline.publish(CHANNELS["quotes"], message)
         pipeline.execute()
+    prices_forget()
 
 
 def bars_announce(
@@ -90,6 +91,7 @@ def quotes_clear(*, symbols: Iterable[str] | None = None) -> None:
             client.delete(LATEST)
         elif names := list(symbols):
             client.hdel(LATEST, *names)
+    prices_forget()
 
 
 def quote_to_json(quote: Quote) -> str:

@@ -64,6 +64,20 @@ def order_size(case: Case) -> list[Check]:
     return checks if limit is None else [*checks, against(limit, code="ADV_LIMIT", before=ZERO, after=after, what=what, waived=waived)]
 
 
+def approval(case: Case) -> list[Check]:
+    """Warns where a limit is set and the order is worth more: it waits for a second person. The database computes the same again."""
+    limit, intent = case.limits.get(LimitKind.APPROVAL_VALUE), case.intent
+    if limit is None or case.reference is None:
+        return []
+    price = max(price for price in (intent.limit_price, intent.stop_price, case.reference.price) if price is not None)
+    value = intent.quantity * price
+    if value > limit.hard:
+        outcome, message = Outcome.WARN, f"Worth {number(value)}, more than {number(limit.hard)}: a second person must approve it"
+    else:
+        outcome, message = Outcome.PASS, f"Worth {number(value)}: needs no second person up to {number(limit.hard)}"
+    return [Check(code="APPROVAL_REQUIRED", outcome=outcome, message=message, unit=limit.kind.unit, limit=limit.hard, before=ZERO, after=value)]
+
+
 def collar(case: Case) -> list[Check]:
     """Distance of the limit price from the middle of bid and ask, on either side, against the tighter of the portfolio's collar and the tier's.
 

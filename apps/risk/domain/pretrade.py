@@ -11,7 +11,7 @@ from typing import Final
 
 from apps.core.trading import Check, OrderIntent, Outcome, Side, TradingState, WorkingOrder
 from apps.risk.domain.case import ONE, ZERO, Case, against, amount, number
-from apps.risk.domain.controls import collar, collar_kind, duplicate, order_size, rates
+from apps.risk.domain.controls import approval, collar, collar_kind, duplicate, order_size, rates
 from apps.risk.domain.exposure import gross_exposure, net_exposure
 from apps.risk.domain.limits import EXPOSURE_KINDS, RATE_AND_PRICE_KINDS, SIZE_KINDS, LimitKind
 
@@ -34,7 +34,7 @@ def order_checks(case: Case) -> tuple[Check, ...]:
         *rates(case),
     ]
     if _price_known(case):
-        checks += [*order_size(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
+        checks += [*order_size(case), *approval(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
     return (*checks, _short_sale(case))
 
 

@@ -2,6 +2,9 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
@@ -12,6 +15,7 @@ from apps.marketdata.selectors.quarantine import quarantined
 from apps.marketdata.selectors.quotes import last_prices, reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.selectors.quantities import quantities_of
 from apps.risk.domain.pretrade import Case, order_checks
 from apps.risk.selectors.limits import limits_in_force
 from apps.risk.selectors.state import trading_state
@@ -25,7 +29,7 @@ ONE = Decimal(1)
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
-    Reads state, limits and quarantines (one query each), holdings (two) and prices (one call to Redis). The caller holds the portfolio's lock,
+    Reads state, limits, quarantines and quantities (one query each) and prices (one call to Redis). The caller holds the portfolio's lock,
     so that two orders cannot both use the same room.
     """
     try:
@@ -40,30 +44,26 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
     return Verdict(authority=AUTHORITY, checks=checks)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Valued:
+    """What the portfolio holds and what it is worth, in its own currency, as `Case` wants it."""
+
+    cash: Decimal
+    held: Mapping[int, Decimal]
+    book_held: Decimal
+    prices: Mapping[int, Decimal]
+    unpriced: Collection[str]
+    pair: str = ""
+    fx: ReferencePrice | None = None
+    rates: Mapping[int, Decimal] = field(default_factory=dict)
+
+
 def _case(snapshot: PreTradeSnapshot) -> Case:
     intent = snapshot.intent
     state = trading_state(intent.portfolio_id)
-    held = holdings(intent.portfolio_id)
-    symbols = {p.instrument_id: p.symbol for p in held.positions if p.quantity}
-    symbols |= {w.instrument_id: w.symbol for w in snapshot.working_orders}
-    symbols.pop(intent.instrument_id, None)
-    market_time = snapshot.reference.market_time if snapshot.reference else None
+    valued = _valued(snapshot)
+    market_time = _market_time(snapshot)
     held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
-    foreign = {w.instrument_id: pair(w.currency, held.currency) for w in snapshot.working_orders if w.currency not in ("", held.currency)}
-    own, fx = _own_rate(snapshot, held.currency)
-    wanted = [*symbols.values(), *held.pairs, *foreign.values()]
-    raw = last_prices(wanted, market_time=market_time) if wanted else {}
-    found = held.in_base(raw, {w.symbol: w.currency for w in snapshot.working_orders if w.instrument_id in foreign})
-    prices = {key: found[symbol] for key, symbol in symbols.items() if symbol in found}
-    rates = {key: raw[name] for key, name in foreign.items() if name in raw} | ({} if fx is None else {intent.instrument_id: fx.price})
-    if snapshot.reference is not None and (fx is not None or not own):
-        prices[intent.instrument_id] = snapshot.reference.price * (ONE if fx is None else fx.price)
-    owed = {pair(currency, held.currency): amount for currency, amount in held.foreign_cash}
-    unpriced = {symbol for symbol in symbols.values() if symbol not in found} | {name for name in owed if name not in raw}
-    quantities: dict[int, Decimal] = defaultdict(Decimal)
-    for position in held.positions:
-        quantities[position.instrument_id] += position.quantity
-    of_book = (p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id)
     return Case(
         intent=intent,
         working_orders=snapshot.working_orders,
@@ -74,22 +74,74 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         state=state.state,
         state_reason=state.reason,
         limits=limits_in_force(intent.portfolio_id, snapshot.as_of),
-        cash=held.cash + sum((amount * raw[name] for name, amount in owed.items() if name in raw), ZERO),
-        held=dict(quantities),
-        book_held=sum(of_book, Decimal(0)),
-        prices=prices,
-        unpriced=tuple(sorted(unpriced)),
+        cash=valued.cash,
+        held=valued.held,
+        book_held=valued.book_held,
+        prices=valued.prices,
+        unpriced=tuple(sorted(valued.unpriced)),
         quarantines=tuple(str(item) for item in held_back.get(intent.symbol, ())),
         tier=snapshot.market.tier if snapshot.market else 2,
         average_volume=snapshot.market.average_volume if snapshot.market else None,
         strategy_orders_last_minute=snapshot.strategy_orders_last_minute,
         identical_age=snapshot.identical_age,
         located=snapshot.located,
-        pair=own,
-        fx=fx,
-        rates=rates,
+        pair=valued.pair,
+        fx=valued.fx,
+        rates=valued.rates,
         account_hold=snapshot.account_hold,
     )
+
+
+def _valued(snapshot: PreTradeSnapshot) -> _Valued:
+    """With one currency, which is the rule, one row and one look at Redis do for any number of positions."""
+    intent = snapshot.intent
+    found = quantities_of(intent.portfolio_id, book_id=intent.book_id, instrument_id=intent.instrument_id)
+    abroad = any(order.currency not in ("", found.currency) for order in snapshot.working_orders)
+    if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
+        return _valued_abroad(snapshot)
+    symbols = found.symbols | {order.instrument_id: order.symbol for order in snapshot.working_orders}
+    symbols.pop(intent.instrument_id, None)
+    last = last_prices(symbols.values(), market_time=_market_time(snapshot)) if symbols else {}
+    prices = {key: last[symbol] for key, symbol in symbols.items() if symbol in last}
+    unpriced = () if len(prices) == len(symbols) else {symbol for symbol in symbols.values() if symbol not in last}
+    if snapshot.reference is not None:
+        prices[intent.instrument_id] = snapshot.reference.price
+    return _Valued(cash=found.cash, held=found.held, book_held=found.book_held, prices=prices, unpriced=unpriced)
+
+
+def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
+    """The same with rates: something held, owed, working or ordered is in another currency."""
+    intent, held = snapshot.intent, holdings(snapshot.intent.portfolio_id)
+    symbols = {p.instrument_id: p.symbol for p in held.positions if p.quantity}
+    symbols |= {w.instrument_id: w.symbol for w in snapshot.working_orders}
+    symbols.pop(intent.instrument_id, None)
+    foreign = {w.instrument_id: pair(w.currency, held.currency) for w in snapshot.working_orders if w.currency not in ("", held.currency)}
+    own, fx = _own_rate(snapshot, held.currency)
+    wanted = [*symbols.values(), *held.pairs, *foreign.values()]
+    raw = last_prices(wanted, market_time=_market_time(snapshot)) if wanted else {}
+    found = held.in_base(raw, {w.symbol: w.currency for w in snapshot.working_orders if w.instrument_id in foreign})
+    prices = {key: found[symbol] for key, symbol in symbols.items() if symbol in found}
+    if snapshot.reference is not None and (fx is not None or not own):
+        prices[intent.instrument_id] = snapshot.reference.price * (ONE if fx is None else fx.price)
+    owed = {pair(currency, held.currency): amount for currency, amount in held.foreign_cash}
+    quantities: dict[int, Decimal] = defaultdict(Decimal)
+    for position in held.positions:
+        quantities[position.instrument_id] += position.quantity
+    of_book = (p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id)
+    return _Valued(
+        cash=held.cash + sum((amount * raw[name] for name, amount in owed.items() if name in raw), ZERO),
+        held=dict(quantities),
+        book_held=sum(of_book, ZERO),
+        prices=prices,
+        unpriced={symbol for symbol in symbols.values() if symbol not in found} | {name for name in owed if name not in raw},
+        pair=own,
+        fx=fx,
+        rates={key: raw[name] for key, name in foreign.items() if name in raw} | ({} if fx is None else {intent.instrument_id: fx.price}),
+    )
+
+
+def _market_time(snapshot: PreTradeSnapshot) -> datetime | None:
+    return snapshot.reference.market_time if snapshot.reference else None
 
 
 def _own_rate(snapshot: PreTradeSnapshot, base: str) -> tuple[str, ReferencePrice | None]:

@@ -1,12 +1,16 @@
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from apps.core import clock
 from apps.core.errors import Conflict
-from apps.execution.models import Order
+from apps.core.roles import Role
+from apps.execution.models import Order, OrderPreview
+from apps.execution.selectors.orders import order_detail
 from apps.execution.services.orders import order_submit
 from apps.execution.services.preview import order_preview
+from apps.execution.tests.factories import make_user, quote
 
 
 def preview(desk, **fields):
@@ -24,7 +28,7 @@ def test_the_preview_says_what_the_order_then_costs(desk):
     assert preview(desk, side="sell").cash_before == seen.cash_after
 
 
-def test_the_preview_judges_as_the_gate_does_and_stores_nothing(desk):
+def test_the_preview_judges_as_the_gate_does_and_makes_no_order(desk):
     intent = desk.intent(quantity="100000")
     seen = order_preview(intent=intent, user=desk.trader, at=clock.now())
     assert not seen.allowed
@@ -53,3 +57,42 @@ def test_without_an_account_nothing_can_be_said(desk):
     desk.account.delete()
     with pytest.raises(Conflict):
         order_preview(intent=intent, user=desk.trader, at=clock.now())
+
+
+def compared(desk, order):
+    return order_detail(user=desk.trader, order_id=order.pk).preview
+
+
+def test_the_preview_is_kept_and_compared_with_what_became_of_the_order(desk):
+    intent = desk.intent()
+    seen = order_preview(intent=intent, user=desk.trader, at=clock.now())
+    kept = OrderPreview.objects.get(pk=seen.preview_id)
+    assert (kept.intent_digest, kept.allowed, kept.content["estimated_value"]) == (intent.digest, True, "1000.5000")
+    quote("AAPL", "101")
+    found = compared(desk, order_submit(intent=intent, user=desk.trader, at=clock.now()))
+    assert found["id"] == seen.preview_id
+    assert (found["estimated_price"], found["actual_price"], found["price_difference_bps"]) == ("100.05", "101.0505", "100.0")
+    assert (found["estimated_value"], found["actual_value"]) == ("1000.5", "1010.505")
+    assert (found["estimated_fee"], found["actual_fee"], found["cost_difference"]) == ("1", "1", "10.005")
+    assert {check["code"] for check in found["checks"]} >= {"DUPLICATE", "ADV_LIMIT", "MARKET_HALTED"}
+
+
+def test_an_order_under_an_id_of_its_own_finds_the_preview_of_its_terms(desk):
+    preview(desk, quantity="11")
+    wanted = preview(desk)
+    assert compared(desk, desk.submit())["id"] == wanted.preview_id
+    assert compared(desk, desk.submit(quantity="12")) is None
+
+
+def test_neither_anothers_nor_an_old_preview_counts(desk):
+    other = make_user("other", Role.TRADER)
+    intent = desk.intent()
+    order_preview(intent=intent, user=other, at=clock.now())
+    order_preview(intent=intent, user=desk.trader, at=clock.now() - timedelta(minutes=11))
+    assert compared(desk, desk.submit()) is None
+
+
+def test_a_working_order_has_estimates_and_no_outcome_yet(desk):
+    preview(desk, order_type="limit", limit_price="90")
+    found = compared(desk, desk.submit(order_type="limit", limit_price="90"))
+    assert (found["estimated_price"], found["actual_price"], found["cost_difference"]) == ("90", None, None)

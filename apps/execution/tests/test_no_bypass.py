@@ -1,0 +1,217 @@
+"""No way around the gate: every way in which somebody could make an order SENT, tried on every flaw. Zero succeed.
+
+Beside each refusal stands the same attempt on an order that lacks nothing: it succeeds, so the refusals are the guard's doing.
+"""
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from celery import shared_task
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+
+from apps.core import clock
+from apps.core.models import User
+from apps.core.roles import Role
+from apps.execution.models import Order, OrderApproval
+from apps.execution.services.approvals import order_approve
+from apps.execution.tests.factories import make_desk, make_user
+from apps.execution.tests.test_guards import by_bulk_update, by_save, by_sql, by_update, by_upsert, decide, make_order
+
+ROOT = Path(__file__).parents[3]
+BIG = {"approval_value": "500"}  # the order of these tests is worth 1,000
+
+
+@shared_task(name="execution.tests.send_anyway")
+def send_anyway(order_id: int) -> None:
+    Order.objects.filter(pk=order_id).update(status="sent")
+
+
+def by_task(order, status):
+    send_anyway.apply(args=[order.pk], throw=True)
+
+
+def by_shell(order, status):
+    with redirect_stdout(io.StringIO()):
+        call_command("shell", command=f"from apps.execution.models import Order; Order.objects.filter(pk={order.pk}).update(status={str(status)!r})")
+
+
+def by_merge(order, status):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "merge into execution_order o using (values (%s::bigint)) as wanted (id) on o.id = wanted.id when matched then update set status = %s",
+            [order.pk, str(status)],
+        )
+
+
+WAYS = [by_save, by_update, by_bulk_update, by_sql, by_upsert, by_merge, by_task, by_shell]
+
+
+def flawless(desk) -> Order:
+    order = make_order(desk)
+    decide(order, authority="risk")
+    decide(order, authority="compliance")
+    return order
+
+
+def approve(order, *, by, **changes) -> None:
+    now = clock.now()
+    given = {"order": order, "intent_digest": order.intent_digest, "approved": True, "decided_by": by, "reason": "seen", "decided_at": now}
+    OrderApproval.objects.create(**given | {"expires_at": now + timedelta(seconds=30)} | changes)
+
+
+def no_decision(desk):
+    return make_order(desk)
+
+
+def one_decision(desk):
+    order = make_order(desk)
+    decide(order, authority="risk")
+    return order
+
+
+def denied(desk):
+    order = make_order(desk)
+    decide(order, authority="risk")
+    decide(order, authority="compliance", allowed=False)
+    return order
+
+
+def expired(desk):
+    order = make_order(desk)
+    decide(order, authority="risk", seconds=-1)
+    decide(order, authority="compliance")
+    return order
+
+
+def another_intent(desk):
+    order = make_order(desk)
+    decide(order, authority="risk")
+    decide(order, authority="compliance", digest=desk.intent(quantity="9").digest)
+    return order
+
+
+@pytest.mark.parametrize("flaw", [no_decision, one_decision, denied, expired, another_intent])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_makes_an_order_sent_without_both_decisions(desk, way, flaw) -> None:
+    order = flaw(desk)
+    with pytest.raises(DatabaseError, match="decisions of risk and compliance"), transaction.atomic():
+        way(order, "sent")
+    assert Order.objects.get(pk=order.pk).status == "pending_new"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_works_on_an_order_that_lacks_nothing(desk, way) -> None:
+    order = flawless(desk)
+    way(order, "sent")
+    assert Order.objects.get(pk=order.pk).status == "sent"
+
+
+def unapproved(order, desk, other):
+    pass
+
+
+def by_oneself(order, desk, other):
+    approve(order, by=desk.trader)
+
+
+def refused(order, desk, other):
+    approve(order, by=other, approved=False)
+
+
+def run_out(order, desk, other):
+    approve(order, by=other, expires_at=clock.now() - timedelta(seconds=1))
+
+
+def of_another_intent(order, desk, other):
+    approve(order, by=other, intent_digest="0" * 64)
+
+
+@pytest.mark.parametrize("flaw", [unapproved, by_oneself, refused, run_out, of_another_intent])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_makes_a_large_order_sent_without_a_second_person(db, way, flaw) -> None:
+    desk, other = make_desk(**BIG), make_user("second", Role.RISK)
+    order = flawless(desk)
+    flaw(order, desk, other)
+    with pytest.raises(DatabaseError, match="approval of a second person"), transaction.atomic():
+        way(order, "sent")
+    assert Order.objects.get(pk=order.pk).status == "pending_new"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_works_on_a_large_order_that_somebody_else_approved(db, way) -> None:
+    desk, other = make_desk(**BIG), make_user("second", Role.RISK)
+    order = flawless(desk)
+    approve(order, by=other)
+    way(order, "sent")
+    assert Order.objects.get(pk=order.pk).status == "sent"
+
+
+def test_nobody_is_born_sent(desk) -> None:
+    with pytest.raises(DatabaseError, match="without decisions"), transaction.atomic():
+        make_order(desk, status="sent")
+
+
+@pytest.mark.parametrize("path", ["change", "add", "delete", "action"])
+def test_the_admin_has_no_way_not_even_for_a_superuser(desk, path) -> None:
+    order = make_order(desk)
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="a-root-password"))
+    base = "/admin/execution/order/"
+    address = {"change": f"{base}{order.pk}/change/", "add": f"{base}add/", "delete": f"{base}{order.pk}/delete/", "action": base}[path]
+    form = {"status": "sent", "post": "yes"} | ({"action": "delete_selected", ACTION_CHECKBOX_NAME: [order.pk]} if path == "action" else {})
+    assert client.get(base).status_code == 200
+    client.post(address, form)
+    assert Order.objects.get(pk=order.pk).status == "pending_new"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_process_has_no_way_either() -> None:
+    """`manage.py shell` for itself, on the same database, as the desk's own user."""
+    order = no_decision(make_desk())
+    url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    command = f"from apps.execution.models import Order; print('seen', Order.objects.get(pk={order.pk}).status); "
+    command += f"Order.objects.filter(pk={order.pk}).update(status='sent')"
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", command],
+        cwd=ROOT, env={**os.environ, "DATABASE_URL": url}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "seen pending_new" in done.stdout
+    assert "without unexpired decisions of risk and compliance" in done.stderr
+    assert Order.objects.get(pk=order.pk).status == "pending_new"
+
+
+def test_a_change_makes_no_order_large_without_a_second_person(db) -> None:
+    from apps.core.errors import Conflict
+    from apps.execution.models import OrderReplacement
+    from apps.execution.services.replacements import FIELDS, order_replace
+
+    desk = make_desk(approval_value="1000")
+    order = desk.submit(order_type="limit", limit_price="99")
+    assert order.status == "new"
+    given = {"order_id": order.pk, "user": desk.trader, "replacement_id": order.client_order_id, "at": clock.now()}
+    with pytest.raises(Conflict, match="send a new one"):
+        order_replace(changes={"quantity": "11"}, **given)
+    values = {name: getattr(order, name) for name in FIELDS} | {"quantity": 11}
+    with pytest.raises(DatabaseError, match="second person"), transaction.atomic():
+        OrderReplacement.objects.create(
+            order=order, replacement_id=order.client_order_id, intent_digest="0" * 64, requested_by=desk.trader, requested_at=clock.now(), **values
+        )
+    assert order_replace(changes={"quantity": "9"}, **given).quantity == 9
+
+
+def test_the_service_is_the_one_way(db) -> None:
+    desk, other = make_desk(**BIG), make_user("second", Role.RISK)
+    order = desk.submit()
+    assert order.status == "pending_new"
+    sent = order_approve(order_id=order.pk, user=other, approve=True, reason="seen", at=clock.now())
+    assert sent.status == "filled"
