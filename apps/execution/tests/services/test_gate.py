@@ -78,7 +78,7 @@ def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
     assert places == sorted(places)
     missing = set(CheckCode) - {CheckCode(code) for code in codes}
     foreign = {CheckCode.FX_RATE_MISSING, CheckCode.FX_RATE_STALE}
-    assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, CheckCode.NET_EXPOSURE_LIMIT, *foreign}
+    assert missing == {CheckCode.APPROVAL_REQUIRED, CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, CheckCode.NET_EXPOSURE_LIMIT, *foreign}
 
 
 def test_each_check_has_its_authority_of_the_enum(desk) -> None:
