@@ -56,7 +56,7 @@ bench: $(INSTALLED_BENCH) ## Measure speed against peers; writes benchmarks/resu
 	@$(PYTHON) -m benchmarks
 
 soak: setup ## Kill processes of a desk for SOAK_SECONDS (300), and at SOAK_RUNS (3000) seeded points of an order's life, then compare all books
-	@$(PYTHON) -m pytest -q -m soak
+	@$(PYTHON) -m pytest -q -s -m soak
 
 timescaledb: setup
 	@deploy/timescaledb.sh var/timescaledb || [ "$${CI:-}" != true ]
