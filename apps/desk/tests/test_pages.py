@@ -47,7 +47,7 @@ BUDGETS = {
     "/portfolios/{portfolio}?tab=ledger": 23,
     "/trade": 13,
     "/trades?tab=all": 14,
-    "/trades/{order}": 14,
+    "/trades/{order}": 15,
     "/risk": 23,
     "/alerts": 11,
     "/settings": 10,
