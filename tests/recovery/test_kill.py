@@ -60,7 +60,8 @@ class TestKill:
         token = desk.token("trader")
         portfolio = portfolio_of(desk, token)
         eventually(lambda: desk.trades(token, portfolio), seconds=RECOVERY_SECONDS, what="a fresh price")
-        orders = [desk.order(token, portfolio, symbol, "3") for symbol in ("GOOG", "IBM", "MSFT", "GOOG", "IBM")]
+        wanted = [("GOOG", "3"), ("IBM", "3"), ("MSFT", "3"), ("GOOG", "4"), ("IBM", "4")]  # the same order twice would be a duplicate
+        orders = [desk.order(token, portfolio, symbol, quantity) for symbol, quantity in wanted]
         # What meets the replay after its close rests until the next session opens.
         eventually(lambda: all(told(desk, token, order["id"])["status"] == "filled" for order in orders), seconds=RECOVERY_SECONDS, what="fills")
         before = {order["id"]: told(desk, token, order["id"]) for order in orders}
