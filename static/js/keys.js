@@ -99,7 +99,7 @@ function helpDialog() {
 }
 
 export function bindKeys() {
-  let wentAt = 0;
+  let wentAt = -Infinity; // times count from the opening of the page: 0 would make its first second one after G
   let dialog = null;
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
@@ -112,7 +112,7 @@ export function bindKeys() {
     if (!keysOn() || event.shiftKey) return;
     const key = event.key.toLowerCase();
     const going = performance.now() - wentAt < PATIENCE;
-    wentAt = 0;
+    wentAt = -Infinity;
     if (going && PAGES[key]) {
       event.preventDefault();
       location.assign(PAGES[key][1]);

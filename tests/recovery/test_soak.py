@@ -52,7 +52,7 @@ def test_books_and_journal_stay_whole(desk: RunningDesk) -> None:
             portfolio = portfolio_of(desk, token)
             eventually(partial(desk.trades, token, portfolio), seconds=RECOVERY_SECONDS, what=f"a fresh price after {kills} kills")
             for _ in range(ORDERS_BETWEEN_KILLS):
-                order = desk.order(token, portfolio, chance.choice(SYMBOLS), "1")
+                order = desk.order(token, portfolio, chance.choice(SYMBOLS), str(chance.randint(1, 999)))
                 acknowledged[order["id"]] = order["client_order_id"]
         except (OSError, HTTPException):
             continue  # not acknowledged, so nothing is promised
