@@ -93,6 +93,7 @@ def test_every_acknowledged_tick_is_stored_once_whatever_is_killed(running: tupl
     with market(vendor):
         start(desk, vendor)
         moves_on(desk)
+        wait_for(lambda: set(desk.latest()) == set(SYMBOLS), "the latest prices in the first Redis", desk)  # or its end takes nothing away
 
         unbroken_from = datetime.now(UTC)
         desk.restart_redis()
