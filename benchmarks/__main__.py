@@ -24,7 +24,12 @@ def main() -> int:
 
         suites = {"bars": bars.rows, "adjusted": adjusted.rows, "book": book.rows, "backtests": backtests.rows, "orders": orders.rows}
         suites |= {"gate": gate.rows, "feed": feed.rows, "factors": factors.rows, "ledger": ledger.rows, "pnl": pnl.rows}
-        rows = [row for name, suite in suites.items() if not only or name in only for row in suite()]
+        rows = []
+        for name, suite in suites.items():
+            if not only or name in only:
+                measured = suite()
+                show(measured)  # a suite that fails later takes nothing away
+                rows += measured
     show(rows)
     if not only:
         RESULTS.write_text(as_markdown(rows, measured_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine=machine()))

@@ -13,8 +13,8 @@ TICKS = 120
 LIMIT_MS = 50.0
 
 
-def _portfolio() -> list[str]:
-    """A portfolio with a thousand positions, half of them short. Their symbols."""
+def _portfolio() -> tuple[int, list[str]]:
+    """A portfolio with a thousand positions, half of them short. Its id and their symbols."""
     from apps.core.models import User
     from apps.marketdata.models import Instrument
     from apps.portfolios.models import EntryKind
@@ -31,7 +31,7 @@ def _portfolio() -> list[str]:
             portfolio_id=portfolio.pk, book_id=book_id, kind=EntryKind.TRADE, instrument_id=instrument.pk, quantity=Decimal(100 if n % 2 else -100),
             price=Decimal("100.25"), source="bench-pnl", source_ref=instrument.symbol, effective_at=at, recorded_at=at,
         )  # fmt: skip
-    return [instrument.symbol for instrument in made]
+    return portfolio.pk, [instrument.symbol for instrument in made]
 
 
 def _publish(symbols: list[str]) -> None:
@@ -49,7 +49,7 @@ def rows() -> list[Row]:
     from apps.marketdata.selectors.quotes import FeedMessage
     from apps.risk.services.monitor import PUBLISH_EVERY, RiskMonitor
 
-    symbols = _portfolio()
+    portfolio_id, symbols = _portfolio()
     _publish(symbols)
     monitor, now = RiskMonitor(), datetime.now(UTC)
     monitor.step(now)
@@ -62,7 +62,7 @@ def rows() -> list[Row]:
         monitor.receive(tick)
         views = monitor.step(now)
         taken[n] = (time.perf_counter() - started) * 1000
-        told = [view for view in views if len(view.valuation.positions) == POSITIONS]
+        told = [view for view in views if view.valuation.portfolio_id == portfolio_id]
         if len(told) != 1 or told[0].valuation.unrealised is None:
             raise RuntimeError(f"tick {n} gave {len(told)} values of the portfolio")
     median, p95 = np.percentile(taken, [50, 95])
