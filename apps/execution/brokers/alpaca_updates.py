@@ -39,6 +39,10 @@ class AlpacaUpdates:
         self._thread = threading.Thread(target=self._run, name=f"alpaca {settings}", daemon=True)
 
     def __enter__(self) -> "AlpacaUpdates":
+        # Loaded before there is a second thread: the library's modules import each other, and two threads that load them at once block each other.
+        from alpaca.trading.stream import TradingStream
+
+        self._stream_class: Any = TradingStream
         self._thread.start()
         return self
 
@@ -90,10 +94,8 @@ class AlpacaUpdates:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _hear_line(self) -> None:
-        from alpaca.trading.stream import TradingStream
-
         settings = self._settings
-        stream: Any = TradingStream(settings.key, settings.secret, raw_data=True, url_override=settings.stream_url)
+        stream = self._stream_class(settings.key, settings.secret, raw_data=True, url_override=settings.stream_url)
         stream.subscribe_trade_updates(self._hear)
         try:
             await stream._start_ws()
