@@ -42,13 +42,7 @@ def ib_account_create(*, portfolio_id: int, number: str) -> BrokerageAccount:
     """
     if not re.fullmatch(r"[A-Z]{1,3}[0-9]{4,12}", number):
         raise InvalidInput(f"{number!r} is no account number of Interactive Brokers", field="number")
-    found = BrokerageAccount.objects.filter(Q(portfolio_id=portfolio_id) | Q(number=number)).first()
-    if found is None:
-        mode = mode_of_number(number).value
-        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=IB, mode=mode, number=number, slippage_bps=0, commission=0)
-    if (found.portfolio_id, found.broker, found.number) != (portfolio_id, IB, number):
-        raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
-    return found
+    return _account_create(portfolio_id=portfolio_id, broker=IB, number=number, mode=mode_of_number(number))
 
 
 def alpaca_account_create(*, portfolio_id: int, number: str) -> BrokerageAccount:
@@ -58,11 +52,15 @@ def alpaca_account_create(*, portfolio_id: int, number: str) -> BrokerageAccount
     """
     if not re.fullmatch(r"[A-Z0-9]{6,20}", number):
         raise InvalidInput(f"{number!r} is no account number of Alpaca", field="number")
+    return _account_create(portfolio_id=portfolio_id, broker=ALPACA, number=number, mode=alpaca_mode(number))
+
+
+def _account_create(*, portfolio_id: int, broker: str, number: str, mode: TradingMode) -> BrokerageAccount:
+    """One portfolio has one account, and a number belongs to one portfolio. What the broker takes comes with its reports."""
     found = BrokerageAccount.objects.filter(Q(portfolio_id=portfolio_id) | Q(number=number)).first()
     if found is None:
-        mode = alpaca_mode(number).value
-        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=ALPACA, mode=mode, number=number, slippage_bps=0, commission=0)
-    if (found.portfolio_id, found.broker, found.number) != (portfolio_id, ALPACA, number):
+        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=broker, mode=mode.value, number=number, slippage_bps=0, commission=0)
+    if (found.portfolio_id, found.broker, found.number) != (portfolio_id, broker, number):
         raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
     return found
 
