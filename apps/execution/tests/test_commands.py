@@ -140,6 +140,18 @@ def test_run_broker_fills_resting_orders_until_it_is_stopped(run):
     assert json.loads(out)["matched"] == 1
 
 
+def spoken(series, n, *, process):
+    """Complete the n-th bar and announce it until the strategy, which began with the 20th, has spoken of it. When it closed."""
+    close = complete(series, n)
+
+    def recorded():
+        bars_announce(feed="test", session=close.date(), symbols=["AAPL"], market_time=close, received_at=clock.now())
+        return Signal.objects.count() == n - 19
+
+    wait_for(recorded, process=process)
+    return close
+
+
 @pytest.mark.slow
 def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
     desk = make_desk()
@@ -150,13 +162,7 @@ def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
     process = run("trade", *words, "--param", "slow=8", "--json")
     wait_for(lambda: Signal.objects.count() == 1, process=process)  # the start is a step of its own
     for n in range(21, 30):
-        close = complete(series, n)
-
-        def recorded(n=n, close=close):
-            bars_announce(feed="test", session=close.date(), symbols=["AAPL"], market_time=close, received_at=clock.now())
-            return Signal.objects.count() == n - 19
-
-        wait_for(recorded, process=process)
+        spoken(series, n, process=process)
         if Order.objects.exists():
             break
     wait_for(lambda: Order.objects.filter(status="filled", strategy="sma_cross").count() == 1, process=process)
@@ -181,13 +187,7 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
         gate.execute("begin")
         gate.execute("select 1 from portfolios_portfolio where id = %s for update", [desk.portfolio.pk])
         for n in range(21, 30):
-            close = complete(series, n)
-
-            def recorded(n=n, close=close):
-                bars_announce(feed="test", session=close.date(), symbols=["AAPL"], market_time=close, received_at=clock.now())
-                return Signal.objects.count() == n - 19
-
-            wait_for(recorded, process=first)
+            close = spoken(series, n, process=first)
             if EngineDecision.objects.exists():
                 break
         assert second.poll() is None
