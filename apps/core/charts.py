@@ -123,7 +123,7 @@ def desk_figure(palette: Palette, *, height: int, label: str, dates: bool = True
 
     Typed Any: the ranges, tickers and glyphs of a figure take more than Bokeh's stubs know.
     """
-    from bokeh.models import CrosshairTool
+    from bokeh.models import CrosshairTool, NoOverlap
     from bokeh.plotting import figure
 
     plot: Any = figure(
@@ -150,6 +150,7 @@ def desk_figure(palette: Palette, *, height: int, label: str, dates: bool = True
         axis.axis_label_text_color = palette.ink_soft
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font_size = "11px"
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)  # on a phone fewer labels, and all of them readable
     plot.yaxis.axis_label = label
     if dates:
         plot.xaxis.ticker.desired_num_ticks = 5  # more would overlap on a phone

@@ -1,13 +1,14 @@
-"""Addresses of the risk page, its chart and the end of a halt."""
+"""Addresses of the risk page, its tables and charts, and the end of a halt."""
 
 from django.urls import path
 
-from apps.risk import pages
+from apps.risk.pages import charts, monitor, release
 
 urlpatterns = [
-    path("risk", pages.risk, name="risk"),
-    path("risk/release", pages.release, name="trading-release"),
-    path("risk/release/<int:request_id>/approve", pages.approve, name="release-approve"),
-    path("risk/release/<int:request_id>/withdraw", pages.withdraw, name="release-withdraw"),
-    path("charts/risk/<int:portfolio_id>/drawdown", pages.drawdown_chart, name="chart-drawdown"),
+    path("risk", monitor.risk, name="risk"),
+    path("risk/<int:portfolio_id>/<slug:name>", monitor.part, name="risk-part"),
+    path("risk/release", release.release, name="trading-release"),
+    path("risk/release/<int:request_id>/approve", release.approve, name="release-approve"),
+    path("risk/release/<int:request_id>/withdraw", release.withdraw, name="release-withdraw"),
+    path("charts/risk/<int:portfolio_id>/drawdown", charts.drawdown_chart, name="chart-drawdown"),
 ]

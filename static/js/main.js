@@ -19,3 +19,5 @@ const jobs = document.querySelectorAll("[data-job]");
 if (jobs.length) import("./jobs.js").then(({ bindJobs }) => bindJobs(jobs));
 const blotter = document.getElementById("blotter");
 if (blotter) import("./blotter.js").then(({ bindBlotter }) => bindBlotter(blotter));
+const regions = document.querySelectorAll("[data-refresh]");
+if (regions.length) import("./refresh.js").then(({ bindRefresh }) => bindRefresh(regions));

@@ -15,6 +15,7 @@ from django.forms import BooleanField, BoundField, ChoiceField
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps.core.tables import Table
 from apps.execution.selectors.reconciliation import portfolio_standing
 from apps.marketdata.selectors.quarantine import quarantines_open
 
@@ -207,6 +208,29 @@ def in_unit(value: Any, unit: str = "") -> str:
 
 
 @register.filter
+def cell(value: Any, unit: str = "") -> str:
+    """A cell of a table, written as its column asks: words, a label, a time, or a number in one of the formats above."""
+    if value is None or value == "":
+        return unknown(NOT_KNOWN) if value is None else ""
+    if unit in ("text", "wrap", "code"):
+        return str(value)
+    if unit == "tag":
+        return format_html('<span class="tag {}">{}</span>', tag(value), words(value))
+    if unit in ("date", "time"):
+        return moment(value, "date" if unit == "date" else "full")
+    writers = {"money_signed": money_signed, "percent": percent, "share": share, "ratio": ratio, "price": price, "days": ratio, "number": quantity}
+    return writers[unit](value) if unit in writers else in_unit(value, unit)
+
+
+@register.filter
+def fact(value: Any) -> str:
+    """What a number was computed from: a time, a number as short as it can be, or words."""
+    if isinstance(value, date):
+        return moment(value)
+    return quantity(value) if decimal_or_none(value) is not None else cell(value, "text")
+
+
+@register.filter
 def unit_format(unit: str) -> str:
     """Name of the live format (`data-format`) that writes numbers of a unit as `in_unit` does."""
     return {"USD": "money", "fraction": "share"}.get(unit, "quantity")
@@ -363,6 +387,12 @@ def reconciliation_strip(portfolio_id: int) -> dict[str, Any]:
 def chart(url: str, *, name: str, title: str, height: int = 300, live: str = "", x: str = "market_time", y: str = "total") -> dict[str, Any]:
     """A figure that `charts.js` draws from `url`; with `live` it follows that channel's fields `x` and `y`."""
     return {"url": url, "name": name, "title": title, "height": height, "live": live, "x": x, "y": y}
+
+
+@register.inclusion_tag("desk/data_panel.html")
+def data_panel(table: Table, url: str) -> dict[str, Any]:
+    """A panel with a table, what it was computed from, and its CSV and JSON at `url`."""
+    return {"table": table, "url": url}
 
 
 @register.simple_tag(takes_context=True)

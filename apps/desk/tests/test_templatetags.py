@@ -84,3 +84,20 @@ def test_a_time_that_is_not_known(value: Any) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(1.239, "1.24 s"), (200, "3 min 20 s"), (8040, "2 h 14 min")])
 def test_durations(seconds: float, text: str) -> None:
     assert desk.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        ("IBM", "text", "IBM"),
+        ("", "text", ""),
+        ("no_data", "tag", '<span class="tag warn">no data</span>'),
+        (date(2026, 11, 20), "date", '<time datetime="2026-11-20">2026-11-20</time>'),
+        (-0.012, "percent", "−1.20 %"),
+        (Decimal("1204.5"), "money_signed", "+$1,204.50"),
+        (Decimal("0.1"), "fraction", "10.0 %"),
+        (None, "number", '<span class="unknown" title="Not known">—</span>'),
+    ],
+)
+def test_cells_are_written_as_their_column_asks(value: Any, unit: str, text: str) -> None:
+    assert desk.cell(value, unit) == text

@@ -1,16 +1,22 @@
 """The risk page and the end of a halt."""
 
+import csv
+import io
+
 import pytest
 from django.test import Client
 
+from apps.alerts.services import alert_raise
+from apps.core.models import User
 from apps.core.roles import Role
 from apps.portfolios.models import Portfolio
 from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import PortfolioFactory
 from apps.risk.models import ReleaseRequest
 from apps.risk.selectors.state import trading_state
+from apps.risk.selectors.tables import TABLES
 from apps.risk.services.state import trading_halt
-from apps.risk.tests.factories import NOW, person
+from apps.risk.tests.factories import NOW, Desk, person
 
 
 @pytest.fixture
@@ -22,6 +28,10 @@ def client_of(role: Role, portfolio: Portfolio | None = None) -> Client:
     user = person(role)
     if portfolio is not None:
         membership_grant(portfolio_id=portfolio.pk, user_id=user.pk, role="viewer")
+    return signed_in(user)
+
+
+def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
@@ -64,6 +74,59 @@ def test_a_request_can_be_withdrawn(portfolio: Portfolio) -> None:
 def test_drawdown_chart_without_values_says_why(portfolio: Portfolio) -> None:
     portfolio_values = client_of(Role.RISK).get(f"/charts/risk/{portfolio.pk}/drawdown").json()
     assert portfolio_values["summary"]
+
+
+def test_a_breach_is_acknowledged_where_it_is_shown(db: None) -> None:
+    desk = Desk()
+    client = signed_in(desk.trader)
+    alert = alert_raise(
+        code="RISK_LIMIT_BREACH",
+        severity="critical",
+        title="Daily loss 4.2% breaks the limit",
+        subject=f"portfolio:{desk.portfolio.pk}",
+        recipients=[desk.trader.pk],
+        occurred_at=NOW,
+        recorded_at=NOW,
+    )
+    html = client.get("/risk").content.decode()
+    assert f'id="breach-{alert.pk}"' in html
+    answer = client.post(f"/alerts/{alert.pk}/acknowledge", {"note": "hedged", "next": "/risk?tab=overview"})
+    assert answer["Location"] == "/risk?tab=overview"
+    html = client.get("/risk").content.decode()
+    assert ": hedged" in html
+    assert f'id="note-{alert.pk}"' not in html
+
+
+def test_every_part_leaves_as_json_and_as_csv(db: None) -> None:
+    desk = Desk()
+    desk.price("95")
+    halted(desk.portfolio)
+    client = signed_in(desk.trader)
+    for name in TABLES:
+        table = client.get(f"/risk/{desk.portfolio.pk}/{name}").json()
+        keys = [column["key"] for column in table["columns"]]
+        assert (table["name"], bool(table["rows"])) == (name, not table["empty"])
+        assert all(list(row) == keys for row in table["rows"])
+        lines = list(csv.reader(io.StringIO(client.get(f"/risk/{desk.portfolio.pk}/{name}?format=csv").content.decode("utf-8-sig"))))
+        assert lines[0] == keys
+        assert len(lines) == 1 + len(table["rows"])
+
+
+def test_a_part_carries_raw_numbers_and_the_page_writes_them(db: None) -> None:
+    desk = Desk()
+    client = signed_in(desk.trader)
+    row = next(row for row in client.get(f"/risk/{desk.portfolio.pk}/limits").json()["rows"] if row["kind"] == "position_value")
+    assert (row["used"], row["hard"], row["unit"], row["state"]) == ("10000.0000", "50000.000000", "USD", "ok")
+    trading_halt(portfolio_id=desk.portfolio.pk, user=desk.trader, reason="fire drill", at=NOW)
+    html = client.get("/risk?tab=history").content.decode()
+    assert "fire drill" in html
+    assert '<span class="tag bad">halted</span>' in html
+    assert f'href="/risk/{desk.portfolio.pk}/halts?format=csv"' in html
+
+
+def test_parts_that_do_not_exist_and_those_of_others_are_not_found(portfolio: Portfolio) -> None:
+    assert client_of(Role.RISK).get(f"/risk/{portfolio.pk}/everything").status_code == 404
+    assert client_of(Role.TRADER).get(f"/risk/{portfolio.pk}/limits").status_code == 404
 
 
 def test_charts_of_others_do_not_exist(portfolio: Portfolio) -> None:

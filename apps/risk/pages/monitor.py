@@ -1,0 +1,52 @@
+"""The risk monitor: one portfolio's risk in tabs, and every table of it as CSV and JSON."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from apps.alerts.selectors import alerts_about
+from apps.core.clock import now
+from apps.core.pages import RequestOfUser, chosen_portfolio, page
+from apps.core.tables import table_answer
+from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
+from apps.risk.selectors.board import RiskBoard
+from apps.risk.selectors.tables import risk_table
+
+ALERTS = 20
+#: Key, label, and the tables that the tab shows.
+TABS = (
+    ("overview", "Overview", ("limits", "stops")),
+    ("history", "History", ("crossings", "halts")),
+)
+
+
+@require_GET
+@page
+def risk(request: RequestOfUser) -> HttpResponse:
+    """Limits and how far they are used, what has been breached, and each part of the portfolio's risk by tab."""
+    portfolios = list(portfolios_visible(request.user))
+    wanted = str(chosen_portfolio(request))
+    portfolio = next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None)
+    context: dict[str, Any] = {"portfolio": portfolio}
+    if portfolio is not None:
+        board = RiskBoard(portfolio_id=portfolio.pk, now=now())
+        tab, _, names = next((tab for tab in TABS if tab[0] == request.GET.get("tab")), TABS[0])
+        context |= {
+            "view": board.view,
+            "channel": f"portfolio:{portfolio.pk}",
+            "alerts": alerts_about(request.user, f"portfolio:{portfolio.pk}", limit=ALERTS),
+            "tab": tab,
+            "tabs": [(key, label) for key, label, _ in TABS],
+            "tables": {name: risk_table(board, name) for name in names},
+        }
+    return render(request, "risk/risk.html", context)
+
+
+@require_GET
+@page
+def part(request: RequestOfUser, portfolio_id: int, name: str) -> HttpResponse:
+    """One table of the page as JSON, or CSV with `format=csv`."""
+    portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    return table_answer(request, risk_table(RiskBoard(portfolio_id=portfolio_id, now=now()), name))
