@@ -1,6 +1,18 @@
 from apps.risk.domain.limits import LimitKind
 from apps.risk.models.events import LimitEvent
 from apps.risk.models.limits import DeskLimit, RiskLimit
+from apps.risk.models.scenarios import StressExposure, StressScenario, StressShock
 from apps.risk.models.state import ReleaseRequest, ReleaseState, TradingStateChange
 
-__all__ = ["DeskLimit", "LimitEvent", "LimitKind", "ReleaseRequest", "ReleaseState", "RiskLimit", "TradingStateChange"]
+__all__ = [
+    "DeskLimit",
+    "LimitEvent",
+    "LimitKind",
+    "ReleaseRequest",
+    "ReleaseState",
+    "RiskLimit",
+    "StressExposure",
+    "StressScenario",
+    "StressShock",
+    "TradingStateChange",
+]
