@@ -1,7 +1,8 @@
 """How many shares have traded: in a stretch of time, and how a session's volume is usually spread over it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -30,6 +31,19 @@ select sum(volume)::numeric from (
 """
 
 
+#: Sessions whose mean volume is the average volume, and the days in which they are looked for.
+AVERAGE_SESSIONS, AVERAGE_DAYS = 20, timedelta(days=40)
+
+_AVERAGES = f"""
+select i.id, daily.volume from unnest(%(ids)s::bigint[]) as i(id), lateral (
+    select avg(d.volume) as volume from (
+        select distinct on (b.ts) b.volume from marketdata_bar b
+        where b.instrument_id = i.id and b.timeframe = {int(Timeframe.DAY)} and b.ts <= %(until)s and b.ts > %(oldest)s
+        order by b.ts desc, b.revision desc limit {AVERAGE_SESSIONS}) d) daily
+where daily.volume > 0
+"""  # noqa: S608 - numbers of this module only
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradedVolume:
     """Shares that traded, and what says so ("trades" or the code of a bar's time frame)."""
@@ -52,6 +66,16 @@ def traded_volume(instrument_id: int, start: datetime, end: datetime) -> TradedV
             if (row := cursor.fetchone()) and row[0] is not None:
                 return TradedVolume(shares=row[0], source=timeframe.code)
     return None
+
+
+def average_volumes(instrument_ids: Sequence[int], *, until: date) -> dict[int, float]:
+    """Mean shares per session by instrument, over its last 20 daily bars up to a day; one without a bar or without volume is left out."""
+    if not instrument_ids:
+        return {}
+    last = datetime.combine(until, time(), UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(_AVERAGES, {"ids": list(instrument_ids), "until": last, "oldest": last - AVERAGE_DAYS})
+        return dict(cursor.fetchall())
 
 
 def volume_curve(instrument: Instrument, *, day: date, start: timedelta, length: timedelta, buckets: int) -> tuple[tuple[Decimal, ...], int]:

@@ -64,6 +64,11 @@ def portfolio_names(portfolio_ids: Collection[int] | None = None) -> dict[int, s
     return dict(found.order_by("id").values_list("id", "name"))
 
 
+def benchmark_symbol(portfolio_id: int) -> str:
+    """What the portfolio is compared with; "" where it names nothing, or does not exist."""
+    return Portfolio.objects.filter(pk=portfolio_id).values_list("benchmark_symbol", flat=True).first() or ""
+
+
 def portfolio_members(portfolio_id: int) -> tuple[int, ...]:
     """Ids of the users who are members: those who are told what happens to it."""
     return tuple(PortfolioMembership.objects.filter(portfolio_id=portfolio_id).order_by("user_id").values_list("user_id", flat=True))

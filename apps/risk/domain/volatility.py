@@ -41,7 +41,7 @@ def shrunk_variance(returns: Numbers, weights: Numbers) -> float:
     shrinkage = 0.0 if distance <= 0 else min(max(noise, 0.0), distance) / distance
     moved = centred @ weights
     sample_variance, spread = float(moved @ moved) / count, mean_variance * float(weights @ weights)
-    return (1 - shrinkage) * sample_variance + shrinkage * spread
+    return float((1 - shrinkage) * sample_variance + shrinkage * spread)
 
 
 def beta(pnl: Numbers, benchmark: Numbers) -> tuple[float, int]:

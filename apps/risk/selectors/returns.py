@@ -1,0 +1,135 @@
+"""The matrix of daily returns under every number of risk, read once and kept in the process for as long as its data stays the same."""
+
+import threading
+import time as wall
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+
+import numpy as np
+from django.db import connection
+
+from apps.marketdata.domain import calendars
+from apps.marketdata.domain.points import CloseKind
+from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.selectors.closes import closes_panel
+from apps.marketdata.selectors.instruments import instruments_known
+from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.risk.domain.returns import session_returns
+from apps.risk.domain.risk_numbers import ReturnMatrix, matrix_of
+
+#: Sessions of history that risk is measured on, where nobody says otherwise: two years.
+WINDOW: Final = 500
+#: Matrices kept, and for how long at most [s]: bars that fill a hole in the middle change neither the first nor the last bar.
+KEPT: Final = 32
+LONGEST_SECONDS: Final = 600.0
+
+Key = tuple[tuple[str, ...], date, int]
+
+
+def return_matrix(symbols: Sequence[str], *, end: date, days: int = WINDOW) -> ReturnMatrix:
+    """Total returns (splits and dividends as known now) of `days` sessions up to and including `end`, columns in the order given.
+
+    Sessions are those of the home market. A symbol that the desk does not know has a column without returns. The same object comes back
+    while what is stored is the same; nobody writes to it.
+    """
+    key: Key = (tuple(symbols), end, days)
+    sessions = _sessions(end, days)
+    ids = {symbol: item.pk for symbol, item in instruments_known(symbols).items()}
+    revision = _revision(list(ids.values()), sessions)
+    found = _kept.get(key, revision)
+    if found is None:
+        found = _read(key[0], list(ids), sessions)
+        _kept.put(key, revision, found)
+    return found
+
+
+def matrices_forget() -> None:
+    """Read again what is asked for next."""
+    _kept.clear()
+
+
+def _sessions(end: date, days: int) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    """The `days` + 1 sessions up to a day: so many returns."""
+    known = calendars.calendar_of(HOME_CALENDAR).days
+    last = int(np.searchsorted(known, np.datetime64(end, "D"), side="right"))
+    return known[max(0, last - days - 1) : last]
+
+
+def _read(symbols: tuple[str, ...], known: list[str], sessions: np.ndarray[Any, np.dtype[np.datetime64]]) -> ReturnMatrix:
+    returns = np.full((max(0, len(sessions) - 1), len(symbols)), np.nan)
+    if known and len(sessions) > 1:
+        first, last = sessions[0].item(), sessions[-1].item()
+        panel = closes_panel(symbols=known, adjustment=CloseKind.TOTAL_RETURN, start=first, end=last)
+        column = {symbol: at for at, symbol in enumerate(symbols)}
+        returns[:, [column[symbol] for symbol in panel.symbols]] = session_returns(panel.ts, panel.close, sessions)
+    return matrix_of(symbols=symbols, dates=sessions[1:], returns=returns)
+
+
+#: What says cheaply that stored closes are not the same any more: of each instrument the newest row that could matter, the oldest bar of the
+#: range, whether a bar of it was revised, and the newest corporate action.
+_REVISION = """
+select i.id,
+    (select (b.ts, b.revision, b.recorded_at)::text from marketdata_bar b where b.instrument_id = i.id and b.timeframe = %(timeframe)s
+        and b.ts <= %(last)s order by b.ts desc, b.revision desc limit 1),
+    (select (b.ts, b.recorded_at)::text from marketdata_bar b where b.instrument_id = i.id and b.timeframe = %(timeframe)s
+        and b.ts >= %(first)s order by b.ts limit 1),
+    (select max(b.recorded_at) from marketdata_bar b where b.instrument_id = i.id and b.timeframe = %(timeframe)s and b.revision > 0
+        and b.ts >= %(first)s and b.ts <= %(last)s),
+    (select (c.ts, c.revision, c.recorded_at)::text from marketdata_closeprice c where c.instrument_id = i.id and c.adjustment = 1
+        and c.ts <= %(last)s order by c.ts desc, c.revision desc limit 1),
+    (select max(a.id) from marketdata_corporateaction a where a.instrument_id = i.id)
+from unnest(%(ids)s::bigint[]) as i(id)
+"""
+
+
+def _revision(ids: list[int], sessions: np.ndarray[Any, np.dtype[np.datetime64]]) -> tuple[Any, ...]:
+    if not ids or not len(sessions):
+        return ()
+    first, last = (datetime.combine(day.item(), time(), UTC) for day in (sessions[0], sessions[-1]))
+    with connection.cursor() as cursor:
+        cursor.execute(_REVISION, {"ids": ids, "timeframe": int(Timeframe.DAY), "first": first, "last": last})
+        return tuple(cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    revision: tuple[Any, ...]
+    matrix: ReturnMatrix
+    read_at: float
+
+
+class _Kept:
+    """The matrices that were asked for last, for all threads of the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+
+    def get(self, key: Key, revision: tuple[Any, ...]) -> ReturnMatrix | None:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry.revision != revision or wall.monotonic() - entry.read_at > LONGEST_SECONDS:
+                return None
+            self._entries.move_to_end(key)
+            return entry.matrix
+
+    def put(self, key: Key, revision: tuple[Any, ...], matrix: ReturnMatrix) -> None:
+        """Keep a matrix. One of equal content is kept in place of the new one, with all that was derived from it."""
+        with self._lock:
+            before = self._entries.get(key)
+            if before is not None and before.matrix.fingerprint == matrix.fingerprint:
+                matrix = before.matrix
+            self._entries[key] = _Entry(revision=revision, matrix=matrix, read_at=wall.monotonic())
+            self._entries.move_to_end(key)
+            while len(self._entries) > KEPT:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+
+_kept = _Kept()
