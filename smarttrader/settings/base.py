@@ -185,6 +185,7 @@ SPECTACULAR_SETTINGS = {
         "AlgoStatusEnum": "apps.execution.api.algos.ALGO_STATUSES",
         "OrderGroupKindEnum": "apps.execution.api.algos.GROUP_KINDS",
         "SideEnum": "apps.execution.api.algos.SIDES",
+        "SizeStateEnum": "apps.execution.api.sizing.SIZE_STATES",
         "HaltLevelEnum": "apps.execution.api.halting.HALT_LEVELS",
         "TradeStatusEnum": "apps.execution.api.trades.TRADE_STATUSES",
         "EveryEnum": "apps.portfolios.api.rebalancing_serializers.EVERY",

@@ -4,6 +4,7 @@ import { postJson } from "./http.js";
 import { live } from "./live.js";
 import { paced } from "./pace.js";
 import { ofParent, Sent } from "./ticket_sent.js";
+import { Sizer } from "./ticket_sizer.js";
 import { sentence, showChecks, showCost, showErrors, showNote, showQuote } from "./ticket_view.js";
 import { toast } from "./toasts.js";
 
@@ -30,6 +31,7 @@ class Ticket {
     this.equity = null;
     this.quantity = "";
     this.restore();
+    this.sizer = new Sizer(this);
     for (const [, name] of PRICES) if (form.elements[name].value) form.elements[name].dataset.touched = "1";
     this.arrange();
     form.addEventListener("input", (event) => {
@@ -250,6 +252,7 @@ class Ticket {
     this.quantity = this.inShares(); // as the sentence says it: a price that moves afterwards does not change what is sent
     showQuote(this.quotes.get(this.symbol));
     this.showShares();
+    this.sizer.changed();
     this.remember();
     this.preview = null;
     this.button.disabled = true;

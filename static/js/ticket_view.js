@@ -97,17 +97,18 @@ export function sentence(order, shown, extra) {
   return `${order.side === "buy" ? "Buy" : "Sell"} ${format(order.quantity, "quantity")} ${order.symbol} ${kind}${extra}${worth} ${shown.mode.toUpperCase()}`;
 }
 
-/** Each error at its field, or below all fields where it belongs to none. */
+/** Each error at its field, or below all fields where it belongs to none. A part with errors of its own (`data-own-errors`) is left alone. */
 export function showErrors(form, errors) {
-  for (const box of form.querySelectorAll("[data-error]")) box.hidden = true;
-  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+  const own = (element) => element.closest("form, [data-own-errors]") === form;
+  for (const box of form.querySelectorAll("[data-error]")) if (own(box)) box.hidden = true;
+  for (const input of form.querySelectorAll("[aria-invalid]")) if (own(input)) input.removeAttribute("aria-invalid");
   for (const { pointer = "", detail } of errors) {
     const name = pointer.replace(/^[#/]+/, "");
     const box = form.querySelector(`[data-error="${CSS.escape(name)}"]`) || form.querySelector('[data-error=""]');
     box.textContent = detail;
     box.hidden = false;
     box.id = `error-${name}`;
-    const input = form.elements[name];
+    const input = form.elements ? form.elements[name] : form.querySelector(`[name="${CSS.escape(name)}"]`);
     if (!input?.setAttribute) continue; // of the whole ticket, or of a group of inputs
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", box.id);

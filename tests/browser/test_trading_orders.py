@@ -85,6 +85,33 @@ def test_an_amount_becomes_shares_and_the_cost_shows_cash_and_position_after(sig
     expect(page.locator("#t-quantity")).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keyboard(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trade?symbol=IBM&side=buy")
+    last_price(page)
+    page.locator("#t-unit").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # opens the sizer
+    expect(page.locator("#z-take")).to_contain_text("Take over", timeout=SOON)
+    expect(page.locator("#z-facts")).to_contain_text("equity × risk ÷ distance to the stop")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator("#z-risk_pct")).to_be_focused()
+    page.keyboard.type("200")
+    expect(page.locator("[data-error='sizer/risk_pct']")).to_contain_text("no fraction", timeout=SOON)
+    expect(page.locator("#z-take")).to_be_disabled()
+    page.locator("#z-risk_pct").fill("0.1")
+    expect(page.locator("#z-facts")).to_contain_text("0.1 %", timeout=SOON)
+    shares = re.sub(r"[^0-9]", "", page.locator("#z-take").inner_text())
+    page.keyboard.press("Enter")
+    expect(page.locator("#t-quantity")).to_be_focused()
+    expect(page.locator("#t-quantity")).to_have_value(shares)
+    ready(page, f"Buy {int(shares):,} IBM at market")
+    page.select_option("#z-type", "target_volatility")
+    expect(page.locator("#z-window")).to_be_visible()
+    expect(page.locator("#z-said")).to_contain_text("The formula gives", timeout=SOON)
+
+
 def last_price(page: Page) -> float:
     last = page.locator("#t-quote [data-part=last]")
     expect(last).not_to_have_text("—", timeout=SOON)

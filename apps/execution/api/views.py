@@ -14,6 +14,7 @@ from apps.core.api.filters import StrictFilterBackend
 from apps.core.api.idempotency import idempotent
 from apps.core.api.problems import problem, problem_response
 from apps.core.api.schema import ProblemSerializer
+from apps.core.api.serializers import StrictSerializer
 from apps.core.api.users import desk_user
 from apps.execution.api.algos import RoutingSerializer
 from apps.execution.api.filters import FillFilter, OrderFilter
@@ -29,6 +30,7 @@ from apps.execution.api.serializers import (
     PreviewSerializer,
     ReplaceSerializer,
 )
+from apps.execution.api.sizing import SizeRequestSerializer, SizeSerializer
 from apps.execution.api.trades import ManualTradeAnswerSerializer, ManualTradeSerializer, manual_intent, manual_row
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import Fill, Order
@@ -41,6 +43,7 @@ from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.preview import order_preview
 from apps.execution.services.replacements import order_replace
+from apps.execution.services.sizing import order_size
 
 HALT = "TRADING_HALTED"
 
@@ -90,6 +93,13 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         """Every check with its numbers, the estimated cost, cash and position after. The answer is kept, and compared with the order later."""
         intent = intent_build(user=desk_user(request), **_validated(OrderIntentSerializer, request))
         return Response(PreviewSerializer(order_preview(intent=intent, user=desk_user(request), at=clock.now())).data)
+
+    @extend_schema(request=SizeRequestSerializer, responses=SizeSerializer)
+    @action(detail=False, methods=["post"])
+    def size(self, request: Request) -> Response:
+        """How many shares a sizer would order now, with its formula, its numbers and what capped it. Orders nothing and keeps nothing."""
+        size = order_size(user=desk_user(request), at=clock.now(), **_validated(SizeRequestSerializer, request))
+        return Response(SizeSerializer(size).data)
 
     @extend_schema(request=ApprovalSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
@@ -174,7 +184,7 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         return Response(FillProofSerializer(fill_proof(fill_get(user=desk_user(request), fill_id=int(pk)))).data)
 
 
-def _validated(kind: type[OrderIntentSerializer] | type[CancelSerializer] | type[ApprovalSerializer], request: Request) -> dict[str, Any]:
+def _validated(kind: type[StrictSerializer], request: Request) -> dict[str, Any]:
     serializer = kind(data=request.data)
     serializer.is_valid(raise_exception=True)
     data: dict[str, Any] = serializer.validated_data

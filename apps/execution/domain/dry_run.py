@@ -17,8 +17,7 @@ from apps.execution.domain.protection import ExitSignal, LivePosition, Look, Pro
 from apps.marketdata.domain.bars import BarPanel
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
 from apps.strategies.domain.round_trips import EngineFill
-from apps.strategies.domain.sizers import PositionSizer, SizingPortfolio, VolatilitySizer
-from apps.strategies.domain.sizing import mean_true_range
+from apps.strategies.domain.sizers import PositionSizer, SizingPortfolio, bars_wanted, measured
 from apps.strategies.domain.strategy import Strategy, StrategySignal, bar_time, snapshot_at
 
 
@@ -108,12 +107,12 @@ class DryRun:
         n = self.panel.symbols.index(signal.symbol)
         if self.sizer is None:
             return float(floor(total * self.costs.size_fraction / self._lines[n].last))
-        ranges = {}
-        if isinstance(self.sizer, VolatilitySizer):
+        seen = {}
+        if bars_wanted(self.sizer):
             has = ~np.isnan(self.panel.close[: t + 1, n])
             high, low, close = (values[: t + 1, n][has].tolist() for values in (self.panel.high, self.panel.low, self.panel.close))
-            ranges = {signal.symbol: mean_true_range(high, low, close, self.sizer.period)}
-        return self.sizer.calculate_qty(signal, SizingPortfolio(equity=total, atr=ranges), self._lines[n].last)
+            seen = measured(self.sizer, signal.symbol, high=high, low=low, close=close)
+        return self.sizer.calculate_qty(signal, SizingPortfolio(equity=total, **seen), self._lines[n].last)
 
     def _guard(self, t: int, total: float) -> set[int] | None:
         """Hold the stops at this close: the symbols that they closed, None when nothing new may be opened."""

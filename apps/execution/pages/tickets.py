@@ -1,5 +1,7 @@
 """The order ticket."""
 
+from dataclasses import dataclass
+
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -45,6 +47,41 @@ ALGOS = (
     (Algo.SHORTFALL, "Implementation shortfall"),
     (Algo.SMART, "Smart routing"),
 )
+SIZERS = (
+    ("risk_based", "Risk of the trade to a stop"),
+    ("percent", "Share of equity"),
+    ("kelly", "Kelly, in part and capped"),
+    ("volatility", "Average true range (ATR)"),
+    ("target_volatility", "Target volatility"),
+    ("fixed", "Fixed quantity"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SizerField:
+    """A number of one or more sizers, with what it begins with. `percent`: the ticket asks in percent, the server in fractions."""
+
+    name: str
+    label: str
+    sizers: str
+    value: str
+    percent: bool = False
+
+
+SIZER_FIELDS = (
+    SizerField("risk_pct", "Risk [% of equity]", "risk_based volatility", "1", percent=True),
+    SizerField("stop_pct", "Stop distance [% of price]", "risk_based", "5", percent=True),
+    SizerField("pct", "Share [% of equity]", "percent", "10", percent=True),
+    SizerField("win_rate", "Probability to win [%]", "kelly", "55", percent=True),
+    SizerField("win_loss_ratio", "Gain to loss [ratio]", "kelly", "1.5"),
+    SizerField("share", "Part of Kelly [%]", "kelly", "50", percent=True),
+    SizerField("multiplier", "Stop at [× ATR]", "volatility", "2"),
+    SizerField("period", "ATR over [bars]", "volatility", "14"),
+    SizerField("target", "Target [% a year]", "target_volatility", "10", percent=True),
+    SizerField("window", "Volatility over [days]", "target_volatility", "60"),
+    SizerField("cap", "At most [% of equity]", "kelly target_volatility", "20", percent=True),
+    SizerField("fixed_qty", "Quantity [shares]", "fixed", "100"),
+)
 
 
 @require_GET
@@ -72,6 +109,8 @@ def ticket(request: RequestOfUser) -> HttpResponse:
         "order_types": ORDER_TYPES,
         "algos": ALGOS,
         "times_in_force": TIMES_IN_FORCE,
+        "sizers": SIZERS,
+        "sizer_fields": SIZER_FIELDS,
     }
     return render(request, "execution/ticket.html", context)
 

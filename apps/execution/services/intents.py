@@ -128,8 +128,11 @@ def _quantity(value: Number, instrument: "Instrument") -> Decimal:
 def _price(value: Number | None, instrument: "Instrument", *, field: str, wanted: bool, kind: OrderType) -> Decimal | None:
     if (value is not None) is not wanted:
         raise InvalidInput(f"a {kind} order {'needs a' if wanted else 'has no'} {field.replace('_', ' ')}", field=field)
-    if value is None:
-        return None
+    return None if value is None else price_check(value, instrument, field=field)
+
+
+def price_check(value: Number, instrument: "Instrument", *, field: str) -> Decimal:
+    """A price of the instrument, above zero and on its tick. Raises InvalidInput naming the field."""
     price = _stored(value, digits=PRICE_DIGITS, places=PRICE_PLACES, field=field)
     if price <= 0:
         raise InvalidInput("a price must be above zero", field=field)

@@ -40,8 +40,7 @@ from apps.marketdata.domain.bars import fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel, visible_end
 from apps.marketdata.selectors.instruments import instrument_get
-from apps.strategies.domain.sizers import SizingPortfolio, VolatilitySizer
-from apps.strategies.domain.sizing import lots, mean_true_range
+from apps.strategies.domain.sizers import SizingPortfolio, bars_wanted, measured
 from apps.strategies.domain.strategy import MarketSnapshot, Strategy, StrategySignal, snapshot_at
 from apps.strategies.selectors.signals import signals_last
 from apps.strategies.services.signals import signals_record
@@ -274,20 +273,24 @@ class LiveEngine:
 
     def _affordable(self, signal: StrategySignal, view: EngineView, snapshot: MarketSnapshot, instrument: "Instrument") -> float:
         """Whole lots for a new position, never more than the cash pays for with twice the usual costs."""
-        lot, price = float(instrument.lot_size), signal.price
-        money = SizingPortfolio(equity=float(view.valuation.total or 0), atr=self._ranges(snapshot, signal.symbol), lots={signal.symbol: lot})
-        wanted = self.config.sized_by.calculate_qty(signal, money, price)
+        price, symbol = signal.price, signal.symbol
         worst = price * (1 + 2e-4 * float(self.account.slippage_bps))
-        return min(wanted, lots((float(view.held.cash) - 2 * float(self.account.commission)) / worst, lot))
+        money = SizingPortfolio(
+            equity=float(view.valuation.total or 0),
+            lots={symbol: float(instrument.lot_size)},
+            affordable={symbol: (float(view.held.cash) - 2 * float(self.account.commission)) / worst},
+            **self._measured(snapshot, symbol),
+        )
+        return self.config.sized_by.calculate_qty(signal, money, price)
 
-    def _ranges(self, snapshot: MarketSnapshot, symbol: str) -> dict[str, float]:
+    def _measured(self, snapshot: MarketSnapshot, symbol: str) -> dict[str, dict[str, float]]:
         sizer, panel = self.config.sized_by, snapshot.history
-        if not isinstance(sizer, VolatilitySizer):
+        if not bars_wanted(sizer):
             return {}
         column = panel.symbols.index(symbol)
         has = panel.close[:, column] == panel.close[:, column]
         high, low, close = (values[has, column] for values in (panel.high, panel.low, panel.close))
-        return {symbol: mean_true_range(high, low, close, sizer.period)}
+        return measured(sizer, symbol, high=high, low=low, close=close)
 
     def _price(self, course: _Course, signal: StrategySignal) -> Decimal:
         known = course.view.prices.get(signal.symbol)
@@ -346,7 +349,7 @@ class LiveEngine:
         """
         calendar = next(iter(self.instruments.values())).calendar
         end = visible_end(at, calendar=calendar)
-        days = max(FEWEST_DAYS, int(self.strategy.history_needed * DAYS_PER_BAR) + FEWEST_DAYS)
+        days = max(FEWEST_DAYS, int(max(self.strategy.history_needed, bars_wanted(self.config.sized_by)) * DAYS_PER_BAR) + FEWEST_DAYS)
         start = end - timedelta(days=days)
         panel = bar_panel(symbols=list(self.config.symbols), timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment.SPLIT)
         snapshot = snapshot_at(panel, len(panel) - 1) if len(panel) else None
