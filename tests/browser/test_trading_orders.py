@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import ROOT, Desk
+from tests.browser.conftest import ROOT, Desk, Watch
 from tests.browser.test_trading_day import SOON, release_the_desk
 
 pytestmark = pytest.mark.browser
@@ -85,7 +85,7 @@ def test_an_amount_becomes_shares_and_the_cost_shows_cash_and_position_after(sig
     expect(page.locator("#t-quantity")).to_have_attribute("aria-invalid", "true")
 
 
-def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keyboard(sign_in: SignIn, desk: Desk) -> None:
+def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keyboard(sign_in: SignIn, desk: Desk, watch: Watch) -> None:
     page = sign_in("trader")
     page.goto(f"{desk.url}/trade?symbol=IBM&side=buy")
     last_price(page)
@@ -100,6 +100,8 @@ def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keybo
     page.keyboard.type("200")
     expect(page.locator("[data-error='sizer/risk_pct']")).to_contain_text("no fraction", timeout=SOON)
     expect(page.locator("#z-take")).to_be_disabled()
+    assert all("400" in error for error in watch.errors)  # the browser notes each refusal, and this one was wanted
+    watch.errors.clear()
     page.locator("#z-risk_pct").fill("0.1")
     expect(page.locator("#z-facts")).to_contain_text("0.1 %", timeout=SOON)
     shares = re.sub(r"[^0-9]", "", page.locator("#z-take").inner_text())
