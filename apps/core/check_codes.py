@@ -38,6 +38,7 @@ class CheckCode(StrEnum):
     TRADING_HALTED = "TRADING_HALTED", Stage.KILL_SWITCH, "risk", "Trading of the portfolio or of the desk is halted"
     REDUCING_ONLY = "REDUCING_ONLY", Stage.KILL_SWITCH, "risk", "Only reductions may trade, and the order is none"
     ACCOUNT_ON_HOLD = "ACCOUNT_ON_HOLD", Stage.KILL_SWITCH, "risk", "The broker has orders or executions that the desk does not know"
+    RISK_NOT_COMPUTED = "RISK_NOT_COMPUTED", Stage.KILL_SWITCH, "risk", "The live risk monitor has not computed the portfolios for too long"
     MARKET_STATE_UNKNOWN = "MARKET_STATE_UNKNOWN", Stage.MARKET, "compliance", "Nothing is known of the instrument's market"
     MARKET_HALTED = "MARKET_HALTED", Stage.MARKET, "compliance", "The exchange has halted or paused the instrument"
     PRICE_BAND = "PRICE_BAND", Stage.MARKET, "compliance", "The limit price lies beyond the exchange's price band (limit up, limit down)"

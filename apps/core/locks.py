@@ -70,6 +70,19 @@ def lease(name: str) -> Iterator[Lease]:
         session.close()
 
 
+def lease_break(name: str) -> bool:
+    """End the connection that holds the lease; whether somebody held it. For a holder that is known to hang: it finds out when it wakes up,
+    and what it would still write must be refused by a fencing token."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objsubid = 1 and granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+            " and ((classid::int8 << 32) | objid::int8) = %s",
+            [lock_key(f"lease:{name}")],
+        )
+        return any(ended for (ended,) in cursor.fetchall())
+
+
 class LeaseSet:
     """Several leases on one connection, taken and given back one by one. All are gone when the connection is.
 

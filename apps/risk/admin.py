@@ -44,7 +44,7 @@ class RiskLimitForm(FreshReasonForm):
 
     class Meta:
         model = RiskLimit
-        fields = ("portfolio", "kind", "soft", "hard", "active_from", "active_to", "reason")
+        fields = ("portfolio", "kind", "soft", "hard", "action", "active_from", "active_to", "reason")
         widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
 
 
@@ -52,7 +52,7 @@ class LimitAdmin(SimpleHistoryAdmin):
     """What the limits of portfolios and the controls of the desk share."""
 
     fixed: tuple[str, ...] = ("kind",)
-    history_list_display = ("soft", "hard", "active_from", "active_to", "reason")
+    history_list_display = ("soft", "hard", "action", "active_from", "active_to", "reason")
     show_full_result_count = False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class RiskLimitAdmin(LimitAdmin):
 
     form = RiskLimitForm
     fixed = ("portfolio", "kind")
-    list_display = ("portfolio", "kind", "soft", "hard", "active_from", "active_to", "reason")
+    list_display = ("portfolio", "kind", "soft", "hard", "action", "active_from", "active_to", "reason")
     list_filter = ("kind", "portfolio")
     list_select_related = ("portfolio",)
     search_fields = ("portfolio__name", "reason")
@@ -87,7 +87,7 @@ class DeskLimitForm(FreshReasonForm):
 
     class Meta:
         model = DeskLimit
-        fields = ("kind", "soft", "hard", "active_from", "active_to", "reason")
+        fields = ("kind", "soft", "hard", "action", "active_from", "active_to", "reason")
         widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
 
 
@@ -96,7 +96,7 @@ class DeskLimitAdmin(LimitAdmin):
     """Controls of the desk: they hold where a portfolio has none of its own."""
 
     form = DeskLimitForm
-    list_display = ("kind", "soft", "hard", "active_from", "active_to", "reason")
+    list_display = ("kind", "soft", "hard", "action", "active_from", "active_to", "reason")
     list_filter = ("kind",)
     search_fields = ("reason",)
     ordering = ("kind", "-active_from")

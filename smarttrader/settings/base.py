@@ -20,6 +20,8 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 
 #: Data checks whose errors put the data of their days into quarantine by themselves.
 QUARANTINE_CHECKS = ENVIRONMENT.quarantine_checks
+#: Whether a desk on which no risk monitor has ever run opens nothing. One on which one has run is held to it in any case.
+RISK_MONITOR_REQUIRED = ENVIRONMENT.risk_monitor_required
 #: Where rows of time series go that are too old for the database.
 ARCHIVE = ENVIRONMENT.archive
 

@@ -43,6 +43,7 @@ class Environment:
     archive: Path
     feed_provider: str
     feed_symbols: tuple[str, ...]
+    risk_monitor_required: bool
 
 
 def _scheme(*allowed: str) -> Callable[[str], None]:
@@ -80,6 +81,7 @@ def read_environment(*, production: bool = False) -> Environment:
         "ib_client_id": env.int("IB_CLIENT_ID", 17, validate=validate.Range(min=1, max=2**31 - 1)),
         "feed_provider": env.str("DESK_FEED_PROVIDER", ""),
         "feed_symbols": tuple(env.list("DESK_FEED_SYMBOLS", [])),
+        "risk_monitor_required": env.bool("RISK_MONITOR_REQUIRED", production),
     }
     problems: list[str] = []
     try:

@@ -4,6 +4,7 @@ from smarttrader.settings.base import *  # noqa: F403
 from smarttrader.settings.environment import read_environment
 
 ENVIRONMENT = read_environment(production=True)
+RISK_MONITOR_REQUIRED = ENVIRONMENT.risk_monitor_required
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -17,6 +17,7 @@ EXEMPT = {
     "marketdata_feedstate": "where a feed stands, written with each step",
     "marketdata_feedhealth": "counters of a feed, written every second; what went wrong is append-only in its faults",
     "marketdata_feedspool": "up to where a feed's spool is stored, moved with each batch of ticks",
+    "risk_monitorstate": "where the live monitor stands, written every second; what it saw and did is append-only in limit events and states",
     "execution_enginestate": "where a live engine stands, written every second; what it did is append-only in its cycles and events",
     "marketdata_barsource": "names of files and vendors; the bars that refer to them are append-only",
     # Django and libraries

@@ -192,8 +192,8 @@ def previous_closes(symbols: Iterable[str], market_time: datetime) -> dict[str, 
     return {symbol: price_from_float(close) for symbol, _, close, _ in rows}
 
 
-def listen(*kinds: str) -> Iterator[FeedMessage | None]:
-    """Messages of feeds as they come, None after each second of silence, so that a loop can stop or look at other work.
+def listen(*kinds: str, silence: float = SILENCE_SECONDS) -> Iterator[FeedMessage | None]:
+    """Messages of feeds as they come, None after each `silence` [seconds], so that a loop can stop or look at other work.
 
     Yields None also while Redis is away, and goes on when it is back; what was announced meanwhile is lost, so listeners read
     `latest_quotes` after a None if they must not miss a price. Raises KeyError for an unknown kind.
@@ -204,7 +204,7 @@ def listen(*kinds: str) -> Iterator[FeedMessage | None]:
         try:
             subscription.subscribe(*channels)
             while True:
-                raw = subscription.get_message(timeout=SILENCE_SECONDS)
+                raw = subscription.get_message(timeout=silence)
                 if raw is None or raw["type"] == "message":
                     yield message_from_json(raw["data"]) if raw else None
         except GONE:

@@ -23,6 +23,11 @@ def last_entry_id() -> int:
     return LedgerEntry.objects.aggregate(last=Max("id"))["last"] or 0
 
 
+def portfolios_touched(after_entry_id: int) -> tuple[int, ...]:
+    """Portfolios with a ledger entry newer than that one, by id."""
+    return tuple(LedgerEntry.objects.filter(id__gt=after_entry_id).order_by("portfolio_id").values_list("portfolio_id", flat=True).distinct())
+
+
 def active_portfolio_ids() -> tuple[int, ...]:
     """Portfolios that are open, by id."""
     return tuple(Portfolio.objects.filter(status=PortfolioStatus.ACTIVE).order_by("id").values_list("id", flat=True))

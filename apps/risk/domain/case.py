@@ -17,10 +17,16 @@ ONE: Final = Decimal(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the checks assume. The cost margins are twice what the paper broker charges by default (5 bps, 1 per order)."""
+    """What the checks assume. The cost margins are twice what the paper broker charges by default (5 bps, 1 per order).
+
+    `risk_block_after` is how old the live monitor's last computation may be, `monitor_required` whether a desk on which none has ever
+    run opens nothing.
+    """
 
     price_warn_after: timedelta = timedelta(seconds=10)
     price_block_after: timedelta = timedelta(seconds=30)
+    risk_block_after: timedelta = timedelta(seconds=15)
+    monitor_required: bool = False
     slippage_bps: Decimal = Decimal(10)
     commission: Decimal = Decimal(2)
 
@@ -35,6 +41,7 @@ class Case:
     `account_hold`, `tier`, `average_volume`, `identical_age` [seconds] and `located` [shares] are those of the snapshot.
     `cash` and `prices` are in the portfolio's currency; what orders say is in the instrument's, and `rates` turns it (by instrument id, 1 where
     there is none). `pair` is the currency pair of the order's own instrument, "" when it trades in the portfolio's, `fx` the price of it.
+    `monitored` says whether a live monitor has ever run, `risk_computed_at` when it had computed all portfolios last.
     """
 
     intent: OrderIntent
@@ -61,6 +68,8 @@ class Case:
     pair: str = ""
     fx: ReferencePrice | None = None
     rates: Mapping[int, Decimal] = field(default_factory=dict)
+    monitored: bool = False
+    risk_computed_at: datetime | None = None
     settings: Settings = Settings()
 
     def rate(self, instrument_id: int) -> Decimal:

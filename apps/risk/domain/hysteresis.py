@@ -1,6 +1,7 @@
-"""When a limit speaks: once when its number crosses a level, and again only after it has been well below."""
+"""When a limit speaks: once when its number crosses a level, and again only after it has been well below, and not too soon."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -8,6 +9,8 @@ from apps.risk.domain.limits import Limit, exceeds
 
 #: A level is armed again below this share of itself.
 REARM_SHARE = Decimal("0.9")
+#: A level that swings through its whole hysteresis again and again tells people once in this time. It is stored and acted on each time.
+COOL_DOWN = timedelta(seconds=60)
 
 
 class Level(StrEnum):
@@ -47,3 +50,8 @@ def crossings(limit: Limit, used: Decimal, raised: frozenset[Level]) -> tuple[fr
             after.discard(level)
             told.append(Crossing(level=level, change=Change.CLEARED, used=used, limit=bound))
     return frozenset(after), tuple(told)
+
+
+def is_news(last_told: datetime | None, at: datetime) -> bool:
+    """Whether people are told of a level raised at `at`, the last telling of the same level having been at `last_told` (None: never)."""
+    return last_told is None or at - last_told >= COOL_DOWN

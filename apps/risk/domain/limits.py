@@ -36,6 +36,11 @@ class LimitKind(StrEnum):
         return _LABELS[self][0]
 
     @property
+    def word(self) -> str:
+        """For titles: "Daily loss"."""
+        return self.value.replace("_", " ").capitalize()
+
+    @property
     def unit(self) -> str:
         """ "shares", "USD" (the portfolio's currency), "orders/min", "seconds" or "fraction"."""
         return _LABELS[self][1]
@@ -80,13 +85,38 @@ PER_ORDER_KINDS = (*RATE_AND_PRICE_KINDS, LimitKind.STRATEGY_ORDER_RATE, *COLLAR
 LONGEST_WINDOW = 60
 
 
+class LimitAction(StrEnum):
+    """What the live monitor does when a number breaks the hard level by itself: it always tells people. From the mildest to the strictest."""
+
+    WARN = "warn"
+    REDUCE = "reduce"
+    FLATTEN = "flatten"
+    HALT = "halt"
+
+    @property
+    def label(self) -> str:
+        return _ACTIONS[self]
+
+
+_ACTIONS = {
+    LimitAction.WARN: "Tell people",
+    LimitAction.REDUCE: "Block new risk: only reductions trade",
+    LimitAction.FLATTEN: "Cancel orders and close every position (paper accounts only; elsewhere block new risk)",
+    LimitAction.HALT: "Halt: nothing trades, working orders are cancelled",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit in force: `hard` blocks, `soft` (<= hard, None for none) warns. Both positive, in the kind's unit."""
+    """A limit in force: `hard` blocks, `soft` (<= hard, None for none) warns. Both positive, in the kind's unit.
+
+    `action` is what the live monitor does once the number breaks `hard`.
+    """
 
     kind: LimitKind
     hard: Decimal
     soft: Decimal | None = None
+    action: LimitAction = LimitAction.WARN
 
 
 class UseState(StrEnum):

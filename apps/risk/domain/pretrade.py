@@ -26,6 +26,7 @@ def order_checks(case: Case) -> tuple[Check, ...]:
         _halted(case),
         _reducing(case),
         _account_held(case),
+        _risk_computed(case),
         *_price(case),
         *_rate(case),
         _quarantined(case),
@@ -87,6 +88,32 @@ def _account_held(case: Case) -> Check:
         limit=case.closable if case.account_hold else None,
         before=before,
         after=after,
+    )
+
+
+def _risk_computed(case: Case) -> Check:
+    """Nobody opens a position while nobody watches: the live monitor's last computation is too old, or there was none. Reductions pass."""
+    limit, at = case.settings.risk_block_after, case.risk_computed_at
+    age = None if at is None else abs(case.as_of - at)
+    seconds = None if age is None else Decimal(round(age.total_seconds(), 3)).quantize(Decimal("0.001"))
+    current = age is not None and age <= limit
+    needed = case.monitored or case.settings.monitor_required
+    blocked = needed and not current and not case.reduces
+    if current:
+        message = f"Risk was computed {seconds:.1f} s ago"
+    elif not needed:
+        message = "No risk monitor has ever run on this desk, and none is required"
+    else:
+        since = "yet" if at is None else f"since {at:%Y-%m-%d %H:%M:%S} UTC"
+        message = f"Risk not computed {since}: " + ("nothing new is opened" if blocked else "this order can only reduce the position")
+    return Check(
+        code="RISK_NOT_COMPUTED",
+        outcome=Outcome.BLOCK if blocked else Outcome.PASS,
+        message=message,
+        unit="seconds",
+        limit=Decimal(int(limit.total_seconds())) if needed else None,
+        before=seconds,
+        after=seconds,
     )
 
 

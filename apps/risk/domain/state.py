@@ -31,10 +31,10 @@ class StateView:
         """True when the whole desk is in this state."""
         return self.scope is None
 
-
-def _level(view: StateView) -> tuple[int, bool]:
-    """Closing everything is stricter than only reducing, and less than standing still."""
-    return _STRICTNESS[view.state], view.flatten
+    @property
+    def level(self) -> tuple[int, bool]:
+        """How strict it is. Closing everything is stricter than only reducing, and less than standing still."""
+        return _STRICTNESS[self.state], self.flatten
 
 
 def never_switched(scope: int | None) -> StateView:
@@ -44,5 +44,5 @@ def never_switched(scope: int | None) -> StateView:
 
 def stricter(own: StateView, desk: StateView) -> StateView:
     """The stricter of the two; the desk's where they are equally strict and not ACTIVE."""
-    own_level, desk_level = _level(own), _level(desk)
+    own_level, desk_level = own.level, desk.level
     return desk if desk_level > own_level or (desk_level == own_level and desk.state is not TradingState.ACTIVE) else own

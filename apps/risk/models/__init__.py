@@ -1,6 +1,7 @@
 from apps.risk.domain.limits import LimitKind
 from apps.risk.models.events import LimitEvent
 from apps.risk.models.limits import DeskLimit, RiskLimit
+from apps.risk.models.monitor import MonitorState
 from apps.risk.models.scenarios import StressExposure, StressScenario, StressShock
 from apps.risk.models.state import ReleaseRequest, ReleaseState, TradingStateChange
 
@@ -8,6 +9,7 @@ __all__ = [
     "DeskLimit",
     "LimitEvent",
     "LimitKind",
+    "MonitorState",
     "ReleaseRequest",
     "ReleaseState",
     "RiskLimit",

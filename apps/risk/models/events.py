@@ -19,6 +19,7 @@ class LimitEvent(models.Model):
     limit = models.DecimalField(max_digits=20, decimal_places=6)
     market_time = models.DateTimeField(null=True)
     recorded_at = models.DateTimeField()
+    told = models.BooleanField(default=False, help_text="People were told by an alert")
 
     class Meta:
         constraints = [

@@ -21,7 +21,10 @@ class TradingStateChange(models.Model):
         null=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="Empty: somebody at the command line of the desk's machine; the journal names the command",
+        help_text="Empty: the live monitor, or somebody at the command line of the desk's machine; the journal names the command",
+    )
+    limit_event = models.ForeignKey(
+        "risk.LimitEvent", null=True, on_delete=models.PROTECT, related_name="+", help_text="The breach on which the live monitor acted"
     )
     approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     recorded_at = models.DateTimeField()

@@ -12,6 +12,7 @@ from apps.core.pages import RequestOfUser, chosen_portfolio, page
 from apps.core.tables import table_answer
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
 from apps.risk.selectors.board import RiskBoard
+from apps.risk.selectors.state import watch
 from apps.risk.selectors.tables import risk_table
 
 ALERTS = 20
@@ -31,10 +32,12 @@ def risk(request: RequestOfUser) -> HttpResponse:
     portfolio = next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None)
     context: dict[str, Any] = {"portfolio": portfolio}
     if portfolio is not None:
-        board = RiskBoard(portfolio_id=portfolio.pk, now=now())
+        moment = now()
+        board = RiskBoard(portfolio_id=portfolio.pk, now=moment)
         tab, _, names = next((tab for tab in TABS if tab[0] == request.GET.get("tab")), TABS[0])
         context |= {
             "view": board.view,
+            "watch": watch(moment),
             "channel": f"portfolio:{portfolio.pk}",
             "alerts": alerts_about(request.user, f"portfolio:{portfolio.pk}", limit=ALERTS),
             "tab": tab,

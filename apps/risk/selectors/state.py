@@ -1,25 +1,46 @@
 """Who may trade now: the newest change of a portfolio's and of the desk's state."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 
 from apps.core.trading import TradingState
+from apps.risk.domain.case import Settings
 from apps.risk.domain.state import StateView, never_switched, stricter
-from apps.risk.models import ReleaseRequest, ReleaseState, TradingStateChange
+from apps.risk.models import MonitorState, ReleaseRequest, ReleaseState, TradingStateChange
 
-__all__ = ["StateView", "own_state", "release_requests_open", "state_changes", "trading_state", "trading_states"]
+__all__ = [
+    "GateState",
+    "StateView",
+    "Watch",
+    "gate_state",
+    "monitor_state",
+    "own_state",
+    "release_requests_open",
+    "state_changes",
+    "trading_state",
+    "trading_states",
+    "watch",
+]
 
 COMMAND_LINE = "command line"
+MONITOR = "risk monitor"
 # In SQL, not by the ORM: each order asks this, and building the union costs Django more than the database needs to answer it.
 _NEWEST = """
-    select c.portfolio_id, c.id, c.state, c.reason, c.recorded_at, u.username, c.changed_by_id, c.flatten
+    select c.portfolio_id, c.id, c.state, c.reason, c.recorded_at, u.username, c.changed_by_id, c.flatten, c.limit_event_id
     from risk_tradingstatechange c left join core_user u on u.id = c.changed_by_id
     where c.portfolio_id {} order by c.id desc limit 1"""
 _NEWEST_OF, _NEWEST_OF_DESK = _NEWEST.format("= %s"), _NEWEST.format("is null")
-_FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username", "changed_by_id", "flatten")
+_FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username", "changed_by_id", "flatten", "limit_event_id")
+# What an order needs at once: both states, and in a row of its own when the live monitor computed all portfolios last.
+_AT_GATE = f"""
+    ({_NEWEST_OF}) union all ({_NEWEST_OF_DESK})
+    union all select null, null, null, null, computed_at, null, null, null, null from risk_monitorstate"""  # noqa: S608 - nothing in it comes from outside
 
 
 def trading_state(portfolio_id: int | None) -> StateView:
@@ -30,6 +51,48 @@ def trading_state(portfolio_id: int | None) -> StateView:
         cursor.execute(f"({_NEWEST_OF}) union all ({_NEWEST_OF_DESK})", [portfolio_id])
         views = _views(cursor.fetchall())
     return stricter(_of(views, portfolio_id), _of(views, None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateState:
+    """What an order meets first: the state that holds, whether a monitor has ever run here, and when it computed all portfolios last."""
+
+    view: StateView
+    monitored: bool
+    risk_computed_at: datetime | None
+
+
+def gate_state(portfolio_id: int) -> GateState:
+    """`trading_state` and the live monitor's heartbeat. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_AT_GATE, [portfolio_id])
+        rows = cursor.fetchall()
+    beats = [row[4] for row in rows if row[1] is None]
+    views = _views([row for row in rows if row[1] is not None])
+    view = stricter(_of(views, portfolio_id), _of(views, None))
+    return GateState(view=view, monitored=bool(beats), risk_computed_at=beats[0] if beats else None)
+
+
+def monitor_state() -> MonitorState | None:
+    """Where the live monitor stands; None when none has ever run on this desk."""
+    return MonitorState.objects.first()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Whether the live monitor computes as the gate wants it (True too where none is needed), and when it had computed everything last."""
+
+    current: bool
+    computed_at: datetime | None
+
+
+def watch(now: datetime) -> Watch:
+    """What a page says of the live monitor: the rule of the gate's RISK_NOT_COMPUTED."""
+    state = monitor_state()
+    if state is None:
+        return Watch(current=not settings.RISK_MONITOR_REQUIRED, computed_at=None)
+    at = state.computed_at
+    return Watch(current=at is not None and abs(now - at) <= Settings().risk_block_after, computed_at=at)
 
 
 def own_state(portfolio_id: int | None) -> StateView:
@@ -66,13 +129,13 @@ def _views(rows: Iterable[tuple[Any, ...]]) -> dict[int | None, StateView]:
             state=TradingState(state),
             reason=reason,
             since=since,
-            by=by or COMMAND_LINE,
+            by=MONITOR if event_id is not None else by or COMMAND_LINE,
             scope=portfolio_id,
             change_id=change_id,
             by_id=by_id,
             flatten=flatten,
         )
-        for portfolio_id, change_id, state, reason, since, by, by_id, flatten in rows
+        for portfolio_id, change_id, state, reason, since, by, by_id, flatten, event_id in rows
     }
 
 

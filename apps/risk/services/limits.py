@@ -11,7 +11,7 @@ from apps.core.errors import Conflict, InvalidInput, NotPermitted
 from apps.core.locks import lock_transaction
 from apps.core.money import exact
 from apps.portfolios.selectors.portfolios import portfolio_get
-from apps.risk.domain.limits import LONGEST_WINDOW, LimitKind
+from apps.risk.domain.limits import LONGEST_WINDOW, LimitAction, LimitKind
 from apps.risk.models import DeskLimit, RiskLimit
 
 if TYPE_CHECKING:
@@ -29,16 +29,17 @@ def limit_set(
     kind: str,
     hard: Decimal | str | int,
     soft: Decimal | str | int | None = None,
+    action: str = LimitAction.WARN,
     reason: str,
     user: "User",
     active_from: datetime,
 ) -> RiskLimit:
-    """The portfolio's limit of this kind from `active_from` on, until it is set again.
+    """The portfolio's limit of this kind from `active_from` on, until it is set again. `action`: what the monitor does on a breach.
 
-    Raises NotPermitted, NotFound (portfolio), InvalidInput (unknown kind, level not positive or with too many places, soft above
+    Raises NotPermitted, NotFound (portfolio), InvalidInput (unknown kind or action, level not positive or with too many places, soft above
     hard, no reason) and Conflict when a later change is already there.
     """
-    values = _checked(kind=kind, hard=hard, soft=soft, reason=reason, user=user)
+    values = _checked(kind=kind, hard=hard, soft=soft, action=action, reason=reason, user=user)
     portfolio_get(user=user, portfolio_id=portfolio_id)
     with transaction.atomic():
         lock_transaction(f"risk-limits:{portfolio_id}")
@@ -49,10 +50,17 @@ def limit_set(
 
 
 def desk_limit_set(
-    *, kind: str, hard: Decimal | str | int, soft: Decimal | str | int | None = None, reason: str, user: "User", active_from: datetime
+    *,
+    kind: str,
+    hard: Decimal | str | int,
+    soft: Decimal | str | int | None = None,
+    action: str = LimitAction.WARN,
+    reason: str,
+    user: "User",
+    active_from: datetime,
 ) -> DeskLimit:
     """The desk's control of this kind from `active_from` on: for all portfolios without one of their own. Raises as `limit_set` does."""
-    values = _checked(kind=kind, hard=hard, soft=soft, reason=reason, user=user)
+    values = _checked(kind=kind, hard=hard, soft=soft, action=action, reason=reason, user=user)
     with transaction.atomic():
         lock_transaction("risk-limits:desk")
         _end_rows(DeskLimit.objects.filter(kind=kind), active_from, values["reason"], user)
@@ -61,18 +69,20 @@ def desk_limit_set(
     return limit
 
 
-def _checked(*, kind: str, hard: Decimal | str | int, soft: Decimal | str | int | None, reason: str, user: "User") -> dict[str, Any]:
+def _checked(*, kind: str, hard: Decimal | str | int, soft: Decimal | str | int | None, action: str, reason: str, user: "User") -> dict[str, Any]:
     if not user.has_perm("risk.change_risklimit"):
         raise NotPermitted("only the risk manager sets limits")
     if kind not in {item.value for item in LimitKind}:
         raise InvalidInput(f"{kind!r} is none of {', '.join(LimitKind)}", field="kind")
+    if action not in {item.value for item in LimitAction}:
+        raise InvalidInput(f"{action!r} is none of {', '.join(LimitAction)}", field="action")
     hard_level = _level(hard, "hard")
     soft_level = None if soft is None else _level(soft, "soft")
     if soft_level is not None and soft_level > hard_level:
         raise InvalidInput(f"the soft level {soft_level} is above the hard level {hard_level}", field="soft")
     if kind == LimitKind.DUPLICATE_WINDOW and hard_level > LONGEST_WINDOW:
         raise InvalidInput(f"the gate looks back {LONGEST_WINDOW} s at most", field="hard")
-    return {"hard": hard_level, "soft": soft_level, "reason": reason_checked(reason)}
+    return {"hard": hard_level, "soft": soft_level, "action": str(action), "reason": reason_checked(reason)}
 
 
 def _end_rows(rows: "QuerySet[Any]", at: datetime, reason: str, user: "User") -> None:

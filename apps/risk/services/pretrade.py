@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.core.money import ZERO
@@ -16,9 +17,10 @@ from apps.marketdata.selectors.quotes import last_prices, reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.quantities import quantities_of
-from apps.risk.domain.pretrade import Case, order_checks
+from apps.risk.domain.case import Case, Settings
+from apps.risk.domain.pretrade import order_checks
 from apps.risk.selectors.limits import limits_in_force
-from apps.risk.selectors.state import trading_state
+from apps.risk.selectors.state import gate_state
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,8 @@ ONE = Decimal(1)
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
-    Reads state, limits, quarantines and quantities (one query each) and prices (one call to Redis). The caller holds the portfolio's lock,
-    so that two orders cannot both use the same room.
+    Reads state (with the monitor's heartbeat), limits, quarantines and quantities (one query each) and prices (one call to Redis). The
+    caller holds the portfolio's lock, so that two orders cannot both use the same room.
     """
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
@@ -60,7 +62,7 @@ class _Valued:
 
 def _case(snapshot: PreTradeSnapshot) -> Case:
     intent = snapshot.intent
-    state = trading_state(intent.portfolio_id)
+    gate = gate_state(intent.portfolio_id)
     valued = _valued(snapshot)
     market_time = _market_time(snapshot)
     held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
@@ -71,8 +73,8 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         orders_last_minute=snapshot.orders_last_minute,
         symbol_orders_last_minute=snapshot.symbol_orders_last_minute,
         as_of=snapshot.as_of,
-        state=state.state,
-        state_reason=state.reason,
+        state=gate.view.state,
+        state_reason=gate.view.reason,
         limits=limits_in_force(intent.portfolio_id, snapshot.as_of),
         cash=valued.cash,
         held=valued.held,
@@ -89,6 +91,9 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         fx=valued.fx,
         rates=valued.rates,
         account_hold=snapshot.account_hold,
+        monitored=gate.monitored,
+        risk_computed_at=gate.risk_computed_at,
+        settings=Settings(monitor_required=settings.RISK_MONITOR_REQUIRED),
     )
 
 

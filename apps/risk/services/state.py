@@ -11,7 +11,10 @@ from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.core.locks import lock_transaction
 from apps.core.trading import TradingState
-from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_names
+from apps.portfolios.selectors.accounts import paper_trading
+from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_may_trade, portfolio_members, portfolio_names
+from apps.risk.domain.limits import LimitAction
+from apps.risk.domain.state import StateView
 from apps.risk.models import ReleaseRequest, ReleaseState, TradingStateChange
 from apps.risk.selectors.people import everybody_concerned
 from apps.risk.selectors.state import own_state, release_requests_open
@@ -20,6 +23,7 @@ from apps.risk.signals import trading_state_changed
 
 if TYPE_CHECKING:
     from apps.core.models import User
+    from apps.risk.models import LimitEvent
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,35 @@ def trading_halt(
         if state is TradingState.REDUCING and own_state(portfolio_id).state is TradingState.HALTED:
             raise Conflict("trading is halted: going back needs a release by two people")
         return _change(portfolio_id, state, text, user, None, at, flatten=flatten)
+
+
+def trading_restrict(*, portfolio_id: int, action: LimitAction, event: "LimitEvent", reason: str, at: datetime) -> TradingStateChange | None:
+    """What the live monitor does about a broken limit: block new risk, halt, or (on paper) close everything. Never looser than before.
+
+    None for WARN, and where the portfolio's own state is as strict already. The caller's transaction stores the event with it.
+    """
+    if action is LimitAction.WARN:
+        return None
+    with transaction.atomic():
+        _lock(portfolio_id)
+        name = _closes_for(portfolio_id) if action is LimitAction.FLATTEN else None
+        state = TradingState.HALTED if action is LimitAction.HALT else TradingState.REDUCING
+        wanted = StateView(state=state, scope=portfolio_id, flatten=name is not None)
+        if own_state(portfolio_id).level >= wanted.level:
+            return None
+        if action is LimitAction.FLATTEN and name is None:
+            reason = f"{reason}. Positions are not closed by themselves: the account is not a paper account, or nobody may trade in it"
+        return _change(portfolio_id, state, reason[:500], name, None, at, flatten=name is not None, event=event)
+
+
+def _closes_for(portfolio_id: int) -> "User | None":
+    """In whose name the monitor closes positions: the first member who may place orders, where these stay on paper; else nobody's."""
+    from apps.core.models import User
+
+    if not paper_trading([portfolio_id]).get(portfolio_id, False):
+        return None
+    members = User.objects.filter(pk__in=portfolio_members(portfolio_id), is_active=True).order_by("pk")
+    return next((user for user in members if portfolio_may_trade(user=user, portfolio_id=portfolio_id)), None)
 
 
 def trading_release(*, portfolio_id: int | None, user: "User", approver: "User", reason: str, at: datetime) -> TradingStateChange:
@@ -170,12 +203,20 @@ def _change(
     approver: "User | None",
     at: datetime,
     flatten: bool = False,
+    event: "LimitEvent | None" = None,
 ) -> TradingStateChange:
     change = TradingStateChange.objects.create(
-        portfolio_id=portfolio_id, state=state, flatten=flatten, reason=reason, changed_by=user, approved_by=approver, recorded_at=at
+        portfolio_id=portfolio_id,
+        state=state,
+        flatten=flatten,
+        reason=reason,
+        changed_by=user,
+        approved_by=approver,
+        limit_event=event,
+        recorded_at=at,
     )
     stopped = state is not TradingState.ACTIVE
-    who = str(user) if user else "The command line"
+    who = "The risk monitor" if event else str(user) if user else "The command line"
     verb = "flattens" if flatten else {TradingState.HALTED: "halted", TradingState.REDUCING: "reduced", TradingState.ACTIVE: "released"}[state]
     title = f"{who} {verb}" if approver is None else f"{who} and {approver} {verb}"
     code = "TRADING_HALTED" if stopped else "TRADING_RELEASED"

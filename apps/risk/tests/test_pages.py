@@ -2,17 +2,19 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 
 from apps.alerts.services import alert_raise
+from apps.core.clock import now
 from apps.core.models import User
 from apps.core.roles import Role
 from apps.portfolios.models import Portfolio
 from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import PortfolioFactory
-from apps.risk.models import ReleaseRequest
+from apps.risk.models import MonitorState, ReleaseRequest
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.tables import TABLES
 from apps.risk.services.state import trading_halt
@@ -133,3 +135,15 @@ def test_charts_of_others_do_not_exist(portfolio: Portfolio) -> None:
     answer = client_of(Role.TRADER).get(f"/charts/risk/{portfolio.pk}/drawdown", headers={"Accept": "application/json"})
     assert answer.status_code == 404
     assert answer.json()["code"] == "NOT_FOUND"
+
+
+def test_the_page_says_since_when_risk_is_not_computed(portfolio: Portfolio, settings) -> None:
+    page = client_of(Role.RISK)
+    assert "Risk not computed" not in page.get("/risk").content.decode()  # a desk without a monitor
+    settings.RISK_MONITOR_REQUIRED = True
+    assert "Risk not computed yet" in page.get("/risk").content.decode()
+    state = MonitorState.objects.create(holder="test", taken_at=now(), computed_at=now() - timedelta(seconds=20))
+    assert "Risk not computed since" in page.get("/risk").content.decode()
+    state.computed_at = now()
+    state.save()
+    assert "Risk not computed" not in page.get("/risk").content.decode()

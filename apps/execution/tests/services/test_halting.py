@@ -22,9 +22,10 @@ from apps.marketdata.models import FeedState
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
-from apps.risk.models import TradingStateChange
+from apps.risk.domain.limits import LimitAction
+from apps.risk.models import LimitEvent, TradingStateChange
 from apps.risk.selectors.state import trading_state
-from apps.risk.services.state import trading_halt, trading_release
+from apps.risk.services.state import trading_halt, trading_release, trading_restrict
 
 NOON = datetime(2024, 7, 2, 16, tzinfo=UTC)
 NIGHT = datetime(2024, 7, 3, 2, tzinfo=UTC)
@@ -110,6 +111,38 @@ class TestLevels:
         parent = make_algo(desk)
         stop(HaltLevel.FLATTEN, reason="out")
         assert (AlgoOrder.objects.get(pk=parent.pk).status, AlgoOrder.objects.get(pk=parent.pk).reason) == ("cancelled", "flattened: out")
+
+
+class TestByTheMonitor:
+    """A broken limit that asks for flattening: on paper in the name of who may trade there, elsewhere nothing is closed by itself."""
+
+    @pytest.fixture
+    def breach(self, desk, django_capture_on_commit_callbacks):
+        desk.submit(quantity="10")
+        numbers = {"kind": "daily_loss", "level": "hard", "change": "raised", "used": Decimal("0.05"), "limit": Decimal("0.04")}
+        event = LimitEvent.objects.create(portfolio_id=desk.portfolio.pk, recorded_at=clock.now(), **numbers)
+
+        def act(action=LimitAction.FLATTEN):
+            with django_capture_on_commit_callbacks(execute=True):
+                return trading_restrict(portfolio_id=desk.portfolio.pk, action=action, event=event, reason="Daily loss", at=clock.now())
+
+        return act
+
+    def test_it_closes_on_paper(self, desk, breach):
+        breach()
+        order = closing().get()
+        assert (order.side, order.quantity, order.status, order.created_by) == ("sell", 10, "filled", desk.trader)
+        view = trading_state(desk.portfolio.pk)
+        assert (view.state, view.flatten, view.by) == ("reducing", True, "risk monitor")
+        assert breach(LimitAction.REDUCE) is None  # looser than what holds
+
+    def test_a_live_account_is_only_held_to_reductions(self, desk, breach):
+        BrokerageAccount.objects.filter(portfolio_id=desk.portfolio.pk).update(broker="ib", number="U1234567", mode=TradingMode.LIVE.value)
+        breach()
+        assert held(desk) == {"AAPL": 10}
+        view = trading_state(desk.portfolio.pk)
+        assert (view.state, view.flatten) == ("reducing", False)
+        assert "not a paper account" in view.reason
 
 
 class TestFlattenRefused:

@@ -1,11 +1,12 @@
 """Utilisation, hysteresis, drawdown from daily values, and which of two states holds."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from apps.core.trading import TradingState
-from apps.risk.domain.hysteresis import Change, Level, crossings
+from apps.risk.domain.hysteresis import Change, Level, crossings, is_news
 from apps.risk.domain.limits import Limit, LimitKind, UseState, limit_use
 from apps.risk.domain.performance import DailyValue, standing, track_record
 from apps.risk.domain.state import StateView, stricter
@@ -100,3 +101,10 @@ def view(state: TradingState, scope: int | None) -> StateView:
 def test_the_stricter_state_holds(own, desk, scope) -> None:
     held = stricter(view(TradingState(own), 1), view(TradingState(desk), None))
     assert held.scope == scope
+
+
+def test_people_are_told_of_the_same_level_once_a_minute() -> None:
+    at = datetime(2026, 11, 20, 15, tzinfo=UTC)
+    assert is_news(None, at)
+    assert not is_news(at - timedelta(seconds=59), at)
+    assert is_news(at - timedelta(seconds=60), at)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.trading import OrderIntent, OrderType, Outcome, ReferencePrice, Side, TimeInForce, TradingState, WorkingOrder
+from apps.risk.domain.case import Settings
 from apps.risk.domain.exposure import working_quantities
 from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.domain.pretrade import Case, order_checks
@@ -115,6 +116,7 @@ ALL_CODES = [
     "TRADING_HALTED",
     "REDUCING_ONLY",
     "ACCOUNT_ON_HOLD",
+    "RISK_NOT_COMPUTED",
     "PRICE_MISSING",
     "PRICE_STALE",
     "DATA_QUARANTINED",
@@ -330,3 +332,23 @@ def test_data_in_quarantine_opens_nothing_and_lets_a_reduction_out() -> None:
     leaving = make_case(intent=make_intent(side=Side.SELL), **held)
     assert blocking(leaving) == []
     assert "can only reduce" in check_of(leaving, "DATA_QUARANTINED").message
+
+
+@pytest.mark.parametrize(
+    ("computed", "monitored", "required", "blocks"),
+    [
+        (None, False, False, False),  # a desk without a monitor
+        (None, False, True, True),  # production, before the first
+        (None, True, False, True),  # it has begun and computed nothing yet
+        (15, True, False, False),
+        (15.001, True, False, True),
+        (-15.001, True, False, True),  # the clocks of two hosts are apart
+    ],
+)
+def test_nothing_is_opened_while_risk_is_not_computed(computed, monitored, required, blocks) -> None:
+    at = None if computed is None else NOW - timedelta(seconds=computed)
+    told = {"monitored": monitored, "risk_computed_at": at, "settings": Settings(monitor_required=required)}
+    assert blocking(make_case(**told)) == (["RISK_NOT_COMPUTED"] if blocks else [])
+    check = check_of(make_case(**told), "RISK_NOT_COMPUTED")
+    assert (check.limit, check.after) == (15 if monitored or required else None, None if computed is None else abs(Decimal(str(computed))))
+    assert blocking(make_case(intent=make_intent(side=Side.SELL), **told)) == []

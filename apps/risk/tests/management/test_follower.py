@@ -1,5 +1,7 @@
-"""The monitor's loop when servers go away: it waits longer each time, comes back, and never works without the lease."""
+"""The monitor's loop when servers go away and when there are two of it: it waits, comes back, stands by, and never works without the lease."""
 
+import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -8,16 +10,31 @@ from django.db import OperationalError, connection
 
 from apps.core.errors import Conflict
 from apps.core.locks import lease
+from apps.core.roles import Role
 from apps.risk.management.commands.run_risk_monitor import NAME, Follower
-from apps.risk.tests.factories import NOW, Desk
+from apps.risk.models import LimitEvent, MonitorState
+from apps.risk.tests.factories import NOW, Desk, person
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def follower(monkeypatch):
-    Desk()
+def desk(monkeypatch) -> Desk:
     monkeypatch.setattr(connection, "close", lambda: None)  # the test's transaction lives on this connection
+    person(Role.RISK)
+    desk = Desk()
+    desk.trade(400, 100)
+    return desk
+
+
+@pytest.fixture
+def follower(desk) -> Iterator[Follower]:
+    with ExitStack() as stack:
+        yield Follower(stack)
+
+
+@pytest.fixture
+def standby(desk) -> Iterator[Follower]:
     with ExitStack() as stack:
         yield Follower(stack)
 
@@ -27,6 +44,7 @@ def at(seconds: float):
 
 
 def test_it_waits_twice_as_long_each_time_and_then_goes_on(follower, monkeypatch) -> None:
+    follower.work(at(0))
     tried = []
 
     def away(now):
@@ -35,29 +53,60 @@ def test_it_waits_twice_as_long_each_time_and_then_goes_on(follower, monkeypatch
 
     with monkeypatch.context() as broken:
         broken.setattr(follower.monitor, "step", away)
-        for tenths in range(200):
+        for tenths in range(10, 100):
             follower.work(at(tenths / 10))
-    assert tried == [0, 0.5, 1.5, 3.5, 7.5, 12.5, 17.5]
-    follower.work(at(22.5))
-    assert follower.frames == 1
+    assert tried == [1, 1.5, 2.5, 4.5, 6.5, 8.5]
+    before = follower.frames
+    follower.work(at(10.5))
+    assert follower.frames > before
 
 
-def test_a_lost_lease_is_taken_again(follower) -> None:
+def test_a_lost_lease_is_taken_again_under_a_new_token(follower) -> None:
     follower.work(at(0))
+    token = follower.monitor.token
     follower._lease._session.close()
     follower.work(at(5))
     assert follower._lease is None
     follower.work(at(5.4))
-    assert follower.frames == 1
+    assert follower._lease is None
     follower.work(at(5.5))
-    assert follower.frames == 2
+    assert follower.monitor.token == token + 1
     with pytest.raises(Conflict), lease(NAME):
         pass
 
 
-def test_it_gives_way_to_a_monitor_that_took_over(follower) -> None:
+def test_it_stands_by_while_another_runs_and_takes_over_when_it_is_gone(follower, standby) -> None:
     follower.work(at(0))
-    follower._lease._session.close()
-    follower.work(at(5))
-    with lease(NAME), pytest.raises(Conflict):
-        follower.work(at(6))
+    standby.work(at(0.1))
+    assert (standby.monitor, standby.frames) == (None, 0)
+    follower._lease._session.close()  # as kill -9 does
+    standby.work(at(0.3))
+    assert standby.monitor is None
+    standby.work(at(0.6))
+    assert standby.frames > 0
+    follower.work(at(1))
+    assert follower._lease is None
+    follower.work(at(2))
+    assert follower.monitor is None  # the first one is the standby now
+    state = MonitorState.objects.get()
+    assert (state.token, state.computed_at) == (standby.monitor.token, at(0.6))
+
+
+def test_a_hanging_monitor_loses_the_desk_and_what_it_still_wants_to_write_is_refused(desk, follower, standby) -> None:
+    follower.work(at(0))
+    standby.work(at(3))
+    assert standby.monitor is None  # 3 s are no proof
+    deadline, moment = time.monotonic() + 60, 3.6
+    while standby.monitor is None:  # the server takes its time to end the hanging one's connection
+        assert time.monotonic() < deadline
+        standby.work(at(moment))
+        moment += 0.5
+        time.sleep(0.01)
+    desk.price("92", at=at(moment))
+    standby.work(at(moment + 6))
+    assert LimitEvent.objects.filter(kind="daily_loss", level="hard").count() == 1
+
+    follower._checked_at = at(moment + 7)  # it wakes up and believes that it holds the lease
+    follower.work(at(moment + 7))
+    assert follower.monitor is None
+    assert LimitEvent.objects.filter(kind="daily_loss", level="hard").count() == 1

@@ -13,8 +13,9 @@ from apps.core.trading import TradingState
 from apps.marketdata.selectors.quotes import FeedMessage
 from apps.portfolios.tests.factories import CashEntryFactory
 from apps.risk.domain.limits import UseState
-from apps.risk.models import LimitEvent, RiskLimit
+from apps.risk.models import LimitEvent, RiskLimit, TradingStateChange
 from apps.risk.selectors.facts import PEAKS
+from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
 from apps.risk.services.monitor import RiskMonitor
 from apps.risk.services.state import trading_halt
@@ -97,7 +98,7 @@ def test_a_loss_speaks_once_per_level_and_again_after_it_was_well_below(watch) -
     watch.price("92")  # 4 %: the hard level
     assert watch.alerts()[1:] == [("RISK_LIMIT_BREACH", "daily_loss")]
     watch.price("97")
-    watch.price("92")
+    watch.price("92", seconds=61)
     assert watch.alerts()[2:] == [("RISK_LIMIT_BREACH", "daily_loss")]
     assert list(LimitEvent.objects.filter(kind="daily_loss").order_by("id").values_list("level", "change")) == [
         ("soft", "raised"),
@@ -131,7 +132,7 @@ def test_a_drawdown_counts_from_the_highest_seen_live_also_after_a_restart(watch
     watch.monitor = RiskMonitor()
     summary = watch.price("100").summary
     assert summary.drawdown == round(Decimal(100) / Decimal(104) - 1, 12)
-    assert watch.alerts() == [("RISK_LIMIT_WARNING", "drawdown")]
+    assert ("RISK_LIMIT_WARNING", "drawdown") in watch.alerts()
 
 
 def test_at_most_four_frames_a_second_and_the_last_price_is_never_lost(watch) -> None:
@@ -175,10 +176,71 @@ def test_after_a_database_error_everything_is_loaded_again_and_no_breach_is_miss
         def away(*args, **kwargs):
             raise OperationalError("server closed the connection")
 
-        broken.setattr("apps.risk.services.monitor.alert_raise", away)
+        broken.setattr("apps.risk.services.limit_events.alert_raise", away)
         with pytest.raises(OperationalError):
             watch.price("92")
     assert LimitEvent.objects.count() == 0
     watch.now += timedelta(seconds=1)
     watch.step()
     assert watch.alerts() == [("RISK_LIMIT_BREACH", "daily_loss")]
+
+
+def test_a_level_that_swings_tells_people_once_a_minute_and_stores_each_time(watch) -> None:
+    for price in ("92", "97", "92", "97", "92"):
+        watch.price(price)
+    assert [code for code, kind in watch.alerts() if kind == "daily_loss"] == ["RISK_LIMIT_BREACH"]
+    hard = LimitEvent.objects.filter(kind="daily_loss", level="hard").order_by("id")
+    assert list(hard.values_list("change", "told")) == [
+        ("raised", True),
+        ("cleared", False),
+        ("raised", False),
+        ("cleared", False),
+        ("raised", False),
+    ]
+    watch.monitor = RiskMonitor()  # the next monitor knows when people were told
+    watch.price("97")
+    watch.price("92")
+    assert len([code for code, kind in watch.alerts() if kind == "daily_loss"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "flatten"),
+    [("warn", TradingState.ACTIVE, False), ("reduce", TradingState.REDUCING, False), ("halt", TradingState.HALTED, False)],
+)
+def test_the_limit_says_what_the_monitor_does(watch, action, state, flatten) -> None:
+    RiskLimit.objects.filter(kind="daily_loss").update(action=action)
+    watch.price("96")  # the soft level only tells
+    assert trading_state(watch.portfolio_id).state is TradingState.ACTIVE
+    watch.price("92")
+    view = trading_state(watch.portfolio_id)
+    assert (view.state, view.flatten) == (state, flatten)
+    if state is not TradingState.ACTIVE:
+        assert (view.by, view.reason) == ("risk monitor", "Daily loss 4.00% breaks the limit 4.00%")
+        watch.price("97")
+        watch.price("91", seconds=61)
+        assert TradingStateChange.objects.filter(portfolio_id=watch.portfolio_id).count() == 1  # as strict already
+
+
+def test_a_monitor_never_loosens_what_a_person_has_halted(watch) -> None:
+    RiskLimit.objects.filter(kind="daily_loss").update(action="reduce")
+    trading_halt(portfolio_id=watch.portfolio_id, user=None, reason="Test", at=NOW)
+    watch.price("92")
+    assert (trading_state(watch.portfolio_id).state, trading_state(watch.portfolio_id).reason) == (TradingState.HALTED, "Test")
+
+
+def test_a_redis_without_prices_crosses_no_level_and_gets_its_peaks_back(watch) -> None:
+    watch.price("108")
+    watch.price("95")
+    before = LimitEvent.objects.count()
+    redis_client().flushdb()
+    watch.now += timedelta(seconds=6)  # everything is loaded again
+    assert watch.step().summary.equity == 97_500
+    assert LimitEvent.objects.count() == before
+    assert redis_client().hget(PEAKS, str(watch.portfolio_id)).decode().endswith(" 1.040000000000")
+
+
+def test_a_price_that_came_and_went_between_two_frames_is_a_breach(watch) -> None:
+    watch.price("100")
+    watch.price("92", seconds=0.06)
+    watch.price("100", seconds=0.06)
+    assert ("RISK_LIMIT_BREACH", "daily_loss") in watch.alerts()
