@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: More points than this freeze a page; longer series are thinned for drawing, never in the CSV.
 MOST_POINTS = 5000
 TABLE_ROWS = 250
+SHADES = 64
+ROW_HEIGHT = 17
 MINUS = "\N{MINUS SIGN}"
 #: First characters by which a spreadsheet takes text for a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -172,3 +174,41 @@ def style_legend(plot: Any, palette: Palette) -> None:
         legend.click_policy = "hide"
         legend.padding = 4
         legend.margin = 0
+
+
+def grid_figure(palette: Palette, *, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], most: float, places: int, what: str) -> Any:
+    """A table of numbers as colours from -most (red) over 0 to +most (green), with the numbers [R, C] written in; `what` says what they are."""
+    from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+
+    ranges = {"x_range": list(columns), "y_range": list(reversed(rows)), "x_axis_location": "above"}
+    plot = desk_figure(palette, height=len(rows) * ROW_HEIGHT + 40, label="", dates=False, **ranges)
+    plot.grid.grid_line_color = None
+    plot.yaxis.axis_label = None
+    at = [(row, column) for row in range(len(rows)) for column in range(len(columns))]
+    numbers = [float(values[row, column]) for row, column in at]
+    source = ColumnDataSource(
+        {
+            "row": [rows[row] for row, _ in at],
+            "column": [columns[column] for _, column in at],
+            "value": [None if np.isnan(number) else number for number in numbers],
+            "text": ["—" if np.isnan(number) else f"{number:.{places}f}".replace("-", "\N{MINUS SIGN}") for number in numbers],
+        }
+    )
+    mapper = LinearColorMapper(palette=_diverging(palette), low=-most, high=most, nan_color=palette.line)
+    cells = plot.rect("column", "row", width=0.96, height=0.92, source=source, fill_color={"field": "value", "transform": mapper}, line_color=None)
+    plot.text("column", "row", text="text", source=source, text_color=palette.ink, text_font_size="11px", text_align="center", text_baseline="middle")
+    plot.add_tools(HoverTool(renderers=[cells], tooltips=[("", "@row, @column"), (what, "@text")]))
+    return plot
+
+
+def _diverging(palette: Palette) -> list[str]:
+    """Colours from the palette's red over its surface to its green, muted so that text stays readable on them."""
+    half = SHADES // 2
+    ends = [_mixed(palette.surface, colour, 0.62) for colour in (palette.down, palette.up)]
+    return [_mixed(ends[0], palette.surface, n / half) for n in range(half)] + [_mixed(palette.surface, ends[1], n / half) for n in range(half)]
+
+
+def _mixed(first: str, second: str, share: float) -> str:
+    one, other = (np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) for colour in (first, second))
+    mixed: Any = np.rint(one + (other - one) * share).astype(int)
+    return "#" + "".join(f"{part:02x}" for part in mixed)

@@ -1,11 +1,12 @@
 """Figures of risk: arrays in, Bokeh figure out."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.charts import Palette, desk_figure, thinned
+from apps.core.charts import Palette, desk_figure, grid_figure, thinned
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure  # noqa: N812
@@ -30,4 +31,30 @@ def drawdown_figure(
     lowest = min(float(drawdown.min()) if len(drawdown) else 0.0, -(hard or 0.0))
     plot.y_range.start, plot.y_range.end = lowest * 1.1 - 0.001, 0.002
     plot.add_tools(HoverTool(renderers=[line], tooltips=[("", "@x{%F}"), ("Drawdown", "@y{0.00 %}")], formatters={"@x": "datetime"}, mode="vline"))
+    return plot
+
+
+def correlation_figure(palette: Palette, *, matrix: NDArray[np.float64], symbols: Sequence[str], clusters: Sequence[int]) -> Any:
+    """Correlations [K, K] as colours with the numbers in them; `clusters` [K] numbers the groups of neighbours, which are framed."""
+    plot = grid_figure(palette, values=matrix, rows=symbols, columns=symbols, most=1.0, places=2, what="Correlation")
+    for number in sorted(set(clusters)):
+        group = [symbol for symbol, its in zip(symbols, clusters, strict=True) if its == number]
+        first, last = group[0], group[-1]
+        plot.quad(
+            left=[(first, -0.5)], right=[(last, 0.5)], top=[(first, 0.5)], bottom=[(last, -0.5)], fill_alpha=0, line_color=palette.ink, line_width=1.5
+        )
+    return plot
+
+
+def stress_figure(palette: Palette, *, titles: Sequence[str], pnl: NDArray[np.float64]) -> Any:
+    """Profit and loss [money] of each scenario as a bar, the first on top; losses go to the left."""
+    from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
+
+    plot = desk_figure(palette, height=max(160, 26 * len(titles) + 50), label="", dates=False, y_range=FactorRange(*reversed(titles)))
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.xaxis.ticker.desired_num_ticks = 4
+    colours = [palette.up if value >= 0 else palette.down for value in pnl.tolist()]
+    source = ColumnDataSource({"title": list(titles), "pnl": pnl.tolist(), "colour": colours})
+    bars = plot.hbar(y="title", right="pnl", source=source, height=0.62, color="colour")
+    plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@title", "@pnl{+0,0}")]))
     return plot

@@ -11,4 +11,6 @@ urlpatterns = [
     path("risk/release/<int:request_id>/approve", release.approve, name="release-approve"),
     path("risk/release/<int:request_id>/withdraw", release.withdraw, name="release-withdraw"),
     path("charts/risk/<int:portfolio_id>/drawdown", charts.drawdown_chart, name="chart-drawdown"),
+    path("charts/risk/<int:portfolio_id>/correlation", charts.correlation_chart, name="chart-correlation"),
+    path("charts/risk/<int:portfolio_id>/stress", charts.stress_chart, name="chart-stress"),
 ]

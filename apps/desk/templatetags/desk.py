@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 
 from django import template
 from django.forms import BooleanField, BoundField, ChoiceField
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps.core.tables import Table
 from apps.execution.selectors.reconciliation import portfolio_standing
 from apps.marketdata.selectors.quarantine import quarantines_open
 
@@ -60,6 +60,12 @@ TAGS = {
     "breaks": "bad",
     "breach": "bad",
     "no_data": "warn",
+    "price_stale": "warn",
+    "price_missing": "bad",
+    "no_history": "bad",
+    "insufficient_data": "warn",
+    "raised": "bad",
+    "cleared": "good",
 }
 
 
@@ -389,10 +395,12 @@ def chart(url: str, *, name: str, title: str, height: int = 300, live: str = "",
     return {"url": url, "name": name, "title": title, "height": height, "live": live, "x": x, "y": y}
 
 
-@register.inclusion_tag("desk/data_panel.html")
-def data_panel(table: Table, url: str) -> dict[str, Any]:
-    """A panel with a table, what it was computed from, and its CSV and JSON at `url`."""
-    return {"table": table, "url": url}
+@register.inclusion_tag("desk/data_panel.html", takes_context=True)
+def part(context: template.Context, name: str) -> dict[str, Any]:
+    """One table of the risk page as a panel, with what it was computed from, and its CSV and JSON as the page shows them."""
+    asked = context["request"].GET.urlencode()
+    url = reverse("risk-part", args=[context["portfolio"].pk, name])
+    return {"table": context["tables"][name], "url": f"{url}?{asked}" if asked else url}
 
 
 @register.simple_tag(takes_context=True)

@@ -1,7 +1,7 @@
 """Figures of the factors page: arrays in, Bokeh figure out."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,33 +13,6 @@ if TYPE_CHECKING:
 
 Times = NDArray[np.datetime64]
 Numbers = NDArray[np.float64]
-SHADES = 64
-ROW_HEIGHT = 17
-
-
-def grid_figure(palette: Palette, *, values: Numbers, rows: Sequence[str], columns: Sequence[str], most: float, places: int) -> "Figure":
-    """A table of numbers as colours from -most (red) over 0 to +most (green), with the numbers written in [R, C]."""
-    from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
-
-    ranges = {"x_range": list(columns), "y_range": list(reversed(rows)), "x_axis_location": "above"}
-    plot = desk_figure(palette, height=len(rows) * ROW_HEIGHT + 40, label="", dates=False, **ranges)
-    plot.grid.grid_line_color = None
-    plot.yaxis.axis_label = None
-    at = [(row, column) for row in range(len(rows)) for column in range(len(columns))]
-    numbers = [float(values[row, column]) for row, column in at]
-    source = ColumnDataSource(
-        {
-            "row": [rows[row] for row, _ in at],
-            "column": [columns[column] for _, column in at],
-            "value": [None if np.isnan(number) else number for number in numbers],
-            "text": ["—" if np.isnan(number) else f"{number:.{places}f}".replace("-", "\N{MINUS SIGN}") for number in numbers],
-        }
-    )
-    mapper = LinearColorMapper(palette=_diverging(palette), low=-most, high=most, nan_color=palette.line)
-    cells = plot.rect("column", "row", width=0.96, height=0.92, source=source, fill_color={"field": "value", "transform": mapper}, line_color=None)
-    plot.text("column", "row", text="text", source=source, text_color=palette.ink, text_font_size="11px", text_align="center", text_baseline="middle")
-    plot.add_tools(HoverTool(renderers=[cells], tooltips=[("", "@row, @column"), ("Score", "@text")]))
-    return plot
 
 
 def lines_figure(palette: Palette, *, ts: Times, lines: Mapping[str, Numbers]) -> "Figure":
@@ -105,16 +78,3 @@ def vix_figure(palette: Palette, *, ts: Times, close: Numbers, bands: Sequence[t
 
 def _milliseconds(ts: Times) -> NDArray[np.int64]:
     return ts.astype("datetime64[ms]").astype(np.int64)
-
-
-def _diverging(palette: Palette) -> list[str]:
-    """Colours from the palette's red over its surface to its green, muted so that text stays readable on them."""
-    half = SHADES // 2
-    ends = [_mixed(palette.surface, colour, 0.62) for colour in (palette.down, palette.up)]
-    return [_mixed(ends[0], palette.surface, n / half) for n in range(half)] + [_mixed(palette.surface, ends[1], n / half) for n in range(half)]
-
-
-def _mixed(first: str, second: str, share: float) -> str:
-    one, other = (np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) for colour in (first, second))
-    mixed: Any = np.rint(one + (other - one) * share).astype(int)
-    return "#" + "".join(f"{part:02x}" for part in mixed)

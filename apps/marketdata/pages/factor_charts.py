@@ -6,7 +6,7 @@ import numpy as np
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from apps.core.charts import MINUS, Chart, Palette, chart_answer, percent_text
+from apps.core.charts import MINUS, Chart, Palette, chart_answer, grid_figure, percent_text
 from apps.core.clock import now
 from apps.core.errors import InvalidInput
 from apps.core.pages import RequestOfUser, page
@@ -35,10 +35,9 @@ def heatmap_chart(request: RequestOfUser) -> HttpResponse:
         return chart_answer(request, Chart(name="factor-heatmap", draw=None, summary="No instrument is scored."))
 
     def draw(palette: Palette) -> Any:
-        from apps.marketdata.charts.factors import grid_figure
-
         values = np.array([[np.nan if number is None else number for number in line[1:]] for line in table], float)
-        return grid_figure(palette, values=values, rows=[line[0] for line in table], columns=[TITLES[name] for name in names], most=2.0, places=2)
+        headings = [TITLES[name] for name in names]
+        return grid_figure(palette, values=values, rows=[line[0] for line in table], columns=headings, most=2.0, places=2, what="Score")
 
     best = f"{rows[0].ticker} ranks first with {rows[0].composite:.2f}" + (f", {rows[-1].ticker} last of those shown" if len(rows) > 1 else "")
     columns = ("Ticker", *(TITLES[name] for name in names))
@@ -80,9 +79,7 @@ def correlation_chart(request: RequestOfUser) -> HttpResponse:
     names = [TITLES[name] for name in FACTORS]
 
     def draw(palette: Palette) -> Any:
-        from apps.marketdata.charts.factors import grid_figure
-
-        return grid_figure(palette, values=values, rows=names, columns=names, most=1.0, places=2)
+        return grid_figure(palette, values=values, rows=names, columns=names, most=1.0, places=2, what="Correlation")
 
     rows = [(name, *values[at].tolist()) for at, name in enumerate(names)]
     summary = "Correlation of scores over all instruments and dates of five years. Far from 0, two factors say the same, or the opposite"

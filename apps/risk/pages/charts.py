@@ -6,13 +6,16 @@ import numpy as np
 from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
-from apps.core.charts import Chart, Palette, chart_answer, percent_text
+from apps.core.charts import MINUS, Chart, Palette, chart_answer, percent_text
 from apps.core.clock import now
 from apps.core.pages import RequestOfUser, page
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.portfolios.selectors.values import portfolio_values
 from apps.risk.domain.limits import LimitKind
+from apps.risk.selectors.board import RiskBoard
 from apps.risk.selectors.limits import limits_in_force
+from apps.risk.selectors.tables.positions import correlation_table
+from apps.risk.selectors.tables.stress import stress_table
 
 
 @require_GET
@@ -40,3 +43,51 @@ def drawdown_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     summary = f"Now {percent_text(drawdown[-1])} below the highest value, at most {percent_text(drawdown.min())} so far; {held}"
     rows = [(ts.astype("datetime64[us]").item(), float(value)) for ts, value in zip(values.ts, drawdown, strict=True)]
     return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Market time", "Drawdown (fraction)"), rows=rows))
+
+
+@require_GET
+@page
+def correlation_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Correlations of the largest positions as a heat map, clusters framed."""
+    portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    board = RiskBoard(portfolio_id=portfolio_id, now=now())
+    table, found = correlation_table(board), board.risk.correlation
+    name = f"correlation-{portfolio_id}"
+    if found is None or not found.symbols:
+        return chart_answer(request, Chart(name=name, draw=None, summary=table.empty))
+
+    def draw(palette: Palette) -> Any:
+        from apps.risk.charts import correlation_figure
+
+        return correlation_figure(palette, matrix=found.matrix, symbols=found.symbols, clusters=found.clusters)
+
+    groups = [
+        ", ".join(symbol for symbol, its in zip(found.symbols, found.clusters, strict=True) if its == number)
+        for number in sorted(set(found.clusters))
+    ]
+    summary = (
+        f"As of {board.risk.as_of:%Y-%m-%d}, {len(groups)} group{'s' if len(groups) > 1 else ''} of positions that move together: {'; '.join(groups)}"
+    )
+    columns = tuple(column.label for column in table.columns)
+    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=columns, rows=table.rows))
+
+
+@require_GET
+@page
+def stress_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """What each scenario would cost or bring, the worst on top."""
+    portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    board = RiskBoard(portfolio_id=portfolio_id, now=now())
+    table = stress_table(board)
+    known = sorted(((one.title, one.pnl) for one in board.stress.outcomes if one.pnl is not None), key=lambda item: (item[1], item[0]))
+    name = f"stress-{portfolio_id}"
+    if not known:
+        return chart_answer(request, Chart(name=name, draw=None, summary="No scenario has a result: the table says why."))
+
+    def draw(palette: Palette) -> Any:
+        from apps.risk.charts import stress_figure
+
+        return stress_figure(palette, titles=[title for title, _ in known], pnl=np.array([pnl for _, pnl in known]))
+
+    summary = f"{len(known)} of {len(table.rows)} scenarios have a result; the worst is {known[0][0]} with {known[0][1]:+,.0f}".replace("-", MINUS)
+    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Scenario", "P&L"), rows=known))

@@ -4,17 +4,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, PortfolioRisk, full_risk
 from apps.risk.domain.summary import RiskView
+from apps.risk.selectors.portfolio_risk import risk_inputs
 from apps.risk.selectors.stops import StopStatus, stop_status
+from apps.risk.selectors.stress import StressReport, stress_report
 from apps.risk.selectors.summary import risk_view_now
 
 
 @dataclass(kw_only=True)
 class RiskBoard:
-    """One portfolio's risk at `now`, the wall time. (No slots: what several tables ask for is read once and kept.)"""
+    """One portfolio's risk at `now`, the wall time. (No slots: what several tables ask for is read once and kept.)
+
+    Tables of value at risk are at `confidence` and over `horizon` sessions.
+    """
 
     portfolio_id: int
     now: datetime
+    confidence: float = CONFIDENCES[0]
+    horizon: int = HORIZONS[0]
 
     @cached_property
     def view(self) -> RiskView:
@@ -25,3 +33,14 @@ class RiskBoard:
     def stops(self) -> StopStatus:
         """Where positions stand to the stop of the VIX's regime."""
         return stop_status(self.view)
+
+    @cached_property
+    def risk(self) -> PortfolioRisk:
+        """Value at risk, its parts and everything else that today's positions and the history of their returns say."""
+        inputs = risk_inputs(self.view, now=self.now)
+        return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+
+    @cached_property
+    def stress(self) -> StressReport:
+        """Today's positions under each active scenario. Raises Unavailable when prices cannot be read."""
+        return stress_report(portfolio_id=self.portfolio_id, now=self.now)

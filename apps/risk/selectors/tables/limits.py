@@ -1,9 +1,7 @@
-"""The parts of the risk page as tables: the page shows them, CSV and JSON carry them."""
+"""Limits, stops, what was crossed and who halted."""
 
-from collections.abc import Callable, Mapping
 from typing import Final
 
-from apps.core.errors import NotFound
 from apps.core.tables import Column, Table
 from apps.risk.domain.limits import LimitKind
 from apps.risk.models import LimitEvent
@@ -122,18 +120,3 @@ def halts_table(board: RiskBoard) -> Table:
         empty="Trading was never halted.",
         note="newest first",
     )
-
-
-TABLES: Final[Mapping[str, Callable[[RiskBoard], Table]]] = {
-    "limits": limits_table,
-    "stops": stops_table,
-    "crossings": crossings_table,
-    "halts": halts_table,
-}
-
-
-def risk_table(board: RiskBoard, name: str) -> Table:
-    """One part of the page by its name. Raises NotFound."""
-    if name not in TABLES:
-        raise NotFound(f"risk has no part {name!r}: {', '.join(TABLES)}")
-    return TABLES[name](board)
