@@ -16,7 +16,7 @@ from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import PortfolioFactory
 from apps.risk.models import MonitorState, ReleaseRequest
 from apps.risk.selectors.state import trading_state
-from apps.risk.selectors.tables import TABLES
+from apps.risk.selectors.tables.registry import TABLES
 from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, person
 
@@ -123,7 +123,7 @@ def test_a_part_carries_raw_numbers_and_the_page_writes_them(db: None) -> None:
     html = client.get("/risk?tab=history").content.decode()
     assert "fire drill" in html
     assert '<span class="tag bad">halted</span>' in html
-    assert f'href="/risk/{desk.portfolio.pk}/halts?format=csv"' in html
+    assert f'href="/risk/{desk.portfolio.pk}/halts?tab=history&amp;format=csv"' in html
 
 
 def test_parts_that_do_not_exist_and_those_of_others_are_not_found(portfolio: Portfolio) -> None:
