@@ -1,5 +1,5 @@
 // Regions that the server writes: `data-refresh="channel"` on an element with an id takes its content from a fresh copy of this page after
-// each delta of the channel. While somebody writes inside it, it waits: no note is lost.
+// a delta of the channel, at most once in `data-every` milliseconds. While somebody writes or reads on inside it, it waits: no note is lost.
 import { live } from "./live.js";
 
 const PACE = 300;
@@ -7,6 +7,8 @@ const PACE = 300;
 class Region {
   constructor(element) {
     this.id = element.id;
+    this.every = Number(element.dataset.every || PACE);
+    this.at = Date.now();
     this.timer = null;
     live.on(element.dataset.refresh, ({ type }) => type === "delta" && this.soon());
     document.addEventListener("focusout", () => this.late && this.soon());
@@ -16,7 +18,8 @@ class Region {
     return document.getElementById(this.id);
   }
 
-  get written() {
+  get busy() {
+    if (document.hidden || this.element.querySelector("details[open]")) return true;
     return [...this.element.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value || field === document.activeElement);
   }
 
@@ -24,12 +27,13 @@ class Region {
     this.timer ||= setTimeout(() => {
       this.timer = null;
       this.refresh();
-    }, PACE);
+    }, Math.max(PACE, this.at + this.every - Date.now()));
   }
 
   async refresh() {
-    this.late = this.written;
+    this.late = this.busy;
     if (this.late) return;
+    this.at = Date.now();
     let fresh;
     try {
       const response = await fetch(location.href, { credentials: "same-origin" });
@@ -38,8 +42,11 @@ class Region {
     } catch {
       return; // the next delta asks again
     }
-    this.late = this.written;
-    if (fresh && !this.late) this.element.replaceChildren(...document.adoptNode(fresh).childNodes);
+    this.late = this.busy;
+    if (!fresh || this.late) return;
+    const at = [...this.element.querySelectorAll(".scroll, .tall")].map((box) => [box.scrollLeft, box.scrollTop]);
+    this.element.replaceChildren(...document.adoptNode(fresh).childNodes);
+    for (const [index, box] of [...this.element.querySelectorAll(".scroll, .tall")].entries()) if (at[index]) [box.scrollLeft, box.scrollTop] = at[index];
   }
 }
 
