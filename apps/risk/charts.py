@@ -50,7 +50,8 @@ def stress_figure(palette: Palette, *, titles: Sequence[str], pnl: NDArray[np.fl
     """Profit and loss [money] of each scenario as a bar, the first on top; losses go to the left."""
     from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
 
-    plot = desk_figure(palette, height=max(160, 26 * len(titles) + 50), label="", dates=False, y_range=FactorRange(*reversed(titles)))
+    upwards: list[Any] = list(titles)[::-1]
+    plot = desk_figure(palette, height=max(160, 26 * len(titles) + 50), label="", dates=False, y_range=FactorRange(*upwards))
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.xaxis.ticker.desired_num_ticks = 4
     colours = [palette.up if value >= 0 else palette.down for value in pnl.tolist()]
