@@ -46,14 +46,16 @@ def portfolio_make(
     trader = User.objects.create_user(name, password=password or None)
     trader.groups.add(Group.objects.get(name="trader"))
     officer, _ = User.objects.get_or_create(username="bench-risk")
-    officer.groups.add(Group.objects.get(name="risk"))
+    second, _ = User.objects.get_or_create(username="bench-risk-2")
+    for person in (officer, second):
+        person.groups.add(Group.objects.get(name="risk"))
     portfolio = portfolio_create(name=name, owner=trader, initial_capital=Decimal(capital), effective_at=at, recorded_at=at)
     paper_account_create(portfolio_id=portfolio.pk)
     wide = Decimal(10**9)
     limits = {"position_size": most_shares, "price_collar": Decimal("0.5"), "duplicate_window": Decimal("0.001")}
     limits |= dict.fromkeys(("position_value", "total_exposure", "net_exposure", "order_rate", "symbol_order_rate"), wide)
     for kind, hard in limits.items():
-        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=hard, reason="bench", user=officer, active_from=at)
+        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=hard, reason="bench", user=officer, approver=second, active_from=at)
     book = portfolio.books.get()
     Instrument.objects.bulk_create([Instrument(symbol=symbol, name=symbol, asset_class="stock") for symbol in symbols], ignore_conflicts=True)
     for instrument in Instrument.objects.filter(symbol__in=symbols) if shares else ():

@@ -66,6 +66,22 @@ class CheckCode(StrEnum):
     POSITION_VALUE_LIMIT = "POSITION_VALUE_LIMIT", Stage.EXPOSURE, "risk", "The position would be worth too much"
     TOTAL_EXPOSURE_LIMIT = "TOTAL_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The gross exposure would be too large"
     NET_EXPOSURE_LIMIT = "NET_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The net exposure would be too large"
+    POSITION_SHARE_LIMIT = "POSITION_SHARE_LIMIT", Stage.EXPOSURE, "risk", "The position would be too large a share of the portfolio's value"
+    CONCENTRATION_LIMIT = (
+        "CONCENTRATION_LIMIT",
+        Stage.EXPOSURE,
+        "risk",
+        "The five largest positions would be too large a share of the value",
+    )
+    SECTOR_LIMIT = "SECTOR_LIMIT", Stage.EXPOSURE, "risk", "The sector would be too large a share of the portfolio's value"
+    LEVERAGE_LIMIT = "LEVERAGE_LIMIT", Stage.EXPOSURE, "risk", "The gross exposure would be too many times the portfolio's value"
+    LIQUIDITY_LIMIT = "LIQUIDITY_LIMIT", Stage.EXPOSURE, "risk", "The position would take too many days to leave, or no volume is known"
+    BOOK_POSITION_SIZE_LIMIT = "BOOK_POSITION_SIZE_LIMIT", Stage.EXPOSURE, "risk", "The book's position would have too many shares"
+    BOOK_POSITION_VALUE_LIMIT = "BOOK_POSITION_VALUE_LIMIT", Stage.EXPOSURE, "risk", "The book's position would be worth too much"
+    BOOK_EXPOSURE_LIMIT = "BOOK_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The book's gross exposure would be too large"
+    BOOK_NET_EXPOSURE_LIMIT = "BOOK_NET_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The book's net exposure would be too large"
+    DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT", Stage.EXPOSURE, "risk", "The session's loss has reached its limit: nothing new is opened"
+    DRAWDOWN_LIMIT = "DRAWDOWN_LIMIT", Stage.EXPOSURE, "risk", "The fall from the highest value has reached its limit: nothing new is opened"
     SHORT_SALE = "SHORT_SALE", Stage.SHORT, "risk", "More is sold than is held, and no locate covers the rest"
     SHORT_SALE_PRICE = "SHORT_SALE_PRICE", Stage.SHORT, "compliance", "A short sale not above the best bid while Rule 201 restricts the instrument"
     CHECK_FAILED = "CHECK_FAILED", Stage.FAILURE, "risk and compliance", "A check could not be made: the gate stays shut"

@@ -12,10 +12,12 @@ class ExecutionConfig(AppConfig):
         from apps.core.schedule import register_periodic
         from apps.execution import streams
         from apps.execution.receivers import carry_out_halt, keep_group_in_step, open_paper_account
+        from apps.execution.selectors.judged import judged_orders
         from apps.execution.selectors.orders import account_modes
         from apps.execution.signals import order_changed
         from apps.portfolios.selectors.accounts import register_account_modes
         from apps.portfolios.signals import portfolio_opened
+        from apps.risk.selectors.replay import register_judged_orders
         from apps.risk.signals import trading_state_changed
 
         register_measures(
@@ -33,6 +35,7 @@ class ExecutionConfig(AppConfig):
         streams.register()
         trading_state_changed.connect(carry_out_halt, dispatch_uid="execution.carry_out_halt")
         register_account_modes(account_modes)
+        register_judged_orders(judged_orders)
         register_periodic(
             "execution.rebalance_watch",
             queue="trade",

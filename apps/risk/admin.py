@@ -1,16 +1,24 @@
-"""Limits, scenarios and trading states in the admin. What is set is changed with a reason and keeps its history; states are facts."""
+"""Scenarios, limits and trading states in the admin. Scenarios are changed with a reason and keep their history; limits change by two
+people, and states are facts: both are read here."""
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.clock import now
+from apps.core.errors import DeskError
 from apps.core.forms import FreshReasonForm
+from apps.core.trading import Outcome
 from apps.marketdata.selectors.instruments import instruments_known
 from apps.risk.models import (
+    ChangeState,
     DeskLimit,
+    LimitChange,
     LimitEvent,
     ReleaseRequest,
     RiskLimit,
@@ -19,6 +27,8 @@ from apps.risk.models import (
     StressShock,
     TradingStateChange,
 )
+from apps.risk.selectors.replay import DAYS, limit_replay
+from apps.risk.services.limits import APPROVE, limit_change_decide, limit_change_request, limit_change_withdraw
 
 
 class Facts(admin.ModelAdmin):
@@ -39,67 +49,126 @@ class Facts(admin.ModelAdmin):
         return False
 
 
-class RiskLimitForm(FreshReasonForm):
-    """What the officer edits."""
+class LimitAdmin(SimpleHistoryAdmin, Facts):
+    """Limits with their history, to be read: they change by a `LimitChange` that two people make."""
 
-    class Meta:
-        model = RiskLimit
-        fields = ("portfolio", "kind", "soft", "hard", "action", "active_from", "active_to", "reason")
-        widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
-
-
-class LimitAdmin(SimpleHistoryAdmin):
-    """What the limits of portfolios and the controls of the desk share."""
-
-    fixed: tuple[str, ...] = ("kind",)
     history_list_display = ("soft", "hard", "action", "active_from", "active_to", "reason")
-    show_full_result_count = False
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """What a limit limits never changes: another portfolio or kind is another limit."""
-        return self.fixed if obj else ()
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A limit is ended by a date; its row stays, so that any past decision can be explained."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
-        """The reason goes into the history row too."""
-        obj._change_reason = obj.reason[:100]
-        super().save_model(request, obj, form, change)
 
 
 @admin.register(RiskLimit)
 class RiskLimitAdmin(LimitAdmin):
-    """Limits of portfolios."""
+    """Limits of portfolios and of parts of them."""
 
-    form = RiskLimitForm
-    fixed = ("portfolio", "kind")
-    list_display = ("portfolio", "kind", "soft", "hard", "action", "active_from", "active_to", "reason")
+    list_display = ("portfolio", "kind", "book", "instrument", "sector", "soft", "hard", "action", "active_from", "active_to", "reason")
     list_filter = ("kind", "portfolio")
-    list_select_related = ("portfolio",)
+    list_select_related = ("portfolio", "book", "instrument")
     search_fields = ("portfolio__name", "reason")
     ordering = ("portfolio", "kind", "-active_from")
-
-
-class DeskLimitForm(FreshReasonForm):
-    """What the officer edits."""
-
-    class Meta:
-        model = DeskLimit
-        fields = ("kind", "soft", "hard", "action", "active_from", "active_to", "reason")
-        widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
 
 
 @admin.register(DeskLimit)
 class DeskLimitAdmin(LimitAdmin):
     """Controls of the desk: they hold where a portfolio has none of its own."""
 
-    form = DeskLimitForm
-    list_display = ("kind", "soft", "hard", "action", "active_from", "active_to", "reason")
+    list_display = ("kind", "instrument", "sector", "soft", "hard", "action", "active_from", "active_to", "reason")
     list_filter = ("kind",)
+    list_select_related = ("instrument",)
     search_fields = ("reason",)
     ordering = ("kind", "-active_from")
+
+
+class LimitChangeForm(forms.ModelForm):
+    """What the officer asks for. The service that stores it is asked here, so that what it refuses is said beside the field."""
+
+    user: Any = None
+
+    class Meta:
+        model = LimitChange
+        fields = ("portfolio", "kind", "book", "instrument", "sector", "soft", "hard", "action", "active_from", "active_to", "reason")
+        widgets = {"reason": forms.Textarea(attrs={"rows": 2, "cols": 80})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "active_from" in self.fields:
+            self.fields["active_from"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the change once everything else is right."""
+        data = dict(super().clean() or {})
+        if self.errors or self.instance.pk:
+            return data
+        parts = {f"{name}_id": found.pk if (found := data.pop(name)) else None for name in ("portfolio", "book", "instrument")}
+        try:
+            self.instance = limit_change_request(**parts, **data, user=self.user, at=now())
+        except DeskError as error:
+            raise forms.ValidationError({error.field if error.field in self.fields else NON_FIELD_ERRORS: str(error)}) from error
+        return data
+
+    def _post_clean(self) -> None:
+        """The stored request is what is shown: the model's own validation has nothing to add."""
+
+
+@admin.register(LimitChange)
+class LimitChangeAdmin(admin.ModelAdmin):
+    """Changes of limits: asked for here by one person, decided by another, with what they would have done to the orders of the last days."""
+
+    form = LimitChangeForm
+    show_full_result_count = False
+    list_display = ("requested_at", "portfolio", "kind", "book", "instrument", "sector", "soft", "hard", "state", "requested_by", "decided_by")
+    list_filter = ("state", "kind", "portfolio")
+    list_select_related = ("portfolio", "book", "instrument", "requested_by", "decided_by")
+    raw_id_fields = ("instrument",)
+    ordering = ("-id",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A request is never edited; its buttons are no edit."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: requests are withdrawn."""
+        return False
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form knows who asks."""
+        made = super().get_form(request, obj, change=change, **kwargs)
+        return type(made.__name__, (made,), {"user": request.user})
+
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
+        """The form has stored it."""
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The request with its replay, and the word of the second person."""
+        change = self.get_object(request, object_id)
+        if change is None or not self.has_view_permission(request, change):
+            return super().change_view(request, object_id, form_url, extra_context)
+        if request.method == "POST":
+            return self._decide(request, change)
+        found = limit_replay(change, now=now())
+        pending, mine = change.state == ChangeState.PENDING, change.requested_by_id == request.user.pk
+        context = {
+            "days": DAYS,
+            "replay": found,
+            "warned": 0 if found is None else found.count(Outcome.WARN),
+            "unknown": 0 if found is None else found.count(None),
+            "may_decide": pending and not mine and request.user.has_perm(APPROVE),
+            "may_withdraw": pending and mine,
+        }
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def _decide(self, request: HttpRequest, change: LimitChange) -> HttpResponse:
+        user: Any = request.user
+        try:
+            if "_withdraw" in request.POST:
+                decided = limit_change_withdraw(change_id=change.pk, user=user, at=now())
+            elif "_approve" in request.POST or "_reject" in request.POST:
+                note = request.POST.get("decision_note", "")
+                decided = limit_change_decide(change_id=change.pk, user=user, approve="_approve" in request.POST, note=note, at=now())
+            else:
+                raise PermissionDenied
+            self.message_user(request, f"The {decided}")
+        except DeskError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        return HttpResponseRedirect(reverse("admin:risk_limitchange_change", args=[change.pk]))
 
 
 class StressScenarioForm(FreshReasonForm):

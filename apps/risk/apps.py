@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -7,6 +9,7 @@ class RiskConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.measures import register_measures
+        from apps.core.schedule import register_periodic
         from apps.risk.streams import register_portfolio_stream
 
         register_measures(
@@ -21,3 +24,9 @@ class RiskConfig(AppConfig):
             "apps.risk.domain.value_at_risk",
         )
         register_portfolio_stream()
+        register_periodic(
+            "risk.limits_record",
+            queue="trade",
+            every=timedelta(minutes=5),
+            description="Record how far each limit of each portfolio is used",
+        )

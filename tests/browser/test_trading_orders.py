@@ -26,12 +26,13 @@ from apps.marketdata.selectors.market import market_clock
 from apps.portfolios.services.portfolios import portfolio_create
 from apps.risk.services.limits import limit_set
 at = now()
-people = {{user.username: user for user in User.objects.filter(username__in=["trader", "risk"])}}
+people = {{user.username: user for user in User.objects.filter(username__in=["trader", "risk", "compliance"])}}
 opened = market_clock(at).market_time
 book = portfolio_create(name="{BOOK}", owner=people["trader"], initial_capital=Decimal(100000), effective_at=opened, recorded_at=at)
 paper_account_create(portfolio_id=book.pk)
 for kind, (soft, hard) in LIMITS.items():
-    limit_set(portfolio_id=book.pk, kind=kind, soft=soft, hard=hard, reason="test", user=people["risk"], active_from=at)
+    two = {{"user": people["risk"], "approver": people["compliance"]}}
+    limit_set(portfolio_id=book.pk, kind=kind, soft=soft, hard=hard, reason="test", **two, active_from=at)
 print("book", book.pk)
 """
 

@@ -71,7 +71,7 @@ def small_desk(transactional_db: None) -> SmallDesk:
     portfolio = portfolio_create(name="Flow", owner=trader, initial_capital=Decimal(100_000), effective_at=opened, recorded_at=opened)
     paper_account_create(portfolio_id=portfolio.pk)
     for kind, hard in LIMITS.items():
-        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=Decimal(hard), reason="flow", user=risk, active_from=opened)
+        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=Decimal(hard), reason="flow", user=risk, approver=second, active_from=opened)
     desk = SmallDesk(now, trader, risk, second, portfolio, InstrumentFactory(symbol="FLOW"))
     desk.price("100")
     return desk

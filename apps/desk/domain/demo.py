@@ -30,18 +30,30 @@ class DemoInstrument:
     name: str
     asset_class: str
     file: str
+    sector: str
     tradable: bool = True
 
 
 STOCKS = "equities_daily_5stocks_raw_2000_2013.csv.gz"
 INSTRUMENTS = (
-    DemoInstrument(symbol="AAPL", name="Apple Inc.", asset_class="stock", file=STOCKS),
-    DemoInstrument(symbol="FB", name="Facebook, Inc.", asset_class="stock", file=STOCKS),
-    DemoInstrument(symbol="GOOG", name="Google Inc.", asset_class="stock", file=STOCKS),
-    DemoInstrument(symbol="IBM", name="International Business Machines Corporation", asset_class="stock", file=STOCKS),
-    DemoInstrument(symbol="MSFT", name="Microsoft Corporation", asset_class="stock", file=STOCKS),
-    DemoInstrument(symbol="^GSPC", name="S&P 500", asset_class="index", file="index_sp500_daily_ohlcv_1999_2018.csv.gz", tradable=False),
-    DemoInstrument(symbol="^IXIC", name="NASDAQ Composite", asset_class="index", file="index_nasdaq_daily_ohlcv_1999_2018.csv.gz", tradable=False),
+    DemoInstrument(symbol="AAPL", name="Apple Inc.", asset_class="stock", file=STOCKS, sector="information_technology"),
+    DemoInstrument(symbol="FB", name="Facebook, Inc.", asset_class="stock", file=STOCKS, sector="communication_services"),
+    DemoInstrument(symbol="GOOG", name="Google Inc.", asset_class="stock", file=STOCKS, sector="communication_services"),
+    DemoInstrument(
+        symbol="IBM", name="International Business Machines Corporation", asset_class="stock", file=STOCKS, sector="information_technology"
+    ),
+    DemoInstrument(symbol="MSFT", name="Microsoft Corporation", asset_class="stock", file=STOCKS, sector="information_technology"),
+    DemoInstrument(
+        symbol="^GSPC", name="S&P 500", asset_class="index", file="index_sp500_daily_ohlcv_1999_2018.csv.gz", sector="diversified", tradable=False
+    ),
+    DemoInstrument(
+        symbol="^IXIC",
+        name="NASDAQ Composite",
+        asset_class="index",
+        file="index_nasdaq_daily_ohlcv_1999_2018.csv.gz",
+        sector="diversified",
+        tradable=False,
+    ),
 )
 BENCHMARK = "^GSPC"
 
@@ -52,30 +64,30 @@ FAMA_FRENCH = "fama_french_3factor_monthly_1926_2018.csv"
 
 #: Instruments of which the fixtures have closes and no bars: they can be scored, not traded.
 SCORED = (
-    ("MTUM", "iShares MSCI USA Momentum Factor ETF", "etf"),
-    ("QUAL", "iShares MSCI USA Quality Factor ETF", "etf"),
-    ("SIZE", "iShares MSCI USA Size Factor ETF", "etf"),
-    ("USMV", "iShares MSCI USA Min Vol Factor ETF", "etf"),
-    ("VLUE", "iShares MSCI USA Value Factor ETF", "etf"),
-    ("AMD", "Advanced Micro Devices, Inc.", "stock"),
-    ("BAC", "Bank of America Corporation", "stock"),
-    ("BBY", "Best Buy Co., Inc.", "stock"),
-    ("CVX", "Chevron Corporation", "stock"),
-    ("GE", "General Electric Company", "stock"),
-    ("HD", "The Home Depot, Inc.", "stock"),
-    ("JNJ", "Johnson & Johnson", "stock"),
-    ("JPM", "JPMorgan Chase & Co.", "stock"),
-    ("KO", "The Coca-Cola Company", "stock"),
-    ("LLY", "Eli Lilly and Company", "stock"),
-    ("MRK", "Merck & Co., Inc.", "stock"),
-    ("PEP", "PepsiCo, Inc.", "stock"),
-    ("PFE", "Pfizer Inc.", "stock"),
-    ("PG", "The Procter & Gamble Company", "stock"),
-    ("RRC", "Range Resources Corporation", "stock"),
-    ("UNH", "UnitedHealth Group Incorporated", "stock"),
-    ("WMT", "Walmart Inc.", "stock"),
-    ("XOM", "Exxon Mobil Corporation", "stock"),
-    ("VIX", "Cboe Volatility Index", "index"),
+    ("MTUM", "iShares MSCI USA Momentum Factor ETF", "etf", "diversified"),
+    ("QUAL", "iShares MSCI USA Quality Factor ETF", "etf", "diversified"),
+    ("SIZE", "iShares MSCI USA Size Factor ETF", "etf", "diversified"),
+    ("USMV", "iShares MSCI USA Min Vol Factor ETF", "etf", "diversified"),
+    ("VLUE", "iShares MSCI USA Value Factor ETF", "etf", "diversified"),
+    ("AMD", "Advanced Micro Devices, Inc.", "stock", "information_technology"),
+    ("BAC", "Bank of America Corporation", "stock", "financials"),
+    ("BBY", "Best Buy Co., Inc.", "stock", "consumer_discretionary"),
+    ("CVX", "Chevron Corporation", "stock", "energy"),
+    ("GE", "General Electric Company", "stock", "industrials"),
+    ("HD", "The Home Depot, Inc.", "stock", "consumer_discretionary"),
+    ("JNJ", "Johnson & Johnson", "stock", "health_care"),
+    ("JPM", "JPMorgan Chase & Co.", "stock", "financials"),
+    ("KO", "The Coca-Cola Company", "stock", "consumer_staples"),
+    ("LLY", "Eli Lilly and Company", "stock", "health_care"),
+    ("MRK", "Merck & Co., Inc.", "stock", "health_care"),
+    ("PEP", "PepsiCo, Inc.", "stock", "consumer_staples"),
+    ("PFE", "Pfizer Inc.", "stock", "health_care"),
+    ("PG", "The Procter & Gamble Company", "stock", "consumer_staples"),
+    ("RRC", "Range Resources Corporation", "stock", "energy"),
+    ("UNH", "UnitedHealth Group Incorporated", "stock", "health_care"),
+    ("WMT", "Walmart Inc.", "stock", "consumer_staples"),
+    ("XOM", "Exxon Mobil Corporation", "stock", "energy"),
+    ("VIX", "Cboe Volatility Index", "index", "diversified"),
 )
 #: Stocks are scored from here on: some years before the replay are enough to look back upon.
 SCORED_FROM = date(2003, 1, 2)
@@ -99,7 +111,13 @@ LIMITS: dict[str, tuple[str | None, str]] = {
     "price_collar": ("0.05", "0.10"),
     "daily_loss": ("0.01", "0.08"),
     "drawdown": ("0.15", "0.40"),
+    "position_share": ("0.50", "0.70"),
+    "concentration": ("1.20", "1.60"),
+    "sector_share": ("0.90", "1.50"),
+    "leverage": ("1.50", "2.00"),
 }
+#: A position that is watched more closely than the others: symbol, kind and its levels.
+INSTRUMENT_LIMITS = (("GOOG", "position_share", "0.20", "0.30"),)
 LIMITS_REASON = "Opening limits of the demo desk"
 
 #: Symbol and reason of what may not be traded.

@@ -45,7 +45,8 @@ from apps.portfolios.selectors.portfolios import portfolio_by_name
 from apps.portfolios.services.portfolios import membership_grant, portfolio_create
 from apps.portfolios.services.targets import PlanTerms, targets_set
 from apps.portfolios.services.values import portfolio_values_record
-from apps.risk.selectors.limits import limits_in_force
+from apps.risk.domain.limits import LimitKind, LimitScope
+from apps.risk.selectors.limits import limits_in_force, order_limits
 from apps.risk.services.limits import limit_set
 from apps.strategies.services.backtests import BacktestRequest, backtest_run
 
@@ -116,7 +117,7 @@ def _logins_file() -> Path:
 def _market_load(now: Clock) -> int:
     """Instruments first: an import never makes one. Returns the number of bars that were not known."""
     for item in demo.INSTRUMENTS:
-        instrument_create(symbol=item.symbol, name=item.name, asset_class=item.asset_class, tradable=item.tradable)
+        instrument_create(symbol=item.symbol, name=item.name, asset_class=item.asset_class, tradable=item.tradable, sector=item.sector)
     files = [Path(settings.BASE_DIR) / "fixtures" / name for name in sorted({item.file for item in demo.INSTRUMENTS})]
     report = bars_import(files=files, source="fixtures", recorded_at=now())
     if report.errors:
@@ -129,8 +130,8 @@ def _market_load(now: Clock) -> int:
 
 def _factors_load(now: Clock) -> int:
     """Closes, Fama-French factors and the scores made of them; returns the number of scores that were not known."""
-    for symbol, name, asset_class in demo.SCORED:
-        instrument_create(symbol=symbol, name=name, asset_class=asset_class, tradable=False)
+    for symbol, name, asset_class, sector in demo.SCORED:
+        instrument_create(symbol=symbol, name=name, asset_class=asset_class, tradable=False, sector=sector)
     fixtures = Path(settings.BASE_DIR) / "fixtures"
     reports = [
         closes_import(files=[fixtures / file], adjustment=adjustment, source="fixtures", recorded_at=now())
@@ -175,9 +176,15 @@ def _fund_open(users: Mapping[str, User], now: Clock) -> int:
         terms=PlanTerms(price_tolerance=demo.PRICE_TOLERANCE),
     )
     known = limits_in_force(portfolio.pk, now())
+    people = {"user": users["risk"], "approver": users["compliance"]}
     for kind, (soft, hard) in demo.LIMITS.items():
         if kind not in known:
-            limit_set(portfolio_id=portfolio.pk, kind=kind, soft=soft, hard=hard, reason=demo.LIMITS_REASON, user=users["risk"], active_from=now())
+            limit_set(portfolio_id=portfolio.pk, kind=kind, soft=soft, hard=hard, reason=demo.LIMITS_REASON, **people, active_from=now())
+    for symbol, kind, soft, hard in demo.INSTRUMENT_LIMITS:
+        part = {"instrument_id": instrument_get(symbol).pk}
+        if order_limits(portfolio.pk, now(), book_id=None, **part).limits[LimitKind(kind)].scope is not LimitScope.INSTRUMENT:
+            terms = {"kind": kind, "soft": soft, "hard": hard, "reason": demo.LIMITS_REASON}
+            limit_set(portfolio_id=portfolio.pk, **terms, **part, **people, active_from=now())
     for symbol, reason in demo.RESTRICTED.items():
         with suppress(Conflict):  # it stands there already
             restriction_add(instrument_id=instrument_get(symbol).pk, level="restricted", reason=reason, user=users["compliance"], active_from=now())

@@ -20,7 +20,7 @@ from apps.marketdata.selectors.quotes import Quote
 from apps.marketdata.services.quotes import quotes_publish
 from apps.portfolios.models import Portfolio
 from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory, UserFactory
-from apps.risk.services.limits import limit_set
+from apps.risk.tests.factories import limits_make
 
 #: Wide enough that nothing but the case under test is refused.
 WIDE_LIMITS = {
@@ -106,6 +106,7 @@ def make_desk(*, capital: str = "100000", slippage_bps: str = "5", commission: s
 
 def make_limits(portfolio: Portfolio, *, at: datetime, **limits: str) -> None:
     """Limits in force since a minute before `at`."""
-    manager = User.objects.filter(username="risk-of-tests").first() or make_user("risk-of-tests", Role.RISK)
-    for kind, hard in (WIDE_LIMITS | limits).items():
-        limit_set(portfolio_id=portfolio.pk, kind=kind, hard=hard, reason="test", user=manager, active_from=at - timedelta(minutes=1))
+    names = ("risk-of-tests", "second-risk-of-tests")
+    first, second = (User.objects.filter(username=name).first() or make_user(name, Role.RISK) for name in names)
+    levels = {kind: (None, hard) for kind, hard in (WIDE_LIMITS | limits).items()}
+    limits_make(portfolio.pk, levels, at=at - timedelta(minutes=1), users=(first, second))

@@ -11,8 +11,8 @@ from apps.marketdata.models import FeedState, Instrument
 class InstrumentAdmin(SimpleHistoryAdmin):
     """Instruments with who changed what. They are never deleted: bars and orders speak of them."""
 
-    list_display = ["symbol", "name", "asset_class", "currency", "calendar", "tradable"]
-    list_filter = ["asset_class", "tradable", "currency"]
+    list_display = ["symbol", "name", "asset_class", "sector", "currency", "calendar", "tradable"]
+    list_filter = ["asset_class", "sector", "tradable", "currency"]
     search_fields = ["symbol", "name"]
     ordering = ["symbol"]
 

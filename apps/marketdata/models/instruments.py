@@ -1,6 +1,8 @@
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from apps.marketdata.domain.sectors import SECTOR_CHOICES, Sector
+
 
 class AssetClass(models.TextChoices):
     STOCK = "stock"
@@ -15,6 +17,7 @@ class Instrument(models.Model):
     symbol = models.CharField(max_length=20, unique=True)
     name = models.CharField(max_length=200)
     asset_class = models.CharField(max_length=10, choices=AssetClass.choices)
+    sector = models.CharField(max_length=30, choices=SECTOR_CHOICES, default=Sector.UNKNOWN.value, db_default="unknown")
     currency = models.CharField(max_length=3, default="USD")
     calendar = models.CharField(max_length=20, default="XNYS", help_text="Name of the exchange calendar (ISO 10383 MIC)")
     tick_size = models.DecimalField(max_digits=18, decimal_places=6, default="0.01")
@@ -30,6 +33,7 @@ class Instrument(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(asset_class__in=AssetClass.values), name="instrument_asset_class"),
+            models.CheckConstraint(condition=models.Q(sector__in=[sector.value for sector in Sector]), name="instrument_sector"),
             models.CheckConstraint(condition=models.Q(tick_size__gt=0, lot_size__gt=0), name="instrument_steps_positive"),
             models.CheckConstraint(
                 condition=models.Q(listed_on__isnull=True) | models.Q(delisted_on__isnull=True) | models.Q(delisted_on__gt=models.F("listed_on")),

@@ -1,6 +1,6 @@
 """Instruments by symbol."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
@@ -31,6 +31,11 @@ def instruments_known(symbols: Iterable[str]) -> dict[str, Instrument]:
     """Instruments of those symbols that exist; the others are left out. In SQL, because each order asks it twice."""
     found = rows_of(Instrument, "from marketdata_instrument row where row.symbol = any(%s)", [list(symbols)])
     return {item.symbol: item for item in found}
+
+
+def sectors_of(instrument_ids: Collection[int]) -> dict[int, str]:
+    """Sector by instrument id, "unknown" where nobody has given one. One query."""
+    return dict(Instrument.objects.filter(pk__in=instrument_ids).values_list("pk", "sector"))
 
 
 def instrument_search(text: str, limit: int = 20) -> list[Instrument]:

@@ -35,6 +35,7 @@ class LimitUseSerializer(serializers.Serializer):
     state = serializers.CharField()
     text = serializers.CharField()
     subject = serializers.CharField()
+    scope = serializers.CharField(help_text="desk, portfolio, book, instrument or sector")
 
 
 class PositionAtRiskSerializer(serializers.Serializer):
@@ -107,8 +108,10 @@ class ReleaseRequestSerializer(serializers.ModelSerializer):
 
 
 class RiskLimitSerializer(serializers.ModelSerializer):
-    """A limit in force."""
+    """A limit in force of a portfolio or of one book, instrument or sector in it."""
+
+    sector: serializers.Field = serializers.CharField()
 
     class Meta:
         model = RiskLimit
-        fields = ("id", "portfolio", "kind", "soft", "hard", "active_from", "active_to", "reason")
+        fields = ("id", "portfolio", "kind", "book", "instrument", "sector", "soft", "hard", "active_from", "active_to", "reason")

@@ -13,6 +13,8 @@ from apps.risk.domain.limits import Limit, LimitKind
 
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
+#: How the message of a check begins that a reduction passes whatever its numbers are. Stored messages are read again: it never changes.
+WAIVED: Final = "Reduces the position: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class Case:
     `cash` and `prices` are in the portfolio's currency; what orders say is in the instrument's, and `rates` turns it (by instrument id, 1 where
     there is none). `pair` is the currency pair of the order's own instrument, "" when it trades in the portfolio's, `fx` the price of it.
     `monitored` says whether a live monitor has ever run, `risk_computed_at` when it had computed all portfolios last.
+    `limits`, `book_limits` and `broken` are those of `LimitsMet`; `book_quantities` (what the order's book holds) and `sectors`, by
+    instrument id, are known where a limit needs them.
     """
 
     intent: OrderIntent
@@ -70,6 +74,10 @@ class Case:
     rates: Mapping[int, Decimal] = field(default_factory=dict)
     monitored: bool = False
     risk_computed_at: datetime | None = None
+    book_limits: Mapping[LimitKind, Limit] = field(default_factory=dict)
+    book_quantities: Mapping[int, Decimal] = field(default_factory=dict)
+    broken: Mapping[LimitKind, Decimal] = field(default_factory=dict)
+    sectors: Mapping[int, str] = field(default_factory=dict)
     settings: Settings = Settings()
 
     def rate(self, instrument_id: int) -> Decimal:
@@ -79,6 +87,11 @@ class Case:
     @cached_property
     def working(self) -> WorkingQuantities:
         return working_quantities(self.working_orders)
+
+    @cached_property
+    def equity(self) -> Decimal:
+        """What the portfolio is worth: cash and all that is held. Raises KeyError when something held has no price."""
+        return self.cash + sum((quantity * self.prices[key] for key, quantity in self.held.items() if quantity), ZERO)
 
     @cached_property
     def quantity_held(self) -> Decimal:
@@ -109,7 +122,7 @@ class Case:
 def against(limit: Limit, *, code: str, before: Decimal, after: Decimal, what: str, waived: bool = False) -> Check:
     """Compares `after` with the limit: above hard blocks, above soft warns, a reduction is waived through."""
     if waived:
-        outcome, message = Outcome.PASS, f"Reduces the position: {what} is not limited"
+        outcome, message = Outcome.PASS, f"{WAIVED}{what} is not limited"
     elif after > limit.hard:
         outcome, message = Outcome.BLOCK, f"{what[0].upper()}{what[1:]}: {number(after)} is above the limit {number(limit.hard)}"
     elif limit.soft is not None and after > limit.soft:

@@ -14,6 +14,7 @@ from apps.risk.domain.case import ONE, ZERO, Case, against, amount, number
 from apps.risk.domain.controls import approval, collar, collar_kind, duplicate, order_size, rates
 from apps.risk.domain.exposure import gross_exposure, net_exposure
 from apps.risk.domain.limits import EXPOSURE_KINDS, RATE_AND_PRICE_KINDS, SIZE_KINDS, LimitKind
+from apps.risk.domain.relative import book, liquidity, losses, shares
 
 __all__ = ["Case", "order_checks"]
 
@@ -36,7 +37,8 @@ def order_checks(case: Case) -> tuple[Check, ...]:
     ]
     if _price_known(case):
         checks += [*order_size(case), *approval(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
-    return (*checks, _short_sale(case))
+        checks += [*shares(case), *liquidity(case), *book(case)]
+    return (*checks, *losses(case), _short_sale(case))
 
 
 def _price_known(case: Case) -> bool:

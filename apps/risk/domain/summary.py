@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from heapq import nlargest
 
 from apps.core.trading import ReferencePrice
 from apps.portfolios.domain.holdings import Holdings
 from apps.portfolios.domain.valuation import Traded, Valuation, value_holdings
-from apps.risk.domain.limits import Limit, LimitKind, LimitUse, limit_use
+from apps.risk.domain.limits import LARGEST_COUNTED, Limit, LimitKind, LimitUse, limit_use
 from apps.risk.domain.performance import Standing, TrackRecord, standing
 from apps.risk.domain.state import StateView
 
@@ -119,14 +120,23 @@ def _used(valuation: Valuation, stand: Standing | None) -> dict[LimitKind, tuple
     largest = max(valuation.positions, key=lambda p: abs(p.quantity), default=None)
     dearest = max(valuation.positions, key=lambda p: abs(p.market_value or ZERO), default=None)
     known = not valuation.missing
+    values = [abs(position.market_value or ZERO) for position in valuation.positions]
     return {
         LimitKind.POSITION_SIZE: (abs(largest.quantity), largest.symbol) if largest else (ZERO, ""),
         LimitKind.POSITION_VALUE: ((abs(dearest.market_value or ZERO), dearest.symbol) if dearest else (ZERO, "")) if known else (None, ""),
         LimitKind.TOTAL_EXPOSURE: (valuation.gross if known else None, ""),
         LimitKind.NET_EXPOSURE: (abs(valuation.net) if known else None, ""),
+        LimitKind.POSITION_SHARE: (_share(abs(dearest.market_value or ZERO) if dearest else ZERO, valuation), dearest.symbol if dearest else ""),
+        LimitKind.CONCENTRATION: (_share(sum(nlargest(LARGEST_COUNTED, values), ZERO), valuation), ""),
+        LimitKind.LEVERAGE: (_share(valuation.gross, valuation), ""),
         LimitKind.DAILY_LOSS: (_fraction(max(ZERO, -stand.daily_return)) if stand else None, ""),
         LimitKind.DRAWDOWN: (_fraction(-stand.drawdown) if stand else None, ""),
     }
+
+
+def _share(value: Decimal, valuation: Valuation) -> Decimal | None:
+    """Of the portfolio's value; None when that is not known or nothing."""
+    return _fraction(value / valuation.total) if valuation.total is not None and valuation.total > 0 else None
 
 
 def _fraction(value: Decimal) -> Decimal:

@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.risk.domain.hysteresis import Change, Level
-from apps.risk.domain.limits import LimitKind
+from apps.risk.domain.limits import LimitKind, LimitScope, UseState
 
 
 class LimitEvent(models.Model):
@@ -31,3 +31,30 @@ class LimitEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.level} {self.change} in {self.portfolio}"
+
+
+class LimitUtilisation(models.Model):
+    """How far a limit was used at a moment: a time series. `share` is used / hard; both are null where they could not be computed."""
+
+    pk = models.CompositePrimaryKey("portfolio_id", "recorded_at", "kind", "scope", "subject")
+    portfolio_id = models.BigIntegerField()
+    recorded_at = models.DateTimeField()
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.label) for kind in LimitKind])
+    scope = models.CharField(max_length=10, choices=[(scope.value, scope.value) for scope in LimitScope])
+    subject = models.CharField(max_length=100, blank=True, help_text="Book, symbol or sector; empty for the whole portfolio")
+    soft = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    hard = models.DecimalField(max_digits=20, decimal_places=6)
+    used = models.DecimalField(max_digits=32, decimal_places=12, null=True)
+    share = models.DecimalField(max_digits=32, decimal_places=12, null=True)
+    state = models.CharField(max_length=10, choices=[(state.value, state.name) for state in UseState])
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=[kind.value for kind in LimitKind]), name="limit_utilisation_kind"),
+            models.CheckConstraint(
+                condition=Q(used__isnull=True, share__isnull=True) | Q(used__isnull=False, share__isnull=False), name="limit_utilisation_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of portfolio {self.portfolio_id} at {self.recorded_at}: {self.state}"

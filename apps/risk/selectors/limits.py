@@ -1,24 +1,34 @@
-"""Limits in force. Of several at the same time the tightest counts; a portfolio's own stand in the place of the desk's."""
+"""Limits in force. Of several of one scope the tightest counts; how the scopes combine says `limits_met`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from apps.risk.domain.limits import Limit, LimitAction, LimitKind
+from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitsMet, ScopedLimit, limits_met, tightest
 from apps.risk.models import RiskLimit
 
-Row = tuple[str, Decimal | None, Decimal, str]
-
-_STRICTNESS = {action: place for place, action in enumerate(LimitAction)}
-
+#: Losses that the monitor watches and that stop new risk in the gate while their hard level stands broken.
+LOSSES = (LimitKind.DAILY_LOSS, LimitKind.DRAWDOWN)
+# The third part: the newest event of each loss says whether its hard level is broken. In SQL, because each order asks it.
 _IN_FORCE = """
-select kind, soft, hard, action, true from risk_risklimit
-where portfolio_id = %(portfolio)s and active_from <= %(at)s and (active_to is null or active_to > %(at)s)
-union all select kind, soft, hard, action, false from risk_desklimit
-where active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+select l.kind, l.soft, l.hard, l.action, true, l.book_id, b.name, l.instrument_id, l.sector from risk_risklimit l
+left join portfolios_book b on b.id = l.book_id
+where l.portfolio_id = %(portfolio)s and l.active_from <= %(at)s and (l.active_to is null or l.active_to > %(at)s)
+    and (l.book_id is null or l.book_id = %(book)s) and (l.instrument_id is null or l.instrument_id = %(instrument)s)
+    and (l.sector = '' or l.sector = (select sector from marketdata_instrument where id = %(instrument)s))
+union all select l.kind, l.soft, l.hard, l.action, false, null, null, l.instrument_id, l.sector from risk_desklimit l
+where l.active_from <= %(at)s and (l.active_to is null or l.active_to > %(at)s)
+    and (l.instrument_id is null or l.instrument_id = %(instrument)s)
+    and (l.sector = '' or l.sector = (select sector from marketdata_instrument where id = %(instrument)s))
+"""
+_BROKEN = """
+union all select k.kind, null, e.used, '', null, null, null, null, '' from unnest(%(losses)s::text[]) k (kind) cross join lateral (
+    select used, change from risk_limitevent
+    where portfolio_id = %(portfolio)s and kind = k.kind and level = 'hard' order by id desc limit 1) e
+where e.change = 'raised'
 """
 
 
@@ -28,37 +38,38 @@ def limits_active(at: datetime) -> QuerySet[RiskLimit]:
 
 
 def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
-    """What orders of the portfolio are held to, by kind: its own limits, and the desk's where it has none of the kind.
+    """What every order of the portfolio is held to, by kind: its own limits, and the desk's where it has none of the kind. One query."""
+    return dict(order_limits(portfolio_id, at, book_id=None, instrument_id=None).limits)
 
-    One query, in SQL because each order asks it.
-    """
+
+def order_limits(portfolio_id: int, at: datetime, *, book_id: int | None, instrument_id: int | None) -> LimitsMet:
+    """What an order of the book in the instrument is held to, and which losses stand broken. One query."""
+    values = {"portfolio": portfolio_id, "at": at, "book": book_id, "instrument": instrument_id, "losses": [kind.value for kind in LOSSES]}
     with connection.cursor() as cursor:
-        cursor.execute(_IN_FORCE, {"portfolio": portfolio_id, "at": at})
+        cursor.execute(_IN_FORCE + _BROKEN, values)
         rows = cursor.fetchall()
-    own = _tightest(row[:4] for row in rows if row[4])
-    return _tightest(row[:4] for row in rows if not row[4]) | own
+    broken = {LimitKind(kind): used for kind, _, used, _, own, *_ in rows if own is None}
+    return limits_met((_scoped(row) for row in rows if row[4] is not None), broken)
+
+
+def _scoped(row: tuple[Any, ...]) -> ScopedLimit:
+    kind, soft, hard, action, own, book_id, book, instrument_id, sector = row
+    if book_id is not None:
+        scope = LimitScope.BOOK
+    elif instrument_id is not None:
+        scope = LimitScope.INSTRUMENT
+    elif sector:
+        scope = LimitScope.SECTOR
+    else:
+        scope = LimitScope.PORTFOLIO if own else LimitScope.DESK
+    limit = Limit(kind=LimitKind(kind), hard=hard, soft=soft, action=LimitAction(action), scope=scope, subject=book or sector)
+    return ScopedLimit(limit=limit, own=own, book_id=book_id, instrument_id=instrument_id, sector=sector)
 
 
 def limits_of_many(portfolio_ids: Collection[int], at: datetime) -> dict[int, dict[LimitKind, Limit]]:
-    """The own limits of several portfolios. One query."""
-    rows: dict[int, list[Row]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
-    found = limits_active(at).filter(portfolio_id__in=portfolio_ids)
-    for portfolio_id, kind, soft, hard, action in found.values_list("portfolio_id", "kind", "soft", "hard", "action"):
-        rows[portfolio_id].append((kind, soft, hard, action))
-    return {portfolio_id: _tightest(own) for portfolio_id, own in rows.items()}
-
-
-def _tightest(rows: Iterable[Row]) -> dict[LimitKind, Limit]:
-    limits: dict[LimitKind, Limit] = {}
-    for name, soft, hard, action in rows:
-        limit = Limit(kind=LimitKind(name), hard=hard, soft=soft, action=LimitAction(action))
-        limits[limit.kind] = _tighter(limits[limit.kind], limit) if limit.kind in limits else limit
-    return limits
-
-
-def _tighter(a: Limit, b: Limit) -> Limit:
-    """Level by level, so that neither of two overlapping limits can be passed; of their actions the stricter."""
-    hard = min(a.hard, b.hard)
-    softs = [limit.soft for limit in (a, b) if limit.soft is not None]
-    action = max(a.action, b.action, key=_STRICTNESS.__getitem__)
-    return Limit(kind=a.kind, hard=hard, soft=min([*softs, hard]) if softs else None, action=action)
+    """The own limits of several whole portfolios. One query."""
+    found: dict[int, list[Limit]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
+    whole = limits_active(at).filter(portfolio_id__in=portfolio_ids, book=None, instrument=None, sector="")
+    for portfolio_id, kind, soft, hard, action in whole.values_list("portfolio_id", "kind", "soft", "hard", "action"):
+        found[portfolio_id].append(Limit(kind=LimitKind(kind), hard=hard, soft=soft, action=LimitAction(action)))
+    return {portfolio_id: tightest(own) for portfolio_id, own in found.items()}

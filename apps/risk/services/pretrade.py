@@ -12,14 +12,16 @@ from django.db import transaction
 
 from apps.core.money import ZERO
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, ReferencePrice, Verdict
+from apps.marketdata.selectors.instruments import sectors_of
 from apps.marketdata.selectors.quarantine import quarantined
 from apps.marketdata.selectors.quotes import last_prices, reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.quantities import quantities_of
+from apps.portfolios.selectors.quantities import book_quantities, quantities_of
 from apps.risk.domain.case import Case, Settings
+from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
-from apps.risk.selectors.limits import limits_in_force
+from apps.risk.selectors.limits import order_limits
 from apps.risk.selectors.state import gate_state
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,8 @@ ONE = Decimal(1)
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
-    Reads state (with the monitor's heartbeat), limits, quarantines and quantities (one query each) and prices (one call to Redis). The
-    caller holds the portfolio's lock, so that two orders cannot both use the same room.
+    Reads state (with the monitor's heartbeat), limits, quarantines and quantities (one query each; sectors and the book's quantities where
+    a limit needs them) and prices (one call to Redis). The caller holds the portfolio's lock, so that two orders cannot both use the same room.
     """
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
@@ -63,6 +65,7 @@ class _Valued:
 def _case(snapshot: PreTradeSnapshot) -> Case:
     intent = snapshot.intent
     gate = gate_state(intent.portfolio_id)
+    met = order_limits(intent.portfolio_id, snapshot.as_of, book_id=intent.book_id, instrument_id=intent.instrument_id)
     valued = _valued(snapshot)
     market_time = _market_time(snapshot)
     held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
@@ -75,7 +78,11 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         as_of=snapshot.as_of,
         state=gate.view.state,
         state_reason=gate.view.reason,
-        limits=limits_in_force(intent.portfolio_id, snapshot.as_of),
+        limits=met.limits,
+        book_limits=met.book,
+        broken=met.broken,
+        book_quantities=book_quantities(intent.book_id) if met.book else {},
+        sectors=_sectors(snapshot, valued) if LimitKind.SECTOR_SHARE in met.limits else {},
         cash=valued.cash,
         held=valued.held,
         book_held=valued.book_held,
@@ -95,6 +102,11 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         risk_computed_at=gate.risk_computed_at,
         settings=Settings(monitor_required=settings.RISK_MONITOR_REQUIRED),
     )
+
+
+def _sectors(snapshot: PreTradeSnapshot, valued: _Valued) -> Mapping[int, str]:
+    """Sectors by instrument id, asked only where a limit needs them."""
+    return sectors_of({snapshot.intent.instrument_id, *valued.held, *(order.instrument_id for order in snapshot.working_orders)})
 
 
 def _valued(snapshot: PreTradeSnapshot) -> _Valued:

@@ -7,13 +7,15 @@ from uuid import uuid4
 import factory
 from django.contrib.auth.models import Group
 
+from apps.core.models import User
 from apps.core.roles import Role
 from apps.core.trading import OrderIntent, OrderType, PreTradeSnapshot, Side, TimeInForce
 from apps.marketdata.selectors.quotes import Quote, reference_prices
 from apps.marketdata.services.quotes import quotes_publish
 from apps.portfolios.models import Book, PortfolioRole
 from apps.portfolios.tests.factories import InstrumentFactory, LedgerEntryFactory, PortfolioFactory, PortfolioMembershipFactory, UserFactory
-from apps.risk.models import RiskLimit
+from apps.risk.models import ChangeState, LimitChange, RiskLimit
+from apps.risk.services.limits import limit_set
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
@@ -30,6 +32,8 @@ LEVELS = {
 
 
 class RiskLimitFactory(factory.django.DjangoModelFactory):
+    """A limit with the change by which two people made it, of exactly its content."""
+
     class Meta:
         model = RiskLimit
 
@@ -39,6 +43,53 @@ class RiskLimitFactory(factory.django.DjangoModelFactory):
     hard = Decimal(50_000)
     active_from = NOW - timedelta(days=30)
     reason = "Opening limits"
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        names = ("portfolio_id", "book_id", "instrument_id", "sector", "kind", "soft", "hard", "action", "active_from", "active_to", "reason")
+        content = {name: kwargs[name] for name in names if name in kwargs}
+        return super()._create(model_class, *args, change=change_by_two(**content), **kwargs)
+
+
+def change_by_two(*, at: datetime | None = None, **content) -> LimitChange:
+    """A stored, approved change of a limit with this content, decided `at` (when it begins)."""
+    when = at or content["active_from"]
+    asked = {"requested_by": UserFactory(), "requested_at": when, "expires_at": when + timedelta(hours=24)}
+    change = LimitChange.objects.create(**content, **asked)
+    change.state, change.decided_by, change.decided_at = ChangeState.APPROVED, UserFactory(), when
+    change.save()
+    return change
+
+
+def limits_make(portfolio_id: int, levels: dict[str, tuple[str | None, str]], *, at: datetime, users: tuple[User, User] | None = None) -> None:
+    """Many limits (kind: soft, hard) in force from `at` on, by two people: few statements, because nearly every test of orders needs
+    them. Where the portfolio has limits already, `users` (who may) replace them."""
+    first, second = users or (UserFactory(), UserFactory())
+    if RiskLimit.objects.filter(portfolio_id=portfolio_id).exists():
+        for kind, (soft, hard) in levels.items():
+            limit_set(portfolio_id=portfolio_id, kind=kind, soft=soft, hard=hard, reason="test", user=first, approver=second, active_from=at)
+        return
+    rows = [
+        {
+            "portfolio_id": portfolio_id,
+            "kind": kind,
+            "soft": Decimal(soft) if soft else None,
+            "hard": Decimal(hard),
+            "active_from": at,
+            "reason": "test",
+        }
+        for kind, (soft, hard) in levels.items()
+    ]
+    asked = {"requested_by": first, "requested_at": at, "expires_at": at + timedelta(hours=24)}
+    changes = LimitChange.objects.bulk_create(LimitChange(**row, **asked) for row in rows)
+    LimitChange.objects.filter(pk__in=[change.pk for change in changes]).update(state=ChangeState.APPROVED, decided_by=second, decided_at=at)
+    RiskLimit.objects.bulk_create(RiskLimit(**row, change=change) for row, change in zip(rows, changes, strict=True))
+
+
+def limits_replace(portfolio_id: int, kind: str, hard: str | None, soft: str | None = None, *, at: datetime = NOW) -> None:
+    """Two people set another level from `at` on, or (None) end the limit."""
+    two = {"user": person(Role.RISK), "approver": person(Role.RISK)}
+    limit_set(portfolio_id=portfolio_id, kind=kind, hard=hard, soft=soft, reason="test", active_from=at, **two)
 
 
 def person(role: Role, username: str = "", **kwargs):
@@ -66,8 +117,7 @@ class Desk:
         self.portfolio = PortfolioFactory(owner=UserFactory(), initial_capital=Decimal(capital), effective_at=at - timedelta(days=10))
         PortfolioMembershipFactory(portfolio=self.portfolio, user=self.trader, role=PortfolioRole.TRADER)
         self.book = Book.objects.get(portfolio=self.portfolio, name="main")
-        for kind, (soft, hard) in LEVELS.items():
-            RiskLimitFactory(portfolio_id=self.portfolio.pk, kind=kind, soft=Decimal(soft) if soft else None, hard=Decimal(hard))
+        limits_make(self.portfolio.pk, LEVELS, at=NOW - timedelta(days=30))
         self.symbol = f"T{uuid4().hex[:8].upper()}"
         self.instrument = InstrumentFactory(symbol=self.symbol)
         self.trade(100, 100)

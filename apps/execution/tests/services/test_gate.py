@@ -25,7 +25,7 @@ from apps.marketdata.selectors.quotes import Quote
 from apps.marketdata.services.market_status import market_status_record
 from apps.marketdata.services.quotes import quotes_publish
 from apps.marketdata.tests.factories import store_series
-from apps.risk.services.limits import desk_limit_set
+from apps.risk.services.limits import limit_set
 
 WINDOW = {"duplicate_window": "5"}
 
@@ -78,7 +78,18 @@ def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
     assert places == sorted(places)
     missing = set(CheckCode) - {CheckCode(code) for code in codes}
     foreign = {CheckCode.FX_RATE_MISSING, CheckCode.FX_RATE_STALE}
-    assert missing == {CheckCode.APPROVAL_REQUIRED, CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, CheckCode.NET_EXPOSURE_LIMIT, *foreign}
+    optional = {code for code in CheckCode if code.startswith("BOOK_")} | {
+        CheckCode.APPROVAL_REQUIRED,
+        CheckCode.NET_EXPOSURE_LIMIT,
+        CheckCode.POSITION_SHARE_LIMIT,
+        CheckCode.CONCENTRATION_LIMIT,
+        CheckCode.SECTOR_LIMIT,
+        CheckCode.LEVERAGE_LIMIT,
+        CheckCode.LIQUIDITY_LIMIT,
+        CheckCode.DAILY_LOSS_LIMIT,
+        CheckCode.DRAWDOWN_LIMIT,
+    }
+    assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, *optional, *foreign}
 
 
 def test_each_check_has_its_authority_of_the_enum(desk) -> None:
@@ -136,9 +147,9 @@ def test_the_average_volume_is_that_of_the_stored_sessions(db) -> None:
 
 def test_the_desks_controls_hold_where_a_portfolio_has_none(db) -> None:
     desk = make_desk()
-    manager = make_user("desk-risk", Role.RISK)
+    two = {"user": make_user("desk-risk", Role.RISK), "approver": make_user("second-desk-risk", Role.RISK)}
     now = clock.now()
-    desk_limit_set(kind="net_exposure", hard="500", reason="test", user=manager, active_from=now - timedelta(minutes=1))
+    limit_set(portfolio_id=None, kind="net_exposure", hard="500", reason="test", **two, active_from=now - timedelta(minutes=1))
     assert blocked(desk) == ["NET_EXPOSURE_LIMIT"]
     assert blocked(desk, quantity="5") == []
 

@@ -85,3 +85,39 @@ def test_a_halt_is_released_by_two(scene) -> None:
 def test_nobody_unknown_gets_in(scene) -> None:
     assert APIClient().get("/api/v1/trading-state/").status_code == 401
     assert APIClient().post("/api/v1/release/", {"reason": "x"}, format="json").status_code == 401
+
+
+CHANGE = {"kind": "position_value", "hard": "40000", "reason": "Less risk"}
+
+
+def test_a_limit_is_changed_by_two_people_over_rest(scene) -> None:
+    body = CHANGE | {"portfolio": scene.desk.portfolio.pk}
+    assert scene.post(scene.desk.trader, "limit-changes/", body).status_code == 403
+    asked = scene.post(scene.first, "limit-changes/", body)
+    assert (asked.status_code, asked.json()["state"], asked.json()["hard"]) == (201, "pending", "40000.000000")
+    path = f"limit-changes/{asked.json()['id']}/"
+    assert scene.post(scene.first, f"{path}decide/", {"approve": True}).status_code == 403
+    replay = scene.get(scene.second, f"{path}replay/?days=7").json()
+    assert (replay["replayable"], replay["days"], replay["judged"], replay["orders"]) == (True, 7, 0, [])
+    assert scene.get(scene.second, f"{path}replay/?days=0").status_code == 400
+    assert scene.post(scene.second, f"{path}decide/", {"approve": False}).status_code == 400
+    decided = scene.post(scene.second, f"{path}decide/", {"approve": True})
+    assert (decided.status_code, decided.json()["state"]) == (200, "approved")
+    assert scene.post(scene.second, f"{path}decide/", {"approve": True}).status_code == 409
+    uses = {use["kind"]: use for use in scene.get(scene.desk.trader, f"portfolios/{scene.desk.portfolio.pk}/limits/").json()}
+    assert (uses["position_value"]["hard"], uses["position_value"]["utilisation"]) == ("40000.000000", 0.25)
+    assert (uses["position_value"]["scope"], uses["order_size"]["scope"]) == ("portfolio", "desk")
+
+
+def test_changes_of_other_portfolios_do_not_exist_and_bad_ones_are_refused(scene) -> None:
+    other = scene.post(scene.first, "limit-changes/", CHANGE | {"portfolio": PortfolioFactory().pk}).json()["id"]
+    assert scene.get(scene.desk.trader, f"limit-changes/{other}/").status_code == 404
+    assert scene.get(scene.desk.trader, "limit-changes/?state=pending").json()["results"] == []
+    assert scene.post(scene.second, f"limit-changes/{other}/withdraw/", {}).status_code == 403
+    assert scene.post(scene.first, f"limit-changes/{other}/withdraw/", {}).json()["state"] == "withdrawn"
+    for wrong, status in (({"book": "no such"}, 404), ({"instrument": "NOSUCH"}, 404), ({"sector": "energy"}, 400), ({"kind": "luck"}, 400)):
+        body = CHANGE | {"portfolio": scene.desk.portfolio.pk} | wrong
+        assert scene.post(scene.first, "limit-changes/", body).status_code == status
+    history = f"portfolios/{scene.desk.portfolio.pk}/limits/history/"
+    assert scene.get(scene.desk.trader, f"{history}?kind=leverage").json() == []
+    assert scene.get(scene.desk.trader, f"{history}?kind=leverage&days=x").status_code == 400

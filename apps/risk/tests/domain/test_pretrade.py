@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from apps.core.trading import OrderIntent, OrderType, Outcome, ReferencePrice, Side, TimeInForce, TradingState, WorkingOrder
 from apps.risk.domain.case import Settings
 from apps.risk.domain.exposure import working_quantities
-from apps.risk.domain.limits import Limit, LimitKind
+from apps.risk.domain.limits import OPTIONAL_KINDS, Limit, LimitKind
 from apps.risk.domain.pretrade import Case, order_checks
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -171,7 +171,7 @@ def test_each_check_blocks_just_beyond_its_limit(code, inside, outside) -> None:
 
 
 #: Needed by none of these orders: without a strategy, of tier 2 and above 3; and two that count only where they are set.
-NOT_NEEDED = {"strategy_order_rate", "collar_tier_1", "collar_low_price", "net_exposure", "approval_value"}
+NOT_NEEDED = {"strategy_order_rate", "collar_tier_1", "collar_low_price", *OPTIONAL_KINDS}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LimitKind if not kind.is_loss and kind not in NOT_NEEDED])

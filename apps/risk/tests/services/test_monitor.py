@@ -13,13 +13,13 @@ from apps.core.trading import TradingState
 from apps.marketdata.selectors.quotes import FeedMessage
 from apps.portfolios.tests.factories import CashEntryFactory
 from apps.risk.domain.limits import UseState
-from apps.risk.models import LimitEvent, RiskLimit, TradingStateChange
+from apps.risk.models import LimitEvent, TradingStateChange
 from apps.risk.selectors.facts import PEAKS
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
 from apps.risk.services.monitor import RiskMonitor
 from apps.risk.services.state import trading_halt
-from apps.risk.tests.factories import NOW, Desk, person
+from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +56,11 @@ class Watch:
     def step(self):
         views = self.monitor.step(self.now)
         return next((view for view in views if view.summary.portfolio_id == self.portfolio_id), None)
+
+    def act(self, action: str) -> None:
+        """Beside the limit of the desk's day another of the same levels: of two in force the stricter action counts."""
+        levels = {"soft": Decimal("0.02"), "hard": Decimal("0.04"), "active_to": NOW + timedelta(days=1)}
+        RiskLimitFactory(portfolio_id=self.portfolio_id, kind="daily_loss", action=action, **levels)
 
     def alerts(self) -> list[tuple[str, str]]:
         return list(Alert.objects.filter(subject=f"portfolio:{self.portfolio_id}").order_by("id").values_list("code", "data__kind"))
@@ -127,7 +132,8 @@ def test_a_restarted_monitor_repeats_nothing(watch) -> None:
 
 
 def test_a_drawdown_counts_from_the_highest_seen_live_also_after_a_restart(watch) -> None:
-    RiskLimit.objects.filter(kind="drawdown").update(soft=Decimal("0.03"), hard=Decimal("0.05"))
+    levels = {"soft": Decimal("0.03"), "hard": Decimal("0.05"), "active_to": NOW + timedelta(days=1)}
+    RiskLimitFactory(portfolio_id=watch.portfolio_id, kind="drawdown", **levels)  # of two in force the tighter counts
     watch.price("108")  # 104,000
     watch.monitor = RiskMonitor()
     summary = watch.price("100").summary
@@ -208,7 +214,7 @@ def test_a_level_that_swings_tells_people_once_a_minute_and_stores_each_time(wat
     [("warn", TradingState.ACTIVE, False), ("reduce", TradingState.REDUCING, False), ("halt", TradingState.HALTED, False)],
 )
 def test_the_limit_says_what_the_monitor_does(watch, action, state, flatten) -> None:
-    RiskLimit.objects.filter(kind="daily_loss").update(action=action)
+    watch.act(action)
     watch.price("96")  # the soft level only tells
     assert trading_state(watch.portfolio_id).state is TradingState.ACTIVE
     watch.price("92")
@@ -222,7 +228,7 @@ def test_the_limit_says_what_the_monitor_does(watch, action, state, flatten) -> 
 
 
 def test_a_monitor_never_loosens_what_a_person_has_halted(watch) -> None:
-    RiskLimit.objects.filter(kind="daily_loss").update(action="reduce")
+    watch.act("reduce")
     trading_halt(portfolio_id=watch.portfolio_id, user=None, reason="Test", at=NOW)
     watch.price("92")
     assert (trading_state(watch.portfolio_id).state, trading_state(watch.portfolio_id).reason) == (TradingState.HALTED, "Test")

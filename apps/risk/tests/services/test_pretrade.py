@@ -16,7 +16,7 @@ from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.models import RiskLimit
 from apps.risk.services.pretrade import order_check
 from apps.risk.services.state import trading_halt
-from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person, show_prices
+from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, limits_replace, person, show_prices
 
 pytestmark = pytest.mark.django_db
 
@@ -40,10 +40,10 @@ def test_an_order_within_limits_is_allowed_with_all_numbers(desk) -> None:
 
 def test_the_same_order_is_denied_by_what_is_stored(desk) -> None:
     assert blocking(order_check(snapshot=desk.snapshot(quantity="391"))) == []
-    RiskLimit.objects.filter(kind="position_value").update(hard=Decimal(49_000))
+    limits_replace(desk.portfolio.pk, "position_value", "49000")
     assert blocking(order_check(snapshot=desk.snapshot(quantity="391"))) == ["POSITION_VALUE_LIMIT"]
-    RiskLimit.objects.filter(kind="position_value").update(active_to=NOW)
-    assert blocking(order_check(snapshot=desk.snapshot(quantity="391"))) == ["LIMIT_MISSING"]
+    limits_replace(desk.portfolio.pk, "position_value", None, at=NOW + timedelta(seconds=1))
+    assert blocking(order_check(snapshot=desk.snapshot(quantity="391", at=NOW + timedelta(seconds=1)))) == ["LIMIT_MISSING"]
 
 
 def test_of_two_limits_in_force_the_tighter_counts(desk) -> None:
@@ -90,7 +90,7 @@ def test_a_query_that_fails_denies_and_leaves_the_transaction_usable(desk, monke
         with connection.cursor() as cursor:
             cursor.execute("select * from no_such_table")
 
-    monkeypatch.setattr("apps.risk.services.pretrade.limits_in_force", broken)
+    monkeypatch.setattr("apps.risk.services.pretrade.order_limits", broken)
     verdict = order_check(snapshot=snapshot)
     assert blocking(verdict) == ["CHECK_FAILED"]
     assert not verdict.allowed
