@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -7,5 +9,12 @@ class AlertsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.alerts.streams import register_alert_stream
+        from apps.core.schedule import register_periodic
 
         register_alert_stream()
+        register_periodic(
+            "alerts.sweep",
+            queue="alerts",
+            every=timedelta(seconds=15),
+            description="Send what is due: retries, digests, ends of quiet hours",
+        )

@@ -5,6 +5,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import dj_database_url
+import dj_email_url
 from csp.constants import NONCE, NONE, SELF
 
 from apps.core.servers import ServerUrls, server_urls
@@ -132,6 +133,18 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
+# Alerts that leave the desk.
+EMAIL_CONFIGURED = bool(ENVIRONMENT.email_url)
+_MAIL = dj_email_url.parse(ENVIRONMENT.email_url or "dummy:")
+EMAIL_BACKEND = _MAIL["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _MAIL["EMAIL_HOST"] or "", _MAIL["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL["EMAIL_HOST_USER"] or "", _MAIL["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL["EMAIL_USE_TLS"], _MAIL["EMAIL_USE_SSL"]
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.email_from
+ALERT_TIMEOUT_SECONDS = ENVIRONMENT.alert_timeout_seconds
+ALERT_WEBHOOK_LOOPBACK = ENVIRONMENT.alert_webhook_loopback
+ALERT_WEBHOOK_HOSTS = ENVIRONMENT.alert_webhook_hosts
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -179,6 +192,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["apps.core.api.schema.only_versioned"],
     # Names of choices that several components call alike.
     "ENUM_NAME_OVERRIDES": {
+        "AlertSeverityEnum": "apps.alerts.models.Severity",
         "OrderStatusEnum": "apps.execution.models.orders.STATUS_CHOICES",
         "PortfolioStatusEnum": "apps.portfolios.models.PortfolioStatus",
         "EngineStatusEnum": "apps.execution.api.engines.ENGINE_STATUSES",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +33,11 @@ class Environment:
     redis_url: str
     var: Path
     log_level: str
-    email_url: str
+    email_url: str = field(repr=False)  # it holds a password
+    email_from: str
+    alert_timeout_seconds: float
+    alert_webhook_loopback: bool
+    alert_webhook_hosts: tuple[str, ...]
     secure_cookies: bool
     quarantine_checks: tuple[str, ...]
     vendors: VendorSettings
@@ -69,7 +73,13 @@ def read_environment(*, production: bool = False) -> Environment:
         "redis_url": env.str("REDIS_URL", "", validate=_scheme("redis", "rediss", "unix")),
         "var": ROOT / env.str("DESK_VAR", "var"),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)),
-        "email_url": env.str("EMAIL_URL", "consolemail:"),
+        # Without a mail server no alert goes out by e-mail, and its delivery says so.
+        "email_url": env.str("EMAIL_URL", "", validate=_scheme("smtp", "submission")),
+        "email_from": env.str("EMAIL_FROM", "desk@localhost", validate=validate.Email()),
+        "alert_timeout_seconds": env.float("ALERT_TIMEOUT_SECONDS", 10.0, validate=validate.Range(min=0.1, max=60.0)),
+        # Webhooks to this machine are for one machine: on a server they would reach what listens for the server alone.
+        "alert_webhook_loopback": env.bool("ALERT_WEBHOOK_LOOPBACK", not production),
+        "alert_webhook_hosts": tuple(env.list("ALERT_WEBHOOK_HOSTS", [])),
         "secure_cookies": env.bool("SECURE_COOKIES", production),
         "archive": ROOT / env.str("DESK_ARCHIVE", f"{os.environ.get('DESK_VAR', 'var')}/archive"),
         "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),

@@ -5,6 +5,7 @@ from smarttrader.settings.environment import read_environment
 
 ENVIRONMENT = read_environment(production=True)
 RISK_MONITOR_REQUIRED = ENVIRONMENT.risk_monitor_required
+ALERT_WEBHOOK_LOOPBACK = ENVIRONMENT.alert_webhook_loopback
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -1,3 +1,17 @@
-from apps.alerts.models.alerts import Alert, AlertReceipt, Severity
+from apps.alerts.models.alerts import Alert, AlertReceipt, AlertRepeat, Severity
+from apps.alerts.models.deliveries import UNDER_WAY, AlertDelivery, AlertDeliveryAttempt, AlertDeliveryItem, DeliveryState
+from apps.alerts.models.routes import AlertRoute, Channel
 
-__all__ = ["Alert", "AlertReceipt", "Severity"]
+__all__ = [
+    "UNDER_WAY",
+    "Alert",
+    "AlertDelivery",
+    "AlertDeliveryAttempt",
+    "AlertDeliveryItem",
+    "AlertReceipt",
+    "AlertRepeat",
+    "AlertRoute",
+    "Channel",
+    "DeliveryState",
+    "Severity",
+]

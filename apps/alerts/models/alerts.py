@@ -16,13 +16,18 @@ class Alert(models.Model):
     title = models.CharField(max_length=200)
     detail = models.TextField(blank=True)
     subject = models.CharField(max_length=100, blank=True, help_text='What it is about, e.g. "portfolio:3" or "order:17"')
+    portfolio_id = models.BigIntegerField(null=True, help_text="Id of the portfolio that it concerns; alerts know no portfolios themselves")
+    key = models.CharField(max_length=120, blank=True, help_text="Alerts of one key that come soon after one another are one")
     data = models.JSONField(default=dict, help_text="The numbers behind it, Decimals as strings")
     occurred_at = models.DateTimeField(help_text="Market time when it was true")
     recorded_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(severity__in=Severity.values), name="alert_severity")]
-        indexes = [models.Index(fields=["-recorded_at"], name="alert_recorded")]
+        indexes = [
+            models.Index(fields=["-recorded_at"], name="alert_recorded"),
+            models.Index(fields=["key", "-recorded_at"], condition=~models.Q(key=""), name="alert_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code} #{self.pk}"
@@ -44,3 +49,17 @@ class AlertReceipt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.alert_id} for {self.user_id}"
+
+
+class AlertRepeat(models.Model):
+    """The same again, while the alert was fresh and nobody had acknowledged it: counted, with its numbers, and not sent again."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="repeats")
+    title = models.CharField(max_length=200)
+    detail = models.TextField(blank=True)
+    data = models.JSONField(default=dict)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} again"

@@ -1,15 +1,17 @@
 """Raising an alert, and saying that it was seen."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from apps.alerts.models import Alert, AlertReceipt, Severity
+from apps.alerts.models import Alert, AlertReceipt, AlertRepeat, Severity
 from apps.alerts.selectors.alerts import ReceivedAlert, open_alert_count, received, user_channel
+from apps.alerts.services.outbox import deliveries_queue
 from apps.core.documents import plain
 from apps.core.errors import InvalidInput, NotFound
 from apps.core.streams import publish
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NOTE_LENGTH = 500
+#: An alert of the same key within this time, while nobody has acknowledged the first, is a repetition of it.
+REPEATED_WITHIN = timedelta(minutes=15)
+ABOUT_PORTFOLIO = re.compile(r"portfolio:([0-9]{1,18})")
 
 
 def alert_raise(
@@ -33,34 +38,63 @@ def alert_raise(
     recipients: Iterable[int],
     occurred_at: datetime,
     recorded_at: datetime,
+    key: str = "",
+    portfolio_id: int | None = None,
+    deliver: bool = True,
 ) -> Alert:
-    """Store an alert with a receipt for each recipient (user ids), and show it on their screens after commit.
+    """Store an alert with a receipt for each recipient (user ids), show it on their screens and send it by their routes after commit.
 
-    Every call makes an alert: whether a state is worth another one is the caller's business. `data` holds the numbers behind
-    it; Decimals are stored as strings. Without recipients the alert is stored all the same, and logged.
-    Raises InvalidInput (severity, empty code or title).
+    `key` says what is the same: while nobody has acknowledged an alert of that key, severity and audience that is not older than
+    REPEATED_WITHIN, another one is counted as its repetition, and the first is returned. Without a key every call makes an alert:
+    whether a state is worth another one is the caller's business. Two transactions at once may both make one; none waits for the other.
+    `data` holds the numbers behind it; Decimals are stored as strings. `portfolio_id` is taken from a subject like "portfolio:3".
+    `deliver` False keeps it to the screen. Without recipients the alert is stored all the same, and logged.
+    Raises InvalidInput (severity, empty code or title, key of more than 120 characters).
     """
     if severity not in Severity.values:
         raise InvalidInput(f"{severity!r} is no severity ({', '.join(Severity.values)})", field="severity")
     if not code or not title:
         raise InvalidInput("an alert has a code and a title", field="title" if code else "code")
+    if len(key) > 120:
+        raise InvalidInput("a key has at most 120 characters", field="key")
     users = sorted(set(recipients))
+    about = ABOUT_PORTFOLIO.fullmatch(subject)
+    said = {
+        "title": title[:200],  # the whole text is in the detail
+        "detail": detail or ("" if len(title) <= 200 else title),
+        "data": plain(data or {}),
+        "occurred_at": occurred_at,
+        "recorded_at": recorded_at,
+    }
     with transaction.atomic():
+        if key and (before := _same_before(key, severity, users, recorded_at)):
+            AlertRepeat.objects.create(alert=before, **said)
+            return before
         alert = Alert.objects.create(
             code=code,
             severity=severity,
-            title=title[:200],  # the whole text is in the detail
-            detail=detail or ("" if len(title) <= 200 else title),
             subject=subject,
-            data=plain(data or {}),
-            occurred_at=occurred_at,
-            recorded_at=recorded_at,
+            portfolio_id=int(about[1]) if about and portfolio_id is None else portfolio_id,
+            key=key,
+            **said,
         )
         for receipt in AlertReceipt.objects.bulk_create([AlertReceipt(alert=alert, user_id=user_id) for user_id in users]):
             transaction.on_commit(partial(_announce, receipt.user_id, {"alert": received(receipt)}))
+        if deliver and users:
+            deliveries_queue(alert=alert, user_ids=users, at=recorded_at)
     if not users:
         logger.warning("alert %s %s has no recipient: %s", alert.pk, code, title)
     return alert
+
+
+def _same_before(key: str, severity: str, users: list[int], at: datetime) -> Alert | None:
+    """The alert of which another one would be a repetition: everybody concerned has it, and nobody has acknowledged it."""
+    rows = Alert.objects.filter(key=key, severity=severity, recorded_at__gt=at - REPEATED_WITHIN, recorded_at__lte=at)
+    alert = rows.order_by("-recorded_at", "-id").first()
+    if alert is None:
+        return None
+    receipts = dict(alert.receipts.values_list("user_id", "acknowledged_at"))
+    return alert if set(users) <= set(receipts) and not any(receipts.values()) else None
 
 
 def alert_acknowledge(*, user: "User", alert_id: int, note: str = "", at: datetime) -> ReceivedAlert:

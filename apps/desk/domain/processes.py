@@ -51,7 +51,8 @@ def desk_processes(
     A live feed takes the place of the demo's replay and of the trader, which trades the replay's days. Without either there is neither
     feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so that they never slow down trading.
     Orders' jobs have a worker of their own: fetching bars at a vendor's pace may take an hour, and with two at a time the journal is
-    sealed meanwhile. Each of `brokers` has a process that holds the line to it.
+    sealed meanwhile; alerts have one too, so that none waits for a fetch, and no order's job for a slow mail server. Each of `brokers` has
+    a process that holds the line to it.
     """
 
     def command(name: str, *words: str) -> DeskProcess:
@@ -72,6 +73,7 @@ def desk_processes(
         command("algos", "run_algos"),
         worker("worker", "trade"),
         worker("data", "data", at_once=2),
+        worker("alerts", "alerts", at_once=2),
         command("beat", "run_beat"),
         worker("compute", "compute", niceness=10),
     )

@@ -33,7 +33,7 @@ class TestTable:
 
     def test_every_queue_has_a_worker(self) -> None:
         queues = [queue for argv in table(None).values() if "--queues" in argv for queue in argv[argv.index("--queues") + 1].split(",")]
-        assert sorted(queues) == ["compute", "data", "trade"]
+        assert sorted(queues) == ["alerts", "compute", "data", "trade"]
 
     def test_web_listens_where_it_was_told(self) -> None:
         assert table(None)["web"][3:7] == ("--bind", "::", "--port", "81")
