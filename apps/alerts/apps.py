@@ -16,5 +16,5 @@ class AlertsConfig(AppConfig):
             "alerts.sweep",
             queue="alerts",
             every=timedelta(seconds=15),
-            description="Send what is due: retries, digests, ends of quiet hours",
+            description="Escalate what nobody acknowledges, and send what is due: retries, digests, ends of quiet hours",
         )

@@ -19,7 +19,8 @@ def deliver(*, delivery_id: int, **_: Any) -> None:
 
 @scheduled_task("alerts.sweep")
 def sweep(*, at: datetime, **_: object) -> dict[str, Any]:
-    """Queue what is due: retries, digests, ends of quiet hours, and what a dead process left."""
+    """Tell the next person of what nobody acknowledges, and queue what is due: retries, digests, ends of quiet hours, what a dead process left."""
     from apps.alerts.services.delivery import deliveries_enqueue
+    from apps.alerts.services.escalation import escalations_run
 
-    return {"queued": deliveries_enqueue(at=at)}
+    return {"escalated": escalations_run(at=at), "queued": deliveries_enqueue(at=at)}

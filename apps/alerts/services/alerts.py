@@ -79,7 +79,7 @@ def alert_raise(
             **said,
         )
         for receipt in AlertReceipt.objects.bulk_create([AlertReceipt(alert=alert, user_id=user_id) for user_id in users]):
-            transaction.on_commit(partial(_announce, receipt.user_id, {"alert": received(receipt)}))
+            transaction.on_commit(partial(announce, receipt.user_id, {"alert": received(receipt)}))
         if deliver and users:
             deliveries_queue(alert=alert, user_ids=users, at=recorded_at)
     if not users:
@@ -111,10 +111,10 @@ def alert_acknowledge(*, user: "User", alert_id: int, note: str = "", at: dateti
         if receipt.acknowledged_at is None:
             receipt.acknowledged_at, receipt.note = at, note
             receipt.save(update_fields=["acknowledged_at", "note"])
-            transaction.on_commit(partial(_announce, user.pk, {"acknowledged_id": alert_id}))
+            transaction.on_commit(partial(announce, user.pk, {"acknowledged_id": alert_id}))
         return received(receipt)
 
 
-def _announce(user_id: int, content: dict[str, Any]) -> None:
+def announce(user_id: int, content: dict[str, Any]) -> None:
     """Tell the user's screens, with the number for the bell as it is after the commit."""
     publish(user_channel(user_id), {**content, "open": open_alert_count(user_id)})

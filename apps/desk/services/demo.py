@@ -14,11 +14,16 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from apps.alerts.selectors.routes import routes_of
+from apps.alerts.services.mail import mail_configured
+from apps.alerts.services.policies import policy_ensure
+from apps.alerts.services.routes import route_create
 from apps.compliance.services.restrictions import restriction_add
 from apps.core.errors import Conflict, NotFound, NotPermitted, RuleRefused
 from apps.core.jobs import job_create, job_run
 from apps.core.models import JobRun, User
 from apps.core.models.jobs import JobState
+from apps.core.roles import Role
 from apps.desk.domain import demo
 from apps.desk.domain.processes import Replay
 from apps.desk.services.demo_users import logins_read, users_ensure
@@ -98,6 +103,7 @@ def demo_load(*, now: Clock, tell: Tell) -> dict[str, str]:
     with job_run(job_create(job=JOB, at=now())) as running:
         users = users_ensure(_logins_file())
         tell(f"{len(users)} users")
+        _escalation_set(users, now())
         tell(f"{_market_load(now)} daily bars of {len(demo.INSTRUMENTS)} instruments")
         tell(f"{_factors_load(now)} factor scores")
         portfolio_id = _fund_open(users, now)
@@ -108,6 +114,21 @@ def demo_load(*, now: Clock, tell: Tell) -> dict[str, str]:
         tell(f"the data of {_data_check(now)} series checked")
         running.result = {"users": len(users), "portfolio": portfolio_id}
     return demo_logins()
+
+
+def _escalation_set(users: Mapping[str, User], at: datetime) -> None:
+    """Critical alerts that nobody acknowledges go to the risk managers, then to the operators, again and again."""
+    policy_ensure(
+        name="Critical alerts",
+        minimum="critical",
+        steps=[(5, Role.RISK), (10, Role.OPERATOR)],
+        repeat_minutes=30,
+        active_from=at,
+        reason="The demo desk's rule",
+    )
+    risk = users["risk"]
+    if mail_configured() and not routes_of(risk).exists():  # without a mail server it would only die
+        route_create(user=risk, channel="email", target=risk.email, minimum="critical", at=at)
 
 
 def _logins_file() -> Path:

@@ -66,6 +66,10 @@ TAGS = {
     "insufficient_data": "warn",
     "raised": "bad",
     "cleared": "good",
+    "collecting": "work",
+    "waiting": "warn",
+    "dead": "bad",
+    "dropped": "warn",
 }
 
 
