@@ -120,7 +120,10 @@ class EscalationStepInline(admin.TabularInline):
     model = EscalationStep
     extra = 1
     min_num = 1
-    validate_min = True
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """A ladder has at least one step."""
+        return super().get_formset(request, obj, **kwargs | {"validate_min": True})
 
 
 @admin.register(EscalationPolicy)

@@ -244,6 +244,7 @@ LOGGING = {
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "numba": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},  # it would log addresses of webhooks, which may be secret
     },
 }
 

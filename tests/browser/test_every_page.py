@@ -30,6 +30,7 @@ PAGES = {
         "/lab/1",
         "/risk",
         "/alerts",
+        "/alerts/delivery",
         "/settings",
     ],
     "operator": ["/data", "/data/of/AAPL"],

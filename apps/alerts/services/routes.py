@@ -2,44 +2,41 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
 from apps.alerts.domain.wishes import check_wishes, kinds_of
-from apps.alerts.models import AlertRoute, Channel
+from apps.alerts.models import AlertDelivery, AlertRoute, Channel
 from apps.alerts.selectors.routes import routes_of
 from apps.alerts.services.alerts import alert_raise
 from apps.alerts.services.outbox import delivery_queue_one
 from apps.alerts.services.webhooks import webhook_target
 from apps.core.errors import Conflict, InvalidInput, NotFound
-
-if TYPE_CHECKING:
-    from apps.alerts.models import AlertDelivery
-    from apps.core.models import User
+from apps.core.models import User
 
 #: So many routes a person may have in use.
 MOST_ROUTES = 10
 WISHES = ("minimum", "kinds", "portfolios", "quiet_from", "quiet_to", "time_zone", "digest_minutes")
 
 
-def route_create(*, user: "User", channel: str, target: str, at: datetime, **wishes: Any) -> AlertRoute:
+def route_create(*, user: User, channel: str, target: str, at: datetime, **wishes: Any) -> AlertRoute:
     """A new way out for the user's alerts; `wishes` are the fields of `Wishes`. Raises InvalidInput, Conflict (too many routes)."""
     if channel not in Channel.values:
         raise InvalidInput(f"{channel!r} is no channel ({', '.join(Channel.values)})", field="channel")
     route = AlertRoute(user=user, channel=channel, created_at=at)
     _assign(route, target=target, **wishes)
     with transaction.atomic():
-        type(user).objects.select_for_update().get(pk=user.pk)  # two requests at once count one after the other
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two requests at once count one after the other
         if routes_of(user).count() >= MOST_ROUTES:
             raise Conflict(f"at most {MOST_ROUTES} routes are in use at once")
         route.save()
     return route
 
 
-def route_change(*, user: "User", route_id: int, **changes: Any) -> AlertRoute:
+def route_change(*, user: User, route_id: int, **changes: Any) -> AlertRoute:
     """Change the target or the wishes of a route; what is left out stays. Raises NotFound, InvalidInput."""
     with transaction.atomic():
         route = _locked(user, route_id)
@@ -48,7 +45,7 @@ def route_change(*, user: "User", route_id: int, **changes: Any) -> AlertRoute:
     return route
 
 
-def route_end(*, user: "User", route_id: int, at: datetime) -> AlertRoute:
+def route_end(*, user: User, route_id: int, at: datetime) -> AlertRoute:
     """Remove a route: nothing goes out by it any more, what waits included. Raises NotFound."""
     with transaction.atomic():
         route = _locked(user, route_id)
@@ -57,7 +54,7 @@ def route_end(*, user: "User", route_id: int, at: datetime) -> AlertRoute:
     return route
 
 
-def route_secret_renew(*, user: "User", route_id: int) -> AlertRoute:
+def route_secret_renew(*, user: User, route_id: int) -> AlertRoute:
     """Sign by another secret from now on. Raises NotFound, Conflict (an e-mail has none)."""
     with transaction.atomic():
         route = _locked(user, route_id)
@@ -68,7 +65,7 @@ def route_secret_renew(*, user: "User", route_id: int) -> AlertRoute:
     return route
 
 
-def route_test(*, user: "User", route_id: int, at: datetime) -> "AlertDelivery":
+def route_test(*, user: User, route_id: int, at: datetime) -> AlertDelivery:
     """Send a trial alert by this route alone, at once, whatever its wishes. Raises NotFound."""
     with transaction.atomic():
         route = _locked(user, route_id)
@@ -86,7 +83,7 @@ def route_test(*, user: "User", route_id: int, at: datetime) -> "AlertDelivery":
         return delivery_queue_one(alert=alert, route=route, at=at)
 
 
-def _locked(user: "User", route_id: int) -> AlertRoute:
+def _locked(user: User, route_id: int) -> AlertRoute:
     route = AlertRoute.objects.select_for_update().filter(pk=route_id, user=user, ended_at__isnull=True).first()
     if route is None:
         raise NotFound(f"no route {route_id}")

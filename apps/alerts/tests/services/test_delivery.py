@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 from email import message_from_string
 
 import pytest
+from celery import current_app
 from django.core.mail.backends.smtp import EmailBackend
 from django.db import DatabaseError, connection, transaction
 
@@ -29,6 +30,7 @@ from apps.alerts.services.routes import route_create, route_end, route_secret_re
 from apps.alerts.services.webhooks import webhook_secret, webhook_send
 from apps.alerts.tests.factories import MOMENT, AlertFactory, UserFactory
 from apps.alerts.tests.receivers import Hook, MailServer, hook, mail_server
+from apps.core.clock import now
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import User
 
@@ -320,6 +322,30 @@ class TestOutbox:
         for rows in (AlertDeliveryAttempt.objects.all(), AlertDeliveryItem.objects.all()):
             with pytest.raises(DatabaseError), transaction.atomic():
                 rows.delete()
+
+
+class TestTask:
+    @pytest.fixture
+    def eager(self) -> Iterator[None]:
+        current_app.conf.task_always_eager = True
+        yield
+        current_app.conf.task_always_eager = False
+
+    def test_the_commit_sends_what_is_due_and_the_sweep_what_comes_due(self, user, webhook, web, eager, django_capture_on_commit_callbacks) -> None:
+        web.status = 503
+        with django_capture_on_commit_callbacks(execute=True):
+            delivery = raised(user, recorded_at=now())
+            assert not web.requests
+        assert len(web.requests) == 1
+        web.status = 200
+        delivery.refresh_from_db()
+        with django_capture_on_commit_callbacks(execute=True):
+            assert deliveries_enqueue(at=delivery.due_at - timedelta(seconds=1)) == 0
+        AlertDelivery.objects.filter(pk=delivery.pk).update(due_at=now())
+        with django_capture_on_commit_callbacks(execute=True):
+            assert deliveries_enqueue(at=now()) == 1
+        delivery.refresh_from_db()
+        assert delivery.state == DeliveryState.SENT
 
 
 class TestRepeats:
