@@ -8,14 +8,12 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet, Sum
 
-from apps.core.money import ZERO, money, price_from_float
+from apps.core.money import ZERO, money
 from apps.marketdata.domain import calendars
-from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.selectors.bars import bar_panel
 from apps.marketdata.selectors.market import HOME_CALENDAR
-from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.models import FLOWS, EntryKind, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
+from apps.portfolios.selectors.closing_prices import closing_prices
 from apps.portfolios.services.portfolios import portfolio_lock
 
 ONE = Decimal(1)
@@ -70,7 +68,7 @@ def portfolio_values_record(*, session: date, market_time: datetime, recorded_at
             state = _state_at(portfolio, close, before)
             if state is None:  # it did not exist yet
                 continue
-            prices = _closing_prices(state.priced, session, close)
+            prices = closing_prices(state.priced, session, close)
             if without := tuple(symbol for symbol in state.priced if symbol not in prices):
                 missing[portfolio_id] = without
             elif _record(portfolio_id, close, before, state, prices, recorded_at):
@@ -115,22 +113,6 @@ def _state_at(portfolio: Portfolio, moment: datetime, before: PortfolioValue | N
         pairs={name: pair(currency, base) for name, currency in foreign.items() if currency != base},
         last_entry_id=last,
     )
-
-
-def _closing_prices(symbols: tuple[str, ...], session: date, close: datetime) -> dict[str, Decimal]:
-    if not symbols:
-        return {}
-    panel = bar_panel(symbols=symbols, timeframe=Timeframe.DAY, start=session, end=session)
-    prices = {}
-    if len(panel.ts):
-        for symbol, price in zip(panel.symbols, panel.close[-1], strict=True):
-            if price == price:  # not NaN: the symbol has a bar of this session
-                prices[symbol] = price_from_float(float(price))
-    if without := [symbol for symbol in symbols if symbol not in prices]:
-        opened, _ = calendars.session_hours(HOME_CALENDAR, session)
-        quotes = reference_prices(without, market_time=close)
-        prices |= {symbol: quote.price for symbol, quote in quotes.items() if opened <= quote.market_time <= close}
-    return prices
 
 
 def _record(

@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from apps.risk.api import limits, views
+from apps.risk.api import limits, stress, views
 
 urlpatterns = [
     path("portfolios/<int:portfolio_id>/risk/", views.PortfolioRiskView.as_view(), name="api-portfolio-risk"),
+    path("portfolios/<int:portfolio_id>/stress/", stress.StressView.as_view(), name="api-portfolio-stress"),
+    path("portfolios/<int:portfolio_id>/pnl-explain/", stress.PnlExplainView.as_view(), name="api-portfolio-pnl-explain"),
+    path("scenarios/", stress.ScenariosView.as_view(), name="api-scenarios"),
     path("trading-state/", views.TradingStateView.as_view(), name="api-trading-state"),
     path("release/", views.ReleaseView.as_view(), name="api-release"),
     path("release/<int:request_id>/approve/", views.ReleaseApproveView.as_view(), name="api-release-approve"),

@@ -5,7 +5,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.risk.domain.scenario_moves import (
@@ -167,6 +167,7 @@ def test_a_reverse_is_made_of_symbols_with_enough_returns() -> None:
     assert reverse_scenario(terms, ["YOUNG"], returns[:, 2:]).joint is None
 
 
+@settings(max_examples=40)
 @given(
     values=st.dictionaries(st.sampled_from("ABCDEF"), st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1),
     moves=st.dictionaries(st.sampled_from("ABC"), st.floats(-1, 1)),
