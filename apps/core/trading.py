@@ -146,7 +146,6 @@ class WorkingOrder:
     time_in_force: TimeInForce
     limit_price: Decimal | None
     stop_price: Decimal | None
-    created_at: datetime
     book_id: int | None = None  # None: the gate counts it against every book of the portfolio
     currency: str = ""  # of the instrument; "" is that of the portfolio
 

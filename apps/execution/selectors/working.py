@@ -14,7 +14,7 @@ from apps.execution.models.orders import ENDED, Order
 # In SQL, not by the ORM: each order asks these, and building the queries costs Django more than the database needs to answer them.
 _WORKING = f"""
 select o.id, o.client_order_id, o.instrument_id, i.symbol, o.side, o.quantity - o.cumulative_quantity, o.order_type, o.time_in_force,
-    o.limit_price, o.stop_price, o.created_at, o.book_id, i.currency
+    o.limit_price, o.stop_price, o.book_id, i.currency
 from execution_order o join marketdata_instrument i on i.id = o.instrument_id
 where o.portfolio_id = %s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)})) and o.quantity > o.cumulative_quantity
 order by o.id
@@ -23,7 +23,7 @@ order by o.id
 # back: in a halt the desk must be able to leave.
 _UNSENT = f"""
 select -a.id, a.client_order_id, a.instrument_id, i.symbol, a.side, a.quantity - child.taken,
-    case when a.limit_price is null then 'market' else 'limit' end, 'day', a.limit_price, null, a.created_at, a.book_id, i.currency
+    case when a.limit_price is null then 'market' else 'limit' end, 'day', a.limit_price, null, a.book_id, i.currency
 from execution_algoorder a join marketdata_instrument i on i.id = a.instrument_id, lateral (
     select coalesce(sum(case when o.status in ({", ".join(f"'{status}'" for status in ENDED)}) then o.cumulative_quantity
         else o.quantity end), 0) as taken
@@ -97,12 +97,10 @@ def _orders(statement: str, parameters: list[int | None]) -> tuple[WorkingOrder,
             time_in_force=_TIMES[time_in_force],
             limit_price=limit_price,
             stop_price=stop_price,
-            created_at=created_at,
             book_id=book_id,
             currency=currency,
         )
-        for pk, client_order_id, instrument_id, symbol, side, leaves, order_type, time_in_force, limit_price, stop_price, created_at, *more in rows
-        for book_id, currency in (more,)
+        for pk, client_order_id, instrument_id, symbol, side, leaves, order_type, time_in_force, limit_price, stop_price, book_id, currency in rows
     )
 
 

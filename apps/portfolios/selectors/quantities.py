@@ -1,28 +1,46 @@
-"""What a portfolio holds, as an order that waits needs it: quantities only, whatever the number of positions."""
+"""What a portfolio holds, as an order that waits needs it: quantities only, whatever the number of positions.
 
-from collections import defaultdict
-from dataclasses import dataclass
+A process remembers the quantities that it has read, and asks for what has changed since: each position names the ledger entry up to which it
+is true, and entries of one portfolio come one after the other. Every answer brings check figures over all positions of the portfolio; where
+the memory does not agree with them, because a transaction was taken back or the projection was rebuilt, everything is read again.
+"""
+
+import time as wall
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any, Final
 
 from django.db import connection
 
 from apps.core.errors import NotFound
+from apps.core.money import ZERO
 
 #: Between the values of one column: in no symbol and in no number.
-_BETWEEN = "\x1f"
-# One row, however many positions: a thousand rows of eleven columns cost an order more than all its checks.
+_BETWEEN: Final = "\x1f"
+#: Symbols and currencies are read again after so many seconds: an instrument may be renamed without a posting.
+KEPT_SECONDS: Final = 30.0
+#: Portfolios that a process remembers.
+REMEMBERED: Final = 64
+# One row, however many positions: a thousand rows of five columns cost an order more than all its checks.
 _QUANTITIES = """
 select f.base_currency, coalesce(c.amount, 0), exists (select 1 from portfolios_cashbalance o
         where o.portfolio_id = f.id and o.currency <> f.base_currency and o.amount <> 0),
-    p.foreign_held, p.own, p.ids, p.symbols, p.quantities
+    p.positions, p.entries, p.weighed, p.newest, p.books, p.ids, p.symbols, p.currencies, p.quantities, p.entry_ids
 from portfolios_portfolio f left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
 cross join lateral (
-    select bool_or(i.currency <> f.base_currency) as foreign_held,
-        sum(p.quantity) filter (where p.book_id = %(book)s and p.instrument_id = %(instrument)s) as own,
-        string_agg(i.id::text, %(between)s) as ids, string_agg(i.symbol, %(between)s) as symbols,
-        string_agg(p.quantity::text, %(between)s) as quantities
-    from portfolios_book b join portfolios_position p on p.book_id = b.id join marketdata_instrument i on i.id = p.instrument_id
-    where b.portfolio_id = f.id and p.quantity <> 0) p
+    select count(*) as positions, coalesce(sum(q.last_entry_id), 0) as entries, coalesce(sum(q.quantity * q.instrument_id), 0) as weighed,
+        coalesce(max(q.last_entry_id), 0) as newest,
+        string_agg(q.book_id::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as books,
+        string_agg(q.instrument_id::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as ids,
+        string_agg((select i.symbol from marketdata_instrument i where i.id = q.instrument_id), %(between)s)
+            filter (where q.last_entry_id > %(seen)s) as symbols,
+        string_agg((select i.currency from marketdata_instrument i where i.id = q.instrument_id), %(between)s)
+            filter (where q.last_entry_id > %(seen)s) as currencies,
+        string_agg(q.quantity::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as quantities,
+        string_agg(q.last_entry_id::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as entry_ids
+    from portfolios_book b join portfolios_position q on q.book_id = b.id where b.portfolio_id = f.id) p
 where f.id = %(portfolio)s
 """
 
@@ -36,32 +54,66 @@ class Quantities:
 
     currency: str
     cash: Decimal
-    held: dict[int, Decimal]
-    symbols: dict[int, str]
+    held: Mapping[int, Decimal]
+    symbols: Mapping[int, str]
     book_held: Decimal
     foreign: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What one book holds of one instrument, as of a ledger entry; quantity zero for what it held once."""
+
+    quantity: Decimal
+    entry_id: int
+    symbol: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Memory:
+    """What was read of one portfolio: `parts` by (book id, instrument id), and what follows from them."""
+
+    parts: Mapping[tuple[int, int], _Part] = field(default_factory=dict)
+    held: Mapping[int, Decimal] = field(default_factory=dict)
+    symbols: Mapping[int, str] = field(default_factory=dict)
+    currencies: frozenset[str] = frozenset()
+    entries: int = 0
+    weighed: Decimal = ZERO
+    newest: int = 0
+    read_at: float = 0.0
+
+    @property
+    def figures(self) -> tuple[int, int, Decimal]:
+        """How many positions, the sum of their entries, and the sum of quantity x instrument id: as the database computes them."""
+        return len(self.parts), self.entries, self.weighed
+
+
+_NOTHING: Final = _Memory()
+_memories: "OrderedDict[int, _Memory]" = OrderedDict()
+
+
 def quantities_of(portfolio_id: int, *, book_id: int, instrument_id: int) -> Quantities:
-    """Quantities of the portfolio; those of nothing are left out. One query. Raises NotFound."""
-    values: dict[str, int | str] = {"portfolio": portfolio_id, "book": book_id, "instrument": instrument_id, "between": _BETWEEN}
-    with connection.cursor() as cursor:
-        cursor.execute(_QUANTITIES, values)
-        row = cursor.fetchone()
-    if row is None:
-        raise NotFound(f"no portfolio {portfolio_id}")
-    currency, cash, foreign_cash, foreign_held, own, ids, symbols, quantities = row
-    keys = [] if ids is None else list(map(int, ids.split(_BETWEEN)))
-    amounts = [] if ids is None else list(map(Decimal, quantities.split(_BETWEEN)))
-    held = dict(zip(keys, amounts, strict=True))
-    if len(held) < len(keys):  # an instrument in several books
-        sums: dict[int, Decimal] = defaultdict(Decimal)
-        for key, quantity in zip(keys, amounts, strict=True):
-            sums[key] += quantity
-        held = dict(sums)
-    names = {} if ids is None else dict(zip(keys, symbols.split(_BETWEEN), strict=True))
-    foreign = foreign_cash or bool(foreign_held)
-    return Quantities(currency=currency, cash=cash, held=held, symbols=names, book_held=own or Decimal(0), foreign=foreign)
+    """Quantities of the portfolio; those of nothing are left out. One query, as a rule. Raises NotFound."""
+    known = _memories.get(portfolio_id, _NOTHING)
+    if wall.monotonic() - known.read_at > KEPT_SECONDS:
+        known = _NOTHING
+    row = _read(portfolio_id, known.newest)
+    memory = _with_changes(known, row)
+    if memory.figures != tuple(row[3:6]):
+        row = _read(portfolio_id, 0)
+        memory = _with_changes(_NOTHING, row)
+    _remember(portfolio_id, memory)
+    own = memory.parts.get((book_id, instrument_id))
+    currency, cash, foreign_cash = row[:3]
+    return Quantities(
+        currency=currency,
+        cash=cash,
+        held=memory.held,
+        symbols=memory.symbols,
+        book_held=own.quantity if own else ZERO,
+        foreign=foreign_cash or bool(memory.currencies - {currency}),
+    )
 
 
 def book_quantities(book_id: int) -> dict[int, Decimal]:
@@ -69,3 +121,59 @@ def book_quantities(book_id: int) -> dict[int, Decimal]:
     with connection.cursor() as cursor:
         cursor.execute("select instrument_id, quantity from portfolios_position where book_id = %s and quantity <> 0", [book_id])
         return dict(cursor.fetchall())
+
+
+def quantities_forget() -> None:
+    """Read everything again: what was remembered belongs to another database."""
+    _memories.clear()
+
+
+def _read(portfolio_id: int, seen: int) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(_QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": _BETWEEN})
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    if row is None:
+        raise NotFound(f"no portfolio {portfolio_id}")
+    return row
+
+
+def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
+    """The memory brought up to the row. Other threads may be reading the old one: nothing of it is changed."""
+    newest, *columns = row[6:]
+    if columns[0] is None:
+        return known
+    parts, held, symbols = dict(known.parts), dict(known.held), dict(known.symbols)
+    entries, weighed = known.entries, known.weighed
+    for book, key, part in _changed(columns):
+        before = parts.get((book, key))
+        moved = part.quantity - (before.quantity if before else ZERO)
+        parts[book, key] = part
+        entries += part.entry_id - (before.entry_id if before else 0)
+        weighed += moved * key
+        symbols[key] = part.symbol
+        held[key] = held.get(key, ZERO) + moved
+        if not held[key]:
+            del held[key], symbols[key]
+    return _Memory(
+        parts=parts,
+        held=held,
+        symbols=symbols,
+        currencies=frozenset(part.currency for (_, key), part in parts.items() if key in held),
+        entries=entries,
+        weighed=weighed,
+        newest=newest,
+        read_at=known.read_at or wall.monotonic(),
+    )
+
+
+def _changed(columns: list[str]) -> Iterator[tuple[int, int, _Part]]:
+    """Book id, instrument id and what is held now, of each position that the row names."""
+    for book, key, symbol, currency, quantity, entry in zip(*(column.split(_BETWEEN) for column in columns), strict=True):
+        yield int(book), int(key), _Part(quantity=Decimal(quantity), entry_id=int(entry), symbol=symbol, currency=currency)
+
+
+def _remember(portfolio_id: int, memory: _Memory) -> None:
+    _memories[portfolio_id] = memory
+    _memories.move_to_end(portfolio_id)
+    while len(_memories) > REMEMBERED:
+        _memories.popitem(last=False)

@@ -116,7 +116,7 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     abroad = any(order.currency not in ("", found.currency) for order in snapshot.working_orders)
     if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
         return _valued_abroad(snapshot)
-    symbols = found.symbols | {order.instrument_id: order.symbol for order in snapshot.working_orders}
+    symbols = {**found.symbols, **{order.instrument_id: order.symbol for order in snapshot.working_orders}}
     symbols.pop(intent.instrument_id, None)
     last = last_prices(symbols.values(), market_time=_market_time(snapshot)) if symbols else {}
     prices = {key: last[symbol] for key, symbol in symbols.items() if symbol in last}

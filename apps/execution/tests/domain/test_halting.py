@@ -1,6 +1,5 @@
 """The levels of the kill switch, and how much closes a position."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
@@ -22,7 +21,6 @@ def working(side: Side, leaves: str, *, book_id: int | None = 1, instrument_id: 
         time_in_force=TimeInForce.DAY,
         limit_price=None,
         stop_price=None,
-        created_at=datetime(2024, 7, 2, tzinfo=UTC),
         book_id=book_id,
     )
 

@@ -71,7 +71,6 @@ def working(side, leaves, instrument=AAPL, limit=None, book=1) -> WorkingOrder:
         time_in_force=TimeInForce.DAY,
         limit_price=None if limit is None else Decimal(limit),
         stop_price=None,
-        created_at=NOW,
         book_id=book,
     )
 
