@@ -5,7 +5,7 @@ import { live } from "./live.js";
 import { paced } from "./pace.js";
 import { ofParent, Sent } from "./ticket_sent.js";
 import { Sizer } from "./ticket_sizer.js";
-import { sentence, showChecks, showCost, showErrors, showNote, showQuote } from "./ticket_view.js";
+import { sentence, showChecks, showCost, showErrors, showImpact, showNote, showQuote } from "./ticket_view.js";
 import { toast } from "./toasts.js";
 
 const PAUSE = 250;
@@ -307,6 +307,7 @@ class Ticket {
     const passed = shown.checks.filter((check) => check.outcome === "pass").length;
     document.getElementById("checks-state").textContent = `${passed} of ${shown.checks.length} pass${shown.allowed ? "" : ", blocked"}`;
     showCost(shown);
+    showImpact(shown.impact);
     this.button.disabled = !shown.allowed;
     this.button.className = `btn w-100 ${this.fields.side === "buy" ? "btn-primary" : "btn-danger"}`;
     const extra = this.algo ? ` by ${this.algo.toUpperCase()}` : this.bracketed ? " with exits" : "";

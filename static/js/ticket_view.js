@@ -77,6 +77,24 @@ export function showCost(shown) {
   document.getElementById("ticket-reference").textContent = reference ? `reference ${format(reference.price, "price")}, ${reference.source}` : "no reference price";
 }
 
+/** One number of risk before and after the order, with the difference; in words where there is none. */
+function changeText(change) {
+  if (change.state !== "ok") return `${change.state.replaceAll("_", " ")}${change.note ? `: ${change.note}` : ""}`;
+  const difference = format(Number(change.after) - Number(change.before), "money_signed");
+  return `${format(change.before, "money")} → ${format(change.after, "money")} (${difference})${change.note ? `, ${change.note}` : ""}`;
+}
+
+/** What the order does to the portfolio's risk: the tail and the worst scenario, the others when they are asked for. */
+export function showImpact(impact) {
+  const parts = (changes) => changes.flatMap((change) => [make("dt", { text: change.title }), make("dd", { text: changeText(change) })]);
+  const worst = impact.findIndex((change) => change.name === "stress") + 1;
+  const list = document.getElementById("ticket-impact");
+  list.replaceChildren(...(impact.length ? parts(impact.slice(0, worst)) : [make("dt", { text: "Value at risk" }), make("dd", { text: "Not known: see the checks" })]));
+  const scenarios = document.getElementById("ticket-scenarios");
+  scenarios.hidden = impact.length <= worst;
+  scenarios.querySelector("dl").replaceChildren(...parts(impact.slice(worst)));
+}
+
 /** A sentence in the place of the checks. */
 export function showNote(text) {
   const box = make("div", { className: "empty" });

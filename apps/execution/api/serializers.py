@@ -242,11 +242,24 @@ class ReferencePriceSerializer(serializers.Serializer):
     ask = serializers.CharField(allow_null=True)
 
 
+class RiskChangeSerializer(serializers.Serializer):
+    """What the order does to one number of risk: a day's loss at 95 %, or the loss in a scenario, in the portfolio's currency."""
+
+    name = serializers.CharField(help_text="var, es, normal_var, normal_es, stress (the worst scenario) or a scenario's name")
+    title = serializers.CharField()
+    state = serializers.CharField(help_text="ok; otherwise there are no numbers: price_missing, no_history or insufficient_data")
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+    n = serializers.IntegerField(help_text="Sessions that were used, 0 for a scenario")
+    note = serializers.CharField(allow_blank=True)
+
+
 class PreviewSerializer(serializers.Serializer):
     """What would happen to an order. Amounts in the portfolio's currency; null while a price is missing."""
 
     allowed = serializers.BooleanField()
     checks = CheckSerializer(many=True)
+    impact = RiskChangeSerializer(many=True, help_text="To inform; limits of these numbers are among the checks. Empty while nothing is known")
     reference = ReferencePriceSerializer(allow_null=True)
     estimated_price = serializers.CharField(allow_null=True)
     estimated_value = serializers.CharField(allow_null=True)

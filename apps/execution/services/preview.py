@@ -1,5 +1,6 @@
 """What would happen to an order: every check with its numbers, and what it would cost. What was answered is kept."""
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -8,16 +9,20 @@ from uuid import UUID
 
 from apps.core.documents import plain
 from apps.core.money import MONEY_PLACES, PRICE_PLACES, ZERO, money
-from apps.core.trading import Check, OrderIntent, OrderType, ReferencePrice
+from apps.core.trading import Check, OrderIntent, OrderType, PreTradeSnapshot, ReferencePrice
 from apps.execution.domain.amounts import slipped, trimmed
 from apps.execution.models import BrokerageAccount, OrderPreview
 from apps.execution.selectors.previews import terms_digest
 from apps.execution.services.accounts import account_of
 from apps.execution.services.gate import gate_check
 from apps.portfolios.selectors.holdings import holdings
+from apps.risk.domain.pretrade_risk import RiskChange, RiskImpact
+from apps.risk.services.pretrade import order_impact
 
 if TYPE_CHECKING:
     from apps.core.models import User
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,8 @@ class Preview:
     the portfolio's currency at the rate by which the gate judges.
 
     `cash_after` counts this order alone, filled in full; positions are of the order's own book, signed. Prices and what follows
-    from them are None while the instrument has no price and the order names none, or its currency has no rate.
+    from them are None while the instrument has no price and the order names none, or its currency has no rate. `impact` is what the order
+    does to value at risk, expected shortfall and stress losses; None where that could not be looked up.
     """
 
     allowed: bool
@@ -43,6 +49,7 @@ class Preview:
     currency: str
     mode: str
     client_order_id: UUID
+    impact: RiskImpact | None = None
     preview_id: int | None = None
 
 
@@ -71,6 +78,7 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
         currency=held.currency,
         mode=str(account.mode),
         client_order_id=intent.client_order_id,
+        impact=_impact(gate.snapshot),
     )
     return replace(preview, preview_id=_keep(preview, intent=intent, user=user, at=at))
 
@@ -78,10 +86,25 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
 def preview_row(preview: Preview) -> dict[str, Any]:
     """The preview as plain values, for REST, for the ticket and to be kept."""
     content: dict[str, Any] = plain(preview)
+    content["impact"] = [] if preview.impact is None else [_change_row(change) for change in preview.impact.changes]
     content["checks"] = [{"authority": authority, **plain(check)} for authority, check in preview.checks]
     for name in ("estimated_price", "position_before", "position_after"):
         content[name] = trimmed(getattr(preview, name))
     return content
+
+
+def _change_row(change: RiskChange) -> dict[str, Any]:
+    amounts = {name: None if (value := getattr(change, name)) is None else f"{value:.2f}" for name in ("before", "after")}
+    return plain(change) | amounts
+
+
+def _impact(snapshot: PreTradeSnapshot) -> RiskImpact | None:
+    """To inform: where a limit needs these numbers the gate has made them, and has denied without them."""
+    try:
+        return order_impact(snapshot=snapshot)
+    except Exception:
+        logger.exception("what order %s does to the portfolio's risk could not be computed", snapshot.intent.client_order_id)
+        return None
 
 
 def _keep(preview: Preview, *, intent: OrderIntent, user: "User", at: datetime) -> int:

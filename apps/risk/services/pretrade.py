@@ -21,8 +21,10 @@ from apps.portfolios.selectors.quantities import book_quantities, quantities_of
 from apps.risk.domain.case import Case, Settings
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
+from apps.risk.domain.pretrade_risk import RiskImpact
 from apps.risk.selectors.limits import order_limits
 from apps.risk.selectors.state import gate_state
+from apps.risk.services.pretrade_risk import order_risk
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +52,14 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Valued:
-    """What the portfolio holds and what it is worth, in its own currency, as `Case` wants it."""
+    """What the portfolio holds and what it is worth, in its own currency, as `Case` wants it.
+
+    `symbols` are those of everything held, working or ordered; `pairs` names the currency pair of the foreign ones, `owed` is cash in other
+    currencies [money] under its pair.
+    """
 
     cash: Decimal
+    symbols: Mapping[int, str]
     held: Mapping[int, Decimal]
     book_held: Decimal
     prices: Mapping[int, Decimal]
@@ -60,6 +67,31 @@ class _Valued:
     pair: str = ""
     fx: ReferencePrice | None = None
     rates: Mapping[int, Decimal] = field(default_factory=dict)
+    pairs: Mapping[str, str] = field(default_factory=dict)
+    owed: Mapping[str, float] = field(default_factory=dict)
+
+
+def order_impact(*, snapshot: PreTradeSnapshot) -> RiskImpact | None:
+    """What the order does to the risk of its portfolio, whether it is limited or not; None where its own instrument has no price.
+
+    For people who look before they order: the gate itself computes it where a limit needs it. Raises what reading raises.
+    """
+    with transaction.atomic():
+        valued = _valued(snapshot)
+        return _impact(snapshot, valued) if snapshot.intent.instrument_id in valued.prices else None
+
+
+def _impact(snapshot: PreTradeSnapshot, valued: _Valued) -> RiskImpact:
+    return order_risk(
+        snapshot=snapshot,
+        held=valued.held,
+        cash=valued.cash,
+        prices=valued.prices,
+        symbols=valued.symbols,
+        unpriced=sorted(valued.unpriced),
+        pairs=valued.pairs,
+        owed=valued.owed,
+    )
 
 
 def _case(snapshot: PreTradeSnapshot) -> Case:
@@ -116,22 +148,23 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     abroad = any(order.currency not in ("", found.currency) for order in snapshot.working_orders)
     if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
         return _valued_abroad(snapshot)
-    symbols = {**found.symbols, **{order.instrument_id: order.symbol for order in snapshot.working_orders}}
-    symbols.pop(intent.instrument_id, None)
+    named = {**found.symbols, **{order.instrument_id: order.symbol for order in snapshot.working_orders}}
+    symbols = {key: symbol for key, symbol in named.items() if key != intent.instrument_id}
     last = last_prices(symbols.values(), market_time=_market_time(snapshot)) if symbols else {}
     prices = {key: last[symbol] for key, symbol in symbols.items() if symbol in last}
     unpriced = () if len(prices) == len(symbols) else {symbol for symbol in symbols.values() if symbol not in last}
     if snapshot.reference is not None:
         prices[intent.instrument_id] = snapshot.reference.price
-    return _Valued(cash=found.cash, held=found.held, book_held=found.book_held, prices=prices, unpriced=unpriced)
+    named[intent.instrument_id] = intent.symbol
+    return _Valued(cash=found.cash, symbols=named, held=found.held, book_held=found.book_held, prices=prices, unpriced=unpriced)
 
 
 def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
     """The same with rates: something held, owed, working or ordered is in another currency."""
     intent, held = snapshot.intent, holdings(snapshot.intent.portfolio_id)
-    symbols = {p.instrument_id: p.symbol for p in held.positions if p.quantity}
-    symbols |= {w.instrument_id: w.symbol for w in snapshot.working_orders}
-    symbols.pop(intent.instrument_id, None)
+    named = {p.instrument_id: p.symbol for p in held.positions if p.quantity}
+    named |= {w.instrument_id: w.symbol for w in snapshot.working_orders}
+    symbols = {key: symbol for key, symbol in named.items() if key != intent.instrument_id}
     foreign = {w.instrument_id: pair(w.currency, held.currency) for w in snapshot.working_orders if w.currency not in ("", held.currency)}
     own, fx = _own_rate(snapshot, held.currency)
     wanted = [*symbols.values(), *held.pairs, *foreign.values()]
@@ -147,6 +180,7 @@ def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
     of_book = (p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id)
     return _Valued(
         cash=held.cash + sum((amount * raw[name] for name, amount in owed.items() if name in raw), ZERO),
+        symbols=named | {intent.instrument_id: intent.symbol},
         held=dict(quantities),
         book_held=sum(of_book, ZERO),
         prices=prices,
@@ -154,6 +188,10 @@ def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
         pair=own,
         fx=fx,
         rates={key: raw[name] for key, name in foreign.items() if name in raw} | ({} if fx is None else {intent.instrument_id: fx.price}),
+        pairs={p.symbol: pair(p.currency, held.currency) for p in held.positions if p.currency}
+        | {named[key]: name for key, name in foreign.items()}
+        | ({intent.symbol: own} if own else {}),
+        owed={name: float(amount * raw[name]) for name, amount in owed.items() if name in raw},
     )
 
 

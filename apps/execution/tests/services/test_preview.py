@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,6 +12,8 @@ from apps.execution.selectors.orders import order_detail
 from apps.execution.services.orders import order_submit
 from apps.execution.services.preview import order_preview
 from apps.execution.tests.factories import make_user, quote
+from apps.marketdata.selectors.bars import visible_end
+from apps.marketdata.tests.factories import make_series, store_series
 
 
 def preview(desk, **fields):
@@ -26,6 +29,25 @@ def test_the_preview_says_what_the_order_then_costs(desk):
     assert (seen.position_before, seen.position_after) == (0, 10)
     desk.submit()
     assert preview(desk, side="sell").cash_before == seen.cash_after
+
+
+def test_the_preview_says_what_the_order_does_to_risk(desk):
+    """Bars of the last sessions, whatever day it is; 100 shares at 100 in an instrument that moves 2 % up and down."""
+    end = visible_end(clock.now())
+    store_series(make_series("AAPL", [100.0, 102.0] * 260, start=end - timedelta(days=730)), recorded_at=clock.now())
+    short = preview(desk, quantity="100")
+    assert {change.state for change in short.impact.changes[:4]} == {"ok"}
+    assert (short.impact.var.before, short.impact.var.after) == (0.0, pytest.approx(10_000 * 2 / 102))
+    desk.submit(quantity="50")
+    kept = OrderPreview.objects.get(pk=preview(desk, quantity="100").preview_id).content["impact"]
+    assert [(row["name"], row["before"], row["after"]) for row in kept[:1]] == [("var", "98.04", "294.12")]
+
+
+def test_what_cannot_be_known_of_risk_is_said_and_stops_no_preview(desk, monkeypatch):
+    assert {(change.state, change.note) for change in preview(desk).impact.changes[:4]} == {("no_history", "AAPL")}
+    monkeypatch.setattr("apps.risk.services.pretrade_risk.held_risk", Mock(side_effect=RuntimeError))
+    seen = preview(desk, quantity="11")
+    assert (seen.allowed, seen.impact) == (True, None)
 
 
 def test_the_preview_judges_as_the_gate_does_and_makes_no_order(desk):
