@@ -20,10 +20,17 @@ def show(rows: list[Row]) -> None:
 def main() -> int:
     only = sys.argv[1:]
     with bench_servers():
-        from benchmarks import adjusted, backtests, bars, book, factors, feed, gate, ledger, orders, pnl
+        from benchmarks import adjusted, backtests, bars, book, factors, feed, gate, ledger, orders, pnl, pretrade_risk
 
         suites = {"bars": bars.rows, "adjusted": adjusted.rows, "book": book.rows, "backtests": backtests.rows, "orders": orders.rows}
-        suites |= {"gate": gate.rows, "feed": feed.rows, "factors": factors.rows, "ledger": ledger.rows, "pnl": pnl.rows}
+        suites |= {
+            "gate": gate.rows,
+            "feed": feed.rows,
+            "factors": factors.rows,
+            "ledger": ledger.rows,
+            "pnl": pnl.rows,
+            "pretrade_risk": pretrade_risk.rows,
+        }
         rows = []
         for name, suite in suites.items():
             if not only or name in only:

@@ -238,9 +238,9 @@ _NUMBERS = (
 def risk_impact(held: HeldVector, asked: RiskQuestion) -> RiskImpact:
     """What the order does to every number. The book has a row for each symbol of the question; bad data is a state, never an exception."""
     book = held.book
-    cases = [buys | sells for buys, sells in product(({}, asked.buys) if asked.buys else ({},), ({}, asked.sells) if asked.sells else ({},))]
-    before = [_added(held, [case]) for case in cases]
-    after = [_added(held, [case, asked.order]) for case in cases]
+    cases = list(product(({}, asked.buys) if asked.buys else ({},), ({}, asked.sells) if asked.sells else ({},)))
+    before = [_added(held, case) for case in cases]
+    after = [_added(held, (*case, asked.order)) for case in cases]
     state, note = _state(held, asked)
     tails = [case.tail for case in before], [case.tail for case in after]
     numbers = {name: _tail_change(name, title, *tails, state, note) for name, title in _NUMBERS}

@@ -2,13 +2,14 @@
 
 The first order (or preview) of a portfolio reads its history; the next ones find it. Once in a while what is stored is asked whether it is
 still the same, which costs one order some queries; a new session, a symbol that is new, other scenarios are read when they come.
+What the positions are worth may be a second old in the vector, how many they are never is.
 """
 
 import threading
 import time as wall
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -22,13 +23,15 @@ from apps.risk.selectors.scenarios import scenario_terms, scenarios_ready
 #: For how long [s] nobody asks whether returns and scenarios are still those that are stored, and for how long moves are kept at most.
 FRESH_SECONDS: Final = 60.0
 LONGEST_SECONDS: Final = 600.0
+#: How old [s] the prices in a vector may be.
+VALUED_SECONDS: Final = 1.0
 #: Portfolios kept in a process.
 KEPT: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Entry:
-    """A portfolio's book with what it was made of, and the vector that was asked for last."""
+    """A portfolio's book with what it was made of, and the vector that was asked for last, of the quantities that `version` stands for."""
 
     end: date
     pairs: Mapping[str, str]
@@ -36,16 +39,25 @@ class _Entry:
     terms: tuple[ScenarioTerms, ...]
     book: RiskBook
     vector: HeldVector | None
+    version: Hashable
+    valued_at: float
     read_at: float
     checked_at: float
 
 
 def held_risk(
-    *, portfolio_id: int, values: Mapping[str, float], others: Collection[str], pairs: Mapping[str, str], end: date, now: datetime
+    *,
+    portfolio_id: int,
+    values: Mapping[str, float],
+    version: Hashable,
+    others: Collection[str],
+    pairs: Mapping[str, str],
+    end: date,
+    now: datetime,
 ) -> HeldVector:
     """The vector of positions in money by symbol, on the returns of the sessions up to `end`. Its book has rows for `others` too.
 
-    `pairs` names the currency pair of each symbol that is not quoted in the portfolio's currency.
+    `version` is another one as soon as a quantity is, or what has a price. `pairs` names the currency pair of each symbol that is not quoted in the portfolio's currency.
     """
     wanted = {*values, *others}
     entry = _kept.get(portfolio_id)
@@ -53,9 +65,13 @@ def held_risk(
     if entry is None or entry.end != end or age >= FRESH_SECONDS or any(entry.pairs.get(symbol) != pairs.get(symbol) for symbol in wanted):
         entry = _looked_at(entry, wanted, pairs, end, now)
     elif missing := sorted(wanted - entry.book.rows.keys()):
-        entry = _joined(entry, missing, pairs, now)
-    vector = held_vector(entry.book, entry.book.weights(values), entry.vector)
-    _kept.put(portfolio_id, _with(entry, book=entry.book, vector=vector))
+        entry = _joined(entry, missing, pairs, now) if scenario_terms() == entry.terms else _looked_at(entry, wanted, pairs, end, now)
+    at = wall.monotonic()
+    vector = entry.vector
+    if vector is None or entry.version != version or at - entry.valued_at >= VALUED_SECONDS:
+        vector = held_vector(entry.book, entry.book.weights(values), vector)
+        entry = replace(entry, vector=vector, version=version, valued_at=at)
+    _kept.put(portfolio_id, entry)
     return vector
 
 
@@ -70,10 +86,21 @@ def _looked_at(before: _Entry | None, wanted: set[str], pairs: Mapping[str, str]
     matrix, terms, at = _matrix(symbols, pairs, end), scenario_terms(), wall.monotonic()
     same = before is not None and before.matrix is matrix and before.terms == terms and before.end == end and before.pairs == pairs
     if before is not None and same and at - before.read_at < LONGEST_SECONDS and before.book.symbols[: len(symbols)] == symbols:
-        return _with(before, book=before.book, vector=before.vector, checked_at=at)
+        return replace(before, checked_at=at)
     scenarios = scenarios_ready(symbols=symbols, now=now, currencies=_currencies(pairs))
     book = risk_book(_columns(matrix, symbols, pairs), scenarios)
-    return _Entry(end=end, pairs=dict(pairs), matrix=matrix, terms=terms, book=book, vector=None, read_at=at, checked_at=at)
+    return _Entry(
+        end=end,
+        pairs=dict(pairs),
+        matrix=matrix,
+        terms=terms,
+        book=book,
+        vector=None,
+        version=None,
+        valued_at=at,
+        read_at=at,
+        checked_at=at,
+    )
 
 
 def _joined(entry: _Entry, missing: list[str], pairs: Mapping[str, str], now: datetime) -> _Entry:
@@ -81,22 +108,7 @@ def _joined(entry: _Entry, missing: list[str], pairs: Mapping[str, str], now: da
     symbols = tuple(missing)
     matrix = _columns(_matrix(symbols, pairs, entry.end), symbols, pairs)
     added = risk_book(matrix, scenarios_ready(symbols=symbols, now=now, currencies=_currencies(pairs), names=[one.name for one in entry.terms]))
-    return _with(entry, book=entry.book.joined(added), vector=None, pairs={**entry.pairs, **pairs})
-
-
-def _with(
-    entry: _Entry, *, book: RiskBook, vector: HeldVector | None, pairs: Mapping[str, str] | None = None, checked_at: float | None = None
-) -> _Entry:
-    return _Entry(
-        end=entry.end,
-        pairs=entry.pairs if pairs is None else pairs,
-        matrix=entry.matrix,
-        terms=entry.terms,
-        book=book,
-        vector=vector,
-        read_at=entry.read_at,
-        checked_at=entry.checked_at if checked_at is None else checked_at,
-    )
+    return replace(entry, book=entry.book.joined(added), vector=None, pairs={**entry.pairs, **pairs})
 
 
 def _matrix(symbols: tuple[str, ...], pairs: Mapping[str, str], end: date) -> ReturnMatrix:

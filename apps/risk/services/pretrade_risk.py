@@ -36,7 +36,15 @@ def order_risk(
     order = {intent.symbol: float(intent.signed_quantity * prices[intent.instrument_id])}
     buys, sells = (_working(snapshot.working_orders, side, prices) for side in (Side.BUY, Side.SELL))
     others = {intent.symbol, *buys, *sells}
-    vector = held_risk(portfolio_id=intent.portfolio_id, values=values, others=others, pairs=pairs, end=_end(snapshot), now=snapshot.as_of)
+    vector = held_risk(
+        portfolio_id=intent.portfolio_id,
+        values=values,
+        version=(frozenset(held.items()), frozenset(values), frozenset(owed.items())),
+        others=others,
+        pairs=pairs,
+        end=_end(snapshot),
+        now=snapshot.as_of,
+    )
     asked = RiskQuestion(order=order, buys=buys, sells=sells, unpriced=tuple(unpriced), equity=equity)
     return risk_impact(vector, asked)
 
@@ -52,5 +60,5 @@ def _working(orders: Iterable[WorkingOrder], side: Side, prices: Mapping[int, De
 
 def _end(snapshot: PreTradeSnapshot) -> date:
     """The last session that has closed at the market's time."""
-    market_time = snapshot.reference.market_time if snapshot.reference else snapshot.as_of
-    return calendars.last_completed_session(HOME_CALENDAR, market_time)
+    known = snapshot.market or snapshot.reference
+    return calendars.last_completed_session(HOME_CALENDAR, known.market_time if known else snapshot.as_of)
