@@ -57,7 +57,8 @@ def held_risk(
 ) -> HeldVector:
     """The vector of positions in money by symbol, on the returns of the sessions up to `end`. Its book has rows for `others` too.
 
-    `version` is another one as soon as a quantity is, or what has a price. `pairs` names the currency pair of each symbol that is not quoted in the portfolio's currency.
+    `version` is another one as soon as a quantity is, or what has a price.
+    `pairs` names the currency pair of each symbol that is not quoted in the portfolio's currency.
     """
     wanted = {*values, *others}
     entry = _kept.get(portfolio_id)
