@@ -17,6 +17,7 @@ class Stage(StrEnum):
     COLLAR = "price collar"
     CAPITAL = "capital"
     EXPOSURE = "position and exposure"
+    TAIL = "value at risk and stress"
     SHORT = "short sale"
     FAILURE = "failure"
 
@@ -82,6 +83,9 @@ class CheckCode(StrEnum):
     BOOK_NET_EXPOSURE_LIMIT = "BOOK_NET_EXPOSURE_LIMIT", Stage.EXPOSURE, "risk", "The book's net exposure would be too large"
     DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT", Stage.EXPOSURE, "risk", "The session's loss has reached its limit: nothing new is opened"
     DRAWDOWN_LIMIT = "DRAWDOWN_LIMIT", Stage.EXPOSURE, "risk", "The fall from the highest value has reached its limit: nothing new is opened"
+    VAR_LIMIT = "VAR_LIMIT", Stage.TAIL, "risk", "The value at risk of a day would be too large, or is not known"
+    ES_LIMIT = "ES_LIMIT", Stage.TAIL, "risk", "The expected shortfall of a day would be too large, or is not known"
+    STRESS_LIMIT = "STRESS_LIMIT", Stage.TAIL, "risk", "The loss in the worst stress scenario would be too large, or is not known"
     SHORT_SALE = "SHORT_SALE", Stage.SHORT, "risk", "More is sold than is held, and no locate covers the rest"
     SHORT_SALE_PRICE = "SHORT_SALE_PRICE", Stage.SHORT, "compliance", "A short sale not above the best bid while Rule 201 restricts the instrument"
     CHECK_FAILED = "CHECK_FAILED", Stage.FAILURE, "risk and compliance", "A check could not be made: the gate stays shut"

@@ -10,6 +10,7 @@ from typing import Final
 from apps.core.trading import Check, OrderIntent, Outcome, ReferencePrice, TradingState, WorkingOrder, closable_quantity
 from apps.risk.domain.exposure import WorkingQuantities, largest_size, working_quantities
 from apps.risk.domain.limits import Limit, LimitKind
+from apps.risk.domain.pretrade_risk import RiskImpact
 
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
@@ -45,7 +46,7 @@ class Case:
     there is none). `pair` is the currency pair of the order's own instrument, "" when it trades in the portfolio's, `fx` the price of it.
     `monitored` says whether a live monitor has ever run, `risk_computed_at` when it had computed all portfolios last.
     `limits`, `book_limits` and `broken` are those of `LimitsMet`; `book_quantities` (what the order's book holds) and `sectors`, by
-    instrument id, are known where a limit needs them.
+    instrument id, and `impact`, what the order does to value at risk, shortfall and stress, are known where a limit needs them.
     """
 
     intent: OrderIntent
@@ -78,6 +79,7 @@ class Case:
     book_quantities: Mapping[int, Decimal] = field(default_factory=dict)
     broken: Mapping[LimitKind, Decimal] = field(default_factory=dict)
     sectors: Mapping[int, str] = field(default_factory=dict)
+    impact: RiskImpact | None = None
     settings: Settings = Settings()
 
     def rate(self, instrument_id: int) -> Decimal:

@@ -1,9 +1,9 @@
 """The pre-trade checks of risk: pure, fail closed, every one answered with its numbers whether it passes or not.
 
 The order of the checks is that of domain.md A5 (`apps.core.check_codes`): kill switch, price and its data, limits in force, duplicate, rates,
-order size, collar, capital, position and exposure, short sale. A check that needs a price which is missing is left out, because
+order size, collar, capital, position and exposure, value at risk and stress, short sale. A check that needs a price which is missing is left out, because
 PRICE_MISSING blocks in its place. Numbers "before" count the working orders already there, numbers "after" add this one, as if
-everything fills that may. A further limit (a value at risk, a stress loss) is one more function in `order_checks`.
+everything fills that may. A further limit is one more function in `order_checks`.
 """
 
 from decimal import Decimal
@@ -15,6 +15,7 @@ from apps.risk.domain.controls import approval, collar, collar_kind, duplicate, 
 from apps.risk.domain.exposure import gross_exposure, net_exposure
 from apps.risk.domain.limits import EXPOSURE_KINDS, RATE_AND_PRICE_KINDS, SIZE_KINDS, LimitKind
 from apps.risk.domain.relative import book, liquidity, losses, shares
+from apps.risk.domain.tail_limits import tail_limits
 
 __all__ = ["Case", "order_checks"]
 
@@ -38,7 +39,8 @@ def order_checks(case: Case) -> tuple[Check, ...]:
     if _price_known(case):
         checks += [*order_size(case), *approval(case), *collar(case), _capital(case), *_position(case), *_exposure(case)]
         checks += [*shares(case), *liquidity(case), *book(case)]
-    return (*checks, *losses(case), _short_sale(case))
+    tail = tail_limits(case) if _price_known(case) else []
+    return (*checks, *losses(case), *tail, _short_sale(case))
 
 
 def _price_known(case: Case) -> bool:

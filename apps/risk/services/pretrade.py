@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from apps.risk.domain.case import Case, Settings
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
 from apps.risk.domain.pretrade_risk import RiskImpact
+from apps.risk.domain.tail_limits import TAIL_KINDS
 from apps.risk.selectors.limits import order_limits
 from apps.risk.selectors.state import gate_state
 from apps.risk.services.pretrade_risk import order_risk
@@ -36,7 +37,7 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
     Reads state (with the monitor's heartbeat), limits, quarantines and quantities (one query each; sectors and the book's quantities where
-    a limit needs them) and prices (one call to Redis). The caller holds the portfolio's lock, so that two orders cannot both use the same room.
+    a limit needs them, returns and scenarios where one does and the process has not read them) and prices (one call to Redis). The caller holds the portfolio's lock, so that two orders cannot both use the same room.
     """
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
@@ -101,7 +102,7 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
     valued = _valued(snapshot)
     market_time = _market_time(snapshot)
     held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
-    return Case(
+    case = Case(
         intent=intent,
         working_orders=snapshot.working_orders,
         reference=snapshot.reference,
@@ -134,6 +135,8 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         risk_computed_at=gate.risk_computed_at,
         settings=Settings(monitor_required=settings.RISK_MONITOR_REQUIRED),
     )
+    limited = any(kind in met.limits for kind in TAIL_KINDS)
+    return replace(case, impact=_impact(snapshot, valued)) if limited and not case.reduces and intent.instrument_id in valued.prices else case
 
 
 def _sectors(snapshot: PreTradeSnapshot, valued: _Valued) -> Mapping[int, str]:

@@ -88,6 +88,9 @@ def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
         CheckCode.LIQUIDITY_LIMIT,
         CheckCode.DAILY_LOSS_LIMIT,
         CheckCode.DRAWDOWN_LIMIT,
+        CheckCode.VAR_LIMIT,
+        CheckCode.ES_LIMIT,
+        CheckCode.STRESS_LIMIT,
     }
     assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, *optional, *foreign}
 
