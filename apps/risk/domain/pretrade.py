@@ -1,8 +1,8 @@
 """The pre-trade checks of risk: pure, fail closed, every one answered with its numbers whether it passes or not.
 
 The order of the checks is that of domain.md A5 (`apps.core.check_codes`): kill switch, price and its data, limits in force, duplicate, rates,
-order size, collar, capital, position and exposure, value at risk and stress, short sale. A check that needs a price which is missing is left out, because
-PRICE_MISSING blocks in its place. Numbers "before" count the working orders already there, numbers "after" add this one, as if
+order size, collar, capital, position and exposure, value at risk and stress, short sale. A check that needs a price which is missing is left
+out, because PRICE_MISSING blocks in its place. Numbers "before" count the working orders already there, numbers "after" add this one, as if
 everything fills that may. A further limit is one more function in `order_checks`.
 """
 

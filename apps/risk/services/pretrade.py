@@ -37,7 +37,8 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
     Reads state (with the monitor's heartbeat), limits, quarantines and quantities (one query each; sectors and the book's quantities where
-    a limit needs them, returns and scenarios where one does and the process has not read them) and prices (one call to Redis). The caller holds the portfolio's lock, so that two orders cannot both use the same room.
+    a limit needs them, returns and scenarios where one does and the process has not read them) and prices (one call to Redis). The caller
+    holds the portfolio's lock, so that two orders cannot both use the same room.
     """
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
