@@ -110,6 +110,8 @@ def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keybo
     expect(page.locator("#t-quantity")).to_be_focused()
     expect(page.locator("#t-quantity")).to_have_value(shares)
     ready(page, f"Buy {int(shares):,} IBM at market")
+    expect(page.locator("#ticket-impact")).to_contain_text(re.compile(r"Value at risk, historical\$[\d,.]+ → \$[\d,.]+ \("))
+    expect(page.locator("#ticket-impact")).to_contain_text("Worst stress loss")
     page.select_option("#z-type", "target_volatility")
     expect(page.locator("#z-window")).to_be_visible()
     expect(page.locator("#z-said")).to_contain_text("The formula gives", timeout=SOON)

@@ -153,7 +153,8 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
         return _valued_abroad(snapshot)
     named = {**found.symbols, **{order.instrument_id: order.symbol for order in snapshot.working_orders}}
-    symbols = {key: symbol for key, symbol in named.items() if key != intent.instrument_id}
+    symbols = dict(named)
+    symbols.pop(intent.instrument_id, None)
     last = last_prices(symbols.values(), market_time=_market_time(snapshot)) if symbols else {}
     prices = {key: last[symbol] for key, symbol in symbols.items() if symbol in last}
     unpriced = () if len(prices) == len(symbols) else {symbol for symbol in symbols.values() if symbol not in last}
