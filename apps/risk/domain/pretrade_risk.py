@@ -32,13 +32,13 @@ MOST_UPDATES = 256
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RiskBook:
     """Returns [N, T] of symbols (0 where one is missing), `gaps` [G, T] of the rows `gapped` in which one is, and moves [S, N] in each
-    scenario (NaN where nothing is known). Arrays are never written to. `fingerprint` is that of the returns."""
+    scenario (NaN where nothing is known), by name and title. Arrays are never written to. `fingerprint` is that of the returns."""
 
     symbols: tuple[str, ...]
     returns: Numbers
     gapped: NDArray[np.intp]
     gaps: NDArray[np.bool_]
-    scenarios: tuple[str, ...]
+    scenarios: tuple[tuple[str, str], ...]
     moves: Numbers
     fingerprint: str
 
@@ -87,7 +87,7 @@ def risk_book(matrix: ReturnMatrix, scenarios: Iterable[Scenario] = ()) -> RiskB
         returns=np.ascontiguousarray(matrix.filled.T),
         gapped=gapped,
         gaps=missing[gapped],
-        scenarios=tuple(scenario.name for scenario in told),
+        scenarios=tuple((scenario.name, scenario.title) for scenario in told),
         moves=np.array(moves).reshape(len(told), len(matrix.symbols)),
         fingerprint=matrix.fingerprint,
     )
@@ -301,15 +301,15 @@ def _tail_change(name: str, title: str, before: list[Tail], after: list[Tail], s
 
 
 def _stress_change(book: RiskBook, at: int, before: list[HeldVector], after: list[HeldVector], asked: RiskQuestion) -> RiskChange:
-    name = book.scenarios[at]
+    name, title = book.scenarios[at]
     if asked.unpriced:
-        return RiskChange(name=name, title=name, state=RiskState.PRICE_MISSING, before=None, after=None, note=_names(asked.unpriced))
+        return RiskChange(name=name, title=title, state=RiskState.PRICE_MISSING, before=None, after=None, note=_names(asked.unpriced))
     if any(case.unknown[at] for case in (*before, *after)):
         weights = np.any([case.weights != 0 for case in (*before, *after)], axis=0)
         unknown = [book.symbols[row] for row in np.flatnonzero(weights & np.isnan(book.moves[at]))]
-        return RiskChange(name=name, title=name, state=RiskState.INSUFFICIENT_DATA, before=None, after=None, note=f"no move of {_names(unknown)}")
+        return RiskChange(name=name, title=title, state=RiskState.INSUFFICIENT_DATA, before=None, after=None, note=f"no move of {_names(unknown)}")
     losses = [max(0.0, *(-float(case.stressed[at]) for case in cases)) for cases in (before, after)]
-    return RiskChange(name=name, title=name, state=RiskState.OK, before=losses[0], after=losses[1])
+    return RiskChange(name=name, title=title, state=RiskState.OK, before=losses[0], after=losses[1])
 
 
 def _worst(scenarios: tuple[RiskChange, ...], asked: RiskQuestion) -> RiskChange:

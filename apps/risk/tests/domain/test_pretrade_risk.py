@@ -144,7 +144,7 @@ class TestStates:
     def test_a_scenario_that_knows_nothing_of_the_order(self):
         partly = Scenario(name="partly", title="Partly", kind=ScenarioKind.FACTOR, moves={"A": -0.1})
         impact = self.impact({"A": 1.0}, {"B": 1.0}, scenarios=(CRASH, partly))
-        assert (impact.stress.state, impact.stress.note) == (RiskState.INSUFFICIENT_DATA, "partly: no move of B")
+        assert (impact.stress.state, impact.stress.note) == (RiskState.INSUFFICIENT_DATA, "Partly: no move of B")
         assert self.impact({"A": 1.0}, {"A": 1.0}, scenarios=(CRASH, partly)).stress.state is RiskState.OK
 
     @pytest.mark.parametrize("scenarios", [(), (Scenario(name="none", title="None", kind=ScenarioKind.FACTOR),)])
