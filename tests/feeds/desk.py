@@ -16,6 +16,7 @@ import redis
 
 from apps.core.servers import EmbeddedServers
 from apps.marketdata.selectors.store import LATEST
+from tests.migrated import cluster_put
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 300.0
@@ -89,15 +90,11 @@ class Desk:
 def desk_running(folder: Path, *, durable: bool, **environment: str) -> Iterator[Desk]:
     """Servers and a migrated database; everything ends with the block. `durable` as a real desk is, else quicker."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-    servers = EmbeddedServers(folder, fast=True)
+    cluster_put(folder)
+    servers = EmbeddedServers(folder, fast=not durable)
     servers.start()
     desk = Desk(servers, {**inherited, "DESK_VAR": str(folder), **environment}, folder / "feed.log")
     try:
-        desk.manage("migrate", "--verbosity", "0")
-        if durable:  # only now: hundreds of tables are made much faster without
-            servers.stop()
-            desk.servers = servers = EmbeddedServers(folder)
-            servers.start()
         yield desk
     finally:
         for feed in desk.feeds:
