@@ -27,7 +27,6 @@ RISK_MONITOR_REQUIRED = ENVIRONMENT.risk_monitor_required
 ARCHIVE = ENVIRONMENT.archive
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
