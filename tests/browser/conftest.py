@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.plugin import chromium_path
+from tests.recovery.desk import RunningDesk
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -69,12 +70,12 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: RunningDesk) -> Iterator[Desk]:
     """The demo desk with all its processes on private servers of its own. Ctrl-C must stop every one of them."""
     port = free_port()
     private = ("DATABASE_URL", "REDIS_URL", "DESK_PG_BIN", "DESK_TS_PRELOAD", "DJANGO_SETTINGS_MODULE")
     environment = {key: value for key, value in os.environ.items() if key not in private}
-    environment |= {"DESK_VAR": str(tmp_path_factory.mktemp("desk")), "PYTHONUNBUFFERED": "1"}
+    environment |= {"DESK_VAR": str(loaded_desk.copied(tmp_path_factory.mktemp("desk")).var), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, str(ROOT / "manage.py"), "desk", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
     running = Desk(f"http://127.0.0.1:{port}", process, environment)

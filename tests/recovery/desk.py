@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,6 +45,11 @@ class RunningDesk:
             self.port = probe.getsockname()[1]
         self.environment = {key: value for key, value in os.environ.items() if key not in PRIVATE} | {"DESK_VAR": str(var)}
 
+    def copied(self, var: Path) -> "RunningDesk":
+        """A desk in another folder that begins with what this one left when it was stopped; sockets cannot be copied."""
+        shutil.copytree(self.var, var, ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
+        return RunningDesk(var)
+
     def start(self) -> None:
         """Start it and wait until people can log in."""
         with self.output.open("w") as output:
@@ -57,7 +63,7 @@ class RunningDesk:
         """Ctrl-C; returns the seconds that it took."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+        self.process.wait(120)
         return time.monotonic() - started
 
     def abandon(self) -> None:
@@ -87,7 +93,7 @@ class RunningDesk:
         for pid in filter(None, pids):
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
-        eventually(lambda: not any(alive(pid) for pid in pids if pid), seconds=20, what="death")
+        eventually(lambda: not any(alive(pid) for pid in pids if pid), seconds=60, what="death")
 
     def call(self, method: str, path: str, body: Any = None, *, token: str = "", key: str = "") -> Any:
         """One REST call. Raises HTTPError with the problem's text."""

@@ -1,12 +1,7 @@
-"""Hypertables on a server with TimescaleDB and on one without."""
+"""Hypertables on a server with TimescaleDB; tests/recovery starts a desk on one without."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, migrations, models
@@ -15,9 +10,7 @@ from django.db.migrations.state import ProjectState
 from apps.core.operations import Hypertable
 from apps.core.postgres.timescaledb import AggregatePlan, Edition, HypertablePlan, edition
 from apps.core.selectors.storage import storage_status
-from apps.core.servers import EmbeddedServers
 
-ROOT = Path(__file__).resolve().parents[3]
 PLAIN = Edition(available=None, loaded=False, version=None, licence=None)
 APACHE = Edition(available="2.19.3", loaded=True, version="2.19.3", licence="apache")
 COMMUNITY = Edition(available="2.19.3", loaded=True, version="2.19.3", licence="timescale")
@@ -112,24 +105,3 @@ def test_command_prints_one_row_for_each_series(capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert "PostgreSQL" in printed
     assert printed.count("marketdata_bar ") == 1
-
-
-@pytest.mark.slow
-def test_plain_postgresql_migrates_and_says_so(tmp_path: Path) -> None:
-    """The wheel's PostgreSQL, which has no TimescaleDB: the same migrations, plain tables, and the reason."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "DESK_PG_BIN")}
-    environment |= {"DESK_VAR": str(tmp_path)}
-    servers = EmbeddedServers(tmp_path, fast=True, with_redis=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DESK_PG_BIN", raising=False)
-        servers.start()
-    try:
-        with psycopg.connect(servers.postgres.url) as plain:
-            assert plain.execute("select 1 from pg_available_extensions where name = 'timescaledb'").fetchone() is None
-        for command in (["migrate", "-v0"], ["storage_status", "--json"]):
-            done = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
-            assert done.returncode == 0, done.stderr
-    finally:
-        servers.stop()
-    assert '"hypertables_off": "the server has no TimescaleDB"' in done.stdout
-    assert '"hypertable": true' not in done.stdout
