@@ -11,6 +11,7 @@ from datetime import datetime
 from apps.core.trading import Check, Outcome
 from apps.risk.domain.case import WAIVED
 from apps.risk.domain.limits import LimitKind, ScopedLimit
+from apps.risk.domain.tail_limits import TAIL_KINDS
 
 #: By kind the check in which the gate keeps its number; kinds that are not here are not held to a number of the order.
 CODES = {
@@ -30,6 +31,9 @@ CODES = {
     LimitKind.SECTOR_SHARE: "SECTOR_LIMIT",
     LimitKind.LEVERAGE: "LEVERAGE_LIMIT",
     LimitKind.LIQUIDITY: "LIQUIDITY_LIMIT",
+    LimitKind.VAR: "VAR_LIMIT",
+    LimitKind.EXPECTED_SHORTFALL: "ES_LIMIT",
+    LimitKind.STRESS_LOSS: "STRESS_LIMIT",
 }
 BOOK_CODES = {
     LimitKind.POSITION_SIZE: "BOOK_POSITION_SIZE_LIMIT",
@@ -135,7 +139,8 @@ def _outcome(proposed: ScopedLimit, check: Check | None, ends: bool) -> Outcome 
         return Outcome.BLOCK if check.outcome is Outcome.BLOCK else None  # the number could not be computed, which denies
     limit = proposed.limit
     if check.after > limit.hard:
-        return Outcome.BLOCK
+        lowers = limit.kind in TAIL_KINDS and check.before is not None and check.after < check.before
+        return Outcome.WARN if lowers else Outcome.BLOCK
     return Outcome.WARN if limit.soft is not None and check.after > limit.soft else Outcome.PASS
 
 

@@ -8,7 +8,7 @@ from decimal import ROUND_UP, Decimal
 from typing import Final
 
 from apps.core.trading import Check, Outcome
-from apps.risk.domain.case import ZERO, Case, against, number
+from apps.risk.domain.case import WAIVED, ZERO, Case, against, number
 from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.domain.pretrade_risk import RiskChange
 
@@ -29,7 +29,7 @@ def tail_limits(case: Case) -> list[Check]:
 
 def _check(case: Case, limit: Limit, code: str, name: str, what: str) -> Check:
     if case.reduces:
-        message = f"Reduces the position: the {what} is not limited"
+        message = f"{WAIVED}the {what} is not limited"
         return Check(code=code, outcome=Outcome.PASS, message=message, unit=limit.kind.unit, limit=limit.hard)
     change: RiskChange | None = None if case.impact is None else getattr(case.impact, name)
     equity = ZERO if case.impact is None else Decimal(repr(case.impact.equity))

@@ -10,10 +10,14 @@ import pytest
 from apps.core.trading import Check, Outcome, Side
 from apps.risk.domain.limits import Limit, LimitKind, LimitScope, ScopedLimit
 from apps.risk.domain.pretrade import Case, order_checks
+from apps.risk.domain.pretrade_risk import RiskImpact
 from apps.risk.domain.replay import BOOK_CODES, CODES, JudgedOrder, StandingLimit, replay
+from apps.risk.domain.risk_numbers import RiskState
 from apps.risk.tests.domain.test_pretrade import AAPL, MSFT, NOW, limits, make_case, make_intent, working
+from apps.risk.tests.domain.test_tail_limits import impact
 
-WIDE = dict.fromkeys(("net_exposure", "position_share", "concentration", "sector_share", "leverage", "liquidity"), "1000000")
+KINDS = ("net_exposure", "position_share", "concentration", "sector_share", "leverage", "liquidity", "var", "expected_shortfall", "stress_loss")
+WIDE = dict.fromkeys(KINDS, "1000000")
 
 
 def some_case(random: Random) -> Case:
@@ -44,7 +48,14 @@ def some_case(random: Random) -> Case:
         limits=limits(**WIDE),
         book_limits=wide,
         sectors={AAPL: "information_technology", MSFT: random.choice(["information_technology", "energy"])},
+        impact=some_impact(random),
     )
+
+
+def some_impact(random: Random) -> RiskImpact:
+    """Losses around the levels, that rise or fall, and now and then one that is not known or a portfolio that is worth nothing."""
+    found = impact(random.uniform(0, 60_000), random.uniform(0, 60_000), equity=random.choice([100_000.0, 100_000.0, 0.0]))
+    return random.choice([found, found, impact(None, None, state=RiskState.NO_HISTORY)])
 
 
 def judged(number: int, case: Case, code: str) -> JudgedOrder:
