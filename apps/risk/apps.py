@@ -25,6 +25,12 @@ class RiskConfig(AppConfig):
         )
         register_portfolio_stream()
         register_periodic(
+            "risk.reports",
+            queue="compute",
+            every=timedelta(minutes=1),  # it looks whether something is missing; a replayed night is short
+            description="Make each portfolio's daily risk report after the close, as HTML and PDF",
+        )
+        register_periodic(
             "risk.limits_record",
             queue="trade",
             every=timedelta(minutes=5),

@@ -251,5 +251,8 @@ LOGGING = {
 VENDORS = ENVIRONMENT.vendors
 IB_HOST, IB_PORT, IB_CLIENT_ID = ENVIRONMENT.ib_host, ENVIRONMENT.ib_port, ENVIRONMENT.ib_client_id
 
+# The browser that makes PDFs; empty: the first that is found.
+CHROMIUM = ENVIRONMENT.chromium
+
 # Where the head of the journal chain is written, outside the database: copy it to a second host.
 JOURNAL_ANCHOR_DIR = VAR / "journal"

@@ -48,6 +48,7 @@ class Environment:
     feed_provider: str
     feed_symbols: tuple[str, ...]
     risk_monitor_required: bool
+    chromium: str
 
 
 def _scheme(*allowed: str) -> Callable[[str], None]:
@@ -92,6 +93,7 @@ def read_environment(*, production: bool = False) -> Environment:
         "feed_provider": env.str("DESK_FEED_PROVIDER", ""),
         "feed_symbols": tuple(env.list("DESK_FEED_SYMBOLS", [])),
         "risk_monitor_required": env.bool("RISK_MONITOR_REQUIRED", production),
+        "chromium": env.str("DESK_CHROMIUM", ""),
     }
     problems: list[str] = []
     try:

@@ -57,7 +57,7 @@ BUDGETS = {
     "/risk?tab=var": 38,
     "/risk?tab=positions": 38,
     "/risk?tab=stress": 66,
-    "/risk?tab=history": 38,
+    "/risk?tab=history": 39,
     "/alerts": 14,
     "/alerts/delivery": 15,
     "/settings": 10,

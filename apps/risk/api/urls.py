@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from apps.risk.api import limits, stress, views
+from apps.risk.api import limits, reports, stress, views
 
 urlpatterns = [
     path("portfolios/<int:portfolio_id>/risk/", views.PortfolioRiskView.as_view(), name="api-portfolio-risk"),
     path("portfolios/<int:portfolio_id>/stress/", stress.StressView.as_view(), name="api-portfolio-stress"),
     path("portfolios/<int:portfolio_id>/pnl-explain/", stress.PnlExplainView.as_view(), name="api-portfolio-pnl-explain"),
+    path("portfolios/<int:portfolio_id>/reports/", reports.ReportsView.as_view(), name="api-portfolio-reports"),
+    path("portfolios/<int:portfolio_id>/reports/<str:session>/<str:form>/", reports.ReportFileView.as_view(), name="api-portfolio-report-file"),
     path("scenarios/", stress.ScenariosView.as_view(), name="api-scenarios"),
     path("trading-state/", views.TradingStateView.as_view(), name="api-trading-state"),
     path("release/", views.ReleaseView.as_view(), name="api-release"),

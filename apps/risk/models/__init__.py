@@ -3,6 +3,7 @@ from apps.risk.models.changes import ChangeState, LimitChange
 from apps.risk.models.events import LimitEvent, LimitUtilisation
 from apps.risk.models.limits import DeskLimit, RiskLimit
 from apps.risk.models.monitor import MonitorState
+from apps.risk.models.reports import RiskReport
 from apps.risk.models.scenarios import StressExposure, StressScenario, StressShock
 from apps.risk.models.state import ReleaseRequest, ReleaseState, TradingStateChange
 
@@ -17,6 +18,7 @@ __all__ = [
     "ReleaseRequest",
     "ReleaseState",
     "RiskLimit",
+    "RiskReport",
     "StressExposure",
     "StressScenario",
     "StressShock",

@@ -6,7 +6,9 @@ from functools import cached_property
 
 from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, PortfolioRisk, full_risk
 from apps.risk.domain.summary import RiskView
+from apps.risk.selectors.pnl_explain import ExplainedSession, session_explained
 from apps.risk.selectors.portfolio_risk import risk_inputs
+from apps.risk.selectors.reports import StoredReport, reports_stored
 from apps.risk.selectors.stops import StopStatus, stop_status
 from apps.risk.selectors.stress import StressReport, stress_report
 from apps.risk.selectors.summary import risk_view_now
@@ -44,3 +46,13 @@ class RiskBoard:
     def stress(self) -> StressReport:
         """Today's positions under each active scenario. Raises Unavailable when prices cannot be read."""
         return stress_report(portfolio_id=self.portfolio_id, now=self.now)
+
+    @cached_property
+    def explained(self) -> ExplainedSession:
+        """What the last session's result is made of."""
+        return session_explained(portfolio_id=self.portfolio_id, now=self.now)
+
+    @cached_property
+    def reports(self) -> tuple[StoredReport, ...]:
+        """The newest daily reports."""
+        return reports_stored(self.portfolio_id, last=10)

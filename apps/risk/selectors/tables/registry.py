@@ -6,6 +6,7 @@ from typing import Final
 from apps.core.errors import NotFound
 from apps.core.tables import Table
 from apps.risk.selectors.board import RiskBoard
+from apps.risk.selectors.tables.explain import explain_table
 from apps.risk.selectors.tables.limits import crossings_table, halts_table, limits_table, stops_table
 from apps.risk.selectors.tables.positions import concentration_table, correlation_table, drawdowns_table, exposures_table, liquidity_table
 from apps.risk.selectors.tables.stress import stress_table, stressed_positions_table
@@ -26,6 +27,7 @@ TABLES: Final[Mapping[str, Callable[[RiskBoard], Table]]] = {
     "drawdowns": drawdowns_table,
     "stress": stress_table,
     "stressed-positions": stressed_positions_table,
+    "pnl-explain": explain_table,
 }
 
 

@@ -1,0 +1,30 @@
+"""A document becomes a PDF with all its words, and without a browser the refusal says what to do."""
+
+import pytest
+
+from apps.core import pdf
+from apps.core.errors import Unavailable
+
+
+@pytest.mark.browser
+def test_a_document_becomes_a_pdf() -> None:
+    made = pdf.pdf_of("<!doctype html><title>Risk</title><p>VaR</p>" + "<p style='break-before: page'>next</p>" * 2)
+    assert made.startswith(b"%PDF-")
+    assert made.rstrip().endswith(b"%%EOF")
+    assert made.count(b"/Type /Page\n") + made.count(b"/Type /Page ") == 3
+
+
+def test_without_chromium_the_refusal_says_what_to_do(settings, monkeypatch) -> None:
+    settings.CHROMIUM = ""
+    monkeypatch.setattr(pdf, "BROWSERS", ())
+    with pytest.raises(Unavailable, match="DESK_CHROMIUM"):
+        pdf.pdf_of("<p>")
+
+
+def test_a_browser_that_fails_is_no_pdf(settings) -> None:
+    settings.CHROMIUM = "false"  # a program that ends with 1
+    with pytest.raises(Unavailable, match="made no PDF"):
+        pdf.pdf_of("<p>")
+    settings.CHROMIUM = "true"
+    with pytest.raises(Unavailable, match="said nothing"):
+        pdf.pdf_of("<p>")
