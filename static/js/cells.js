@@ -7,6 +7,7 @@ import { paced, TICKS } from "./pace.js";
 
 const OLD = 10000;
 const STALE = 30000;
+const SILENT = 15000; // three times what the live monitor lets pass when nothing moves
 
 export function pick(data, path) {
   return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), data);
@@ -154,6 +155,14 @@ function markAges(elements) {
   }
 }
 
+/** `data-silent="channel"`: shown while the channel, once heard, says nothing any more. */
+function markSilence() {
+  for (const note of document.querySelectorAll("[data-silent]")) {
+    const age = live.age(note.dataset.silent);
+    note.hidden = age === Infinity || age < SILENT;
+  }
+}
+
 /** Adds what a valuation implies: the day's return on the equity that the day began with. */
 function completed(data) {
   const [pnl, total] = [Number(data.day_pnl), Number(data.total)];
@@ -173,7 +182,10 @@ export function bindCells(root = document) {
     };
     live.on(name, TICKS.has(name) ? paced(paint) : paint);
   }
-  document.addEventListener("desk:tick", () => markAges(elements));
+  document.addEventListener("desk:tick", () => {
+    markAges(elements);
+    markSilence();
+  });
 }
 
 function group(elements) {

@@ -29,6 +29,8 @@ PAGES = {
         "/lab",
         "/lab/1",
         "/risk",
+        "/risk?tab=var",
+        "/risk?tab=positions",
         "/alerts",
         "/alerts/delivery",
         "/settings",

@@ -70,6 +70,9 @@ TAGS = {
     "waiting": "warn",
     "dead": "bad",
     "dropped": "warn",
+    "green": "good",
+    "yellow": "warn",
+    "red": "bad",
 }
 
 
@@ -208,13 +211,31 @@ def bps(value: Any, reason: str = "") -> str:
 
 
 @register.filter
+def p_value(value: Any, reason: str = "") -> str:
+    """Three places: a probability under a hypothesis."""
+    number = decimal_or_none(value)
+    return unknown(reason) if number is None else _written(number, 3)
+
+
+@register.filter
 def in_unit(value: Any, unit: str = "") -> str:
     """A number of a check or a limit, written as its unit asks: USD, shares, fraction, orders/min."""
-    writers = {"USD": money, "money": money, "fraction": share, "shares": quantity}
+    writers = {"USD": money, "money": money, "fraction": share, "shares": quantity, "days": ratio, "times": ratio}
     if unit in writers:
         return writers[unit](value)
     text = quantity(value)
     return text if not unit or decimal_or_none(value) is None else f"{text} {unit}"
+
+
+CELLS = {
+    "money_signed": money_signed,
+    "number": quantity,
+    "p_value": p_value,
+    "percent": percent,
+    "price": price,
+    "ratio": ratio,
+    "share": share,
+}
 
 
 @register.filter
@@ -228,8 +249,7 @@ def cell(value: Any, unit: str = "") -> str:
         return format_html('<span class="tag {}">{}</span>', tag(value), words(value))
     if unit in ("date", "time"):
         return moment(value, "date" if unit == "date" else "full")
-    writers = {"money_signed": money_signed, "percent": percent, "share": share, "ratio": ratio, "price": price, "days": ratio, "number": quantity}
-    return writers[unit](value) if unit in writers else in_unit(value, unit)
+    return CELLS[unit](value) if unit in CELLS else in_unit(value, unit)
 
 
 @register.filter
@@ -243,7 +263,7 @@ def fact(value: Any) -> str:
 @register.filter
 def unit_format(unit: str) -> str:
     """Name of the live format (`data-format`) that writes numbers of a unit as `in_unit` does."""
-    return {"USD": "money", "fraction": "share"}.get(unit, "quantity")
+    return {"USD": "money", "fraction": "share", "days": "ratio", "times": "ratio"}.get(unit, "quantity")
 
 
 @register.filter

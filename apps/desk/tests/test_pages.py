@@ -53,7 +53,7 @@ BUDGETS = {
     "/trade": 13,
     "/trades?tab=all": 14,
     "/trades/{order}": 15,
-    "/risk": 26,
+    "/risk": 60,
     "/risk?tab=var": 38,
     "/risk?tab=positions": 38,
     "/risk?tab=stress": 66,

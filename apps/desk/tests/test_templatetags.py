@@ -93,6 +93,7 @@ def test_durations(seconds: float, text: str) -> None:
         ("", "text", ""),
         ("no_data", "tag", '<span class="tag warn">no data</span>'),
         (date(2026, 11, 20), "date", '<time datetime="2026-11-20">2026-11-20</time>'),
+        (0.0421, "p_value", "0.042"),
         (-0.012, "percent", "−1.20 %"),
         (Decimal("1204.5"), "money_signed", "+$1,204.50"),
         (Decimal("0.1"), "fraction", "10.0 %"),

@@ -1,25 +1,22 @@
 """The risk monitor: one portfolio's risk in tabs, and every table of it as CSV and JSON."""
 
-from typing import Any, TypeVar
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.alerts.selectors import alerts_about
-from apps.core.clock import now
-from apps.core.errors import InvalidInput
 from apps.core.pages import RequestOfUser, chosen_portfolio, page
 from apps.core.tables import table_answer
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
 from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS
-from apps.risk.selectors.board import RiskBoard
+from apps.risk.pages.asked import asked_board
 from apps.risk.selectors.state import watch
 from apps.risk.selectors.tables.registry import risk_table
 from apps.risk.selectors.tables.tails import why_unknown
 
 ALERTS = 20
-Value = TypeVar("Value")
 #: Key, label, and the tables that the tab shows.
 TABS = (
     ("overview", "Overview", ("limits", "stops")),
@@ -39,7 +36,7 @@ def risk(request: RequestOfUser) -> HttpResponse:
     portfolio = next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None)
     context: dict[str, Any] = {"portfolio": portfolio}
     if portfolio is not None:
-        board = _board(request, portfolio.pk)
+        board = asked_board(request, portfolio.pk)
         tab, _, names = next((tab for tab in TABS if tab[0] == request.GET.get("tab")), TABS[0])
         context |= {
             "view": board.view,
@@ -62,19 +59,4 @@ def risk(request: RequestOfUser) -> HttpResponse:
 def part(request: RequestOfUser, portfolio_id: int, name: str) -> HttpResponse:
     """One table of the page as JSON, or CSV with `format=csv`; `confidence` and `horizon` as on the page."""
     portfolio_get(user=request.user, portfolio_id=portfolio_id)
-    return table_answer(request, risk_table(_board(request, portfolio_id), name))
-
-
-def _board(request: HttpRequest, portfolio_id: int) -> RiskBoard:
-    """At the confidence and horizon that the address names. Raises InvalidInput for others than those that are computed."""
-    confidence = _one_of(request, "confidence", {f"{one:g}": one for one in CONFIDENCES})
-    horizon = _one_of(request, "horizon", {str(one): one for one in HORIZONS})
-    return RiskBoard(portfolio_id=portfolio_id, now=now(), confidence=confidence, horizon=horizon)
-
-
-def _one_of(request: HttpRequest, name: str, known: dict[str, Value]) -> Value:
-    """The named one, the first where the address names none."""
-    wanted = request.GET.get(name, next(iter(known)))
-    if wanted not in known:
-        raise InvalidInput(f"{name} is one of {', '.join(known)}, not {wanted!r}", field=name)
-    return known[wanted]
+    return table_answer(request, risk_table(asked_board(request, portfolio_id), name))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from apps.risk.domain.limits import LimitScope, LimitUse
 from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, PortfolioRisk, full_risk
 from apps.risk.domain.summary import RiskView
 from apps.risk.selectors.pnl_explain import ExplainedSession, session_explained
@@ -12,6 +13,10 @@ from apps.risk.selectors.reports import StoredReport, reports_stored
 from apps.risk.selectors.stops import StopStatus, stop_status
 from apps.risk.selectors.stress import StressReport, stress_report
 from apps.risk.selectors.summary import risk_view_now
+from apps.risk.selectors.utilisation import limit_uses_now
+
+#: Scopes that a limit of the whole portfolio has.
+WHOLE = (LimitScope.DESK, LimitScope.PORTFOLIO)
 
 
 @dataclass(kw_only=True)
@@ -30,6 +35,23 @@ class RiskBoard:
     def view(self) -> RiskView:
         """Value and limits at the latest prices. Raises Unavailable when prices cannot be read."""
         return risk_view_now(portfolio_id=self.portfolio_id, now=self.now)
+
+    @cached_property
+    def uses(self) -> tuple[LimitUse, ...]:
+        """Every limit of the portfolio, of the desk and of parts of the portfolio, the most used first."""
+        return limit_uses_now(portfolio_id=self.portfolio_id, now=self.now)
+
+    @property
+    def limited(self) -> bool:
+        """True when the portfolio has limits of its own."""
+        return any(use.scope is LimitScope.PORTFOLIO for use in self.uses)
+
+    @property
+    def keyed_uses(self) -> list[tuple[str, LimitUse]]:
+        """Each use with its key on the page: the kind where the live frame carries the same number, else one that no frame has."""
+        parts = {use.kind for use in self.uses if use.scope not in WHOLE}
+        told = {use.kind for use in self.view.summary.limits if use.used is not None} - parts
+        return [(str(use.kind) if use.kind in told else f"{use.kind} {use.scope} {use.subject}", use) for use in self.uses]
 
     @cached_property
     def stops(self) -> StopStatus:

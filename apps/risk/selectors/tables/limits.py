@@ -19,6 +19,7 @@ def limits_table(board: RiskBoard) -> Table:
         title="Limits",
         columns=(
             Column(key="kind", label="Limit"),
+            Column(key="scope", label="Of"),
             Column(key="subject", label="By"),
             Column(key="unit", data_only=True),
             Column(key="used", label="Used", unit="number", unit_from="unit"),
@@ -27,7 +28,7 @@ def limits_table(board: RiskBoard) -> Table:
             Column(key="utilisation", label="Use", unit="share"),
             Column(key="state", label="State", unit="tag"),
         ),
-        rows=[(use.kind, use.subject, use.unit, use.used, use.soft, use.hard, use.utilisation, use.state) for use in summary.limits],
+        rows=[(use.kind, use.scope, use.subject, use.unit, use.used, use.soft, use.hard, use.utilisation, use.state) for use in board.uses],
         empty="Without limits every order is denied. The risk manager sets them.",
         facts={"market_time": summary.market_time, "computed_at": summary.computed_at},
     )
