@@ -36,3 +36,21 @@ class RiskConfig(AppConfig):
             every=timedelta(minutes=5),
             description="Record how far each limit of each portfolio is used",
         )
+        register_periodic(
+            "risk.snapshots",
+            queue="compute",
+            every=timedelta(minutes=1),
+            description="Write down every portfolio's risk while the market is open, and once after it has closed",
+        )
+        register_periodic(
+            "risk.var_forecasts",
+            queue="compute",
+            every=timedelta(seconds=30),  # a replayed night is short, and a forecast must be there before the session opens
+            description="Forecast the next session's value at risk of every portfolio after the close",
+        )
+        register_periodic(
+            "risk.var_zones",
+            queue="compute",
+            every=timedelta(minutes=5),
+            description="Hold the forecasts of value at risk against what happened, and tell of another zone",
+        )

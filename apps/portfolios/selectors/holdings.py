@@ -16,7 +16,19 @@ from apps.portfolios.models import TRADED, EntryKind, LedgerEntry
 #: Kinds that belong to the day's P&L of an instrument: trades, what a split adds, and the dividend by which the price falls.
 OF_DAY = (*TRADED, EntryKind.SPLIT, EntryKind.DIVIDEND, EntryKind.DIVIDEND_PAID)
 
-__all__ = ["OF_DAY", "Holding", "Holdings", "Traded", "holdings", "holdings_many", "quantities_held", "traded_since", "traded_since_many"]
+__all__ = [
+    "OF_DAY",
+    "Holding",
+    "Holdings",
+    "Traded",
+    "cash_at",
+    "holdings",
+    "holdings_many",
+    "quantities_held",
+    "shares_at",
+    "traded_since",
+    "traded_since_many",
+]
 
 
 def holdings(portfolio_id: int) -> Holdings:
@@ -86,6 +98,20 @@ def quantities_held(portfolio_id: int, instrument_id: int) -> dict[int, Decimal]
             [portfolio_id, instrument_id],
         )
         return dict(cursor.fetchall())
+
+
+def shares_at(portfolio_id: int, moment: datetime) -> dict[str, tuple[int, Decimal, str]]:
+    """What a portfolio held at a moment of the market, summed from the ledger: instrument id, signed quantity and currency by symbol."""
+    entries = LedgerEntry.objects.filter(portfolio_id=portfolio_id, effective_at__lte=moment).exclude(quantity=0)
+    rows = entries.values_list("instrument__symbol", "instrument_id", "instrument__currency").annotate(total=Sum("quantity"))
+    return {symbol: (pk, total, currency) for symbol, pk, currency, total in rows.order_by("instrument__symbol") if total}
+
+
+def cash_at(portfolio_id: int, moment: datetime) -> dict[str, Decimal]:
+    """Cash by currency at a moment of the market, summed from the ledger."""
+    entries = LedgerEntry.objects.filter(portfolio_id=portfolio_id, effective_at__lte=moment)
+    rows = entries.order_by("currency").values_list("currency").annotate(total=Sum("amount"))
+    return {currency: total for currency, total in rows if total}
 
 
 def traded_since(portfolio_id: int, since: datetime) -> dict[int, Traded]:

@@ -98,8 +98,9 @@ class PortfolioRisk:
     """Everything `full_risk` found. Money is in the portfolio's currency, losses are positive.
 
     `state` is the worst of all; `missing`, `stale`, `without_history` name the symbols it is for; `shortest` is the position with the
-    fewest returns, which limits `n` of the `window`. `pnl` [n] on `dates` is what today's positions would have made.
-    `contributions` is by confidence; None for `drawdown` and `correlation` where nothing can be said.
+    fewest returns, which limits `n` of the `window`; `base` is what fractions are of: equity, or gross value without. `pnl` [n] on `dates`
+    is what today's positions would have made. `contributions` is by confidence; None for `drawdown` and `correlation` where nothing can
+    be said.
     """
 
     state: RiskState
@@ -107,6 +108,7 @@ class PortfolioRisk:
     fingerprint: str
     window: int
     n: int
+    equity: float | None
     base: float
     values: Mapping[str, float]
     missing: tuple[str, ...]
@@ -168,6 +170,7 @@ def full_risk(
         fingerprint=matrix.fingerprint,
         window=len(matrix),
         n=work.n,
+        equity=facts.equity,
         base=work.base,
         values=held,
         missing=missing,

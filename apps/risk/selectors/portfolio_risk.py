@@ -1,19 +1,22 @@
 """The whole risk of a stored portfolio at the latest prices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
 
 from apps.marketdata.domain import calendars
+from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.selectors.bars import visible_end
+from apps.marketdata.selectors.closes import closes_panel
+from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.marketdata.selectors.volumes import average_volumes
 from apps.portfolios.domain.holdings import Holdings, pair
 from apps.portfolios.domain.valuation import PositionValue, Valuation
-from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.selectors.holdings import cash_at, holdings, shares_at
 from apps.portfolios.selectors.portfolios import benchmark_symbol
 from apps.portfolios.selectors.values import portfolio_values
 from apps.risk.domain.portfolio_risk import PortfolioFacts, PortfolioRisk, Track, full_risk
@@ -47,23 +50,95 @@ def risk_inputs(view: RiskView, *, now: datetime, days: int = WINDOW) -> RiskInp
     """The inputs of a portfolio that has been valued. Cash in another currency is a position in its pair."""
     valuation, market_time = view.valuation, view.summary.market_time
     held = holdings(valuation.portfolio_id)
-    values = position_values(valuation) | _foreign_cash(held, market_time)
     end = visible_end(now)
     assert not isinstance(end, datetime)  # noqa: S101 - of daily bars it is a day
-    benchmark = benchmark_symbol(valuation.portfolio_id) or MARKET
-    matrix = return_matrix(tuple(sorted({*values, *held.pairs, benchmark})), end=end, days=days)
-    cash_pairs = {pair(currency, held.currency): currency for currency, _ in held.foreign_cash}
-    foreign = {position.symbol: position.currency for position in held.positions if position.currency}
-    matrix = in_base_currency(matrix, {symbol: pair(currency, held.currency) for symbol, currency in foreign.items()})
-    facts = PortfolioFacts(
+    return _inputs(
+        portfolio_id=valuation.portfolio_id,
+        base=held.currency,
+        values=position_values(valuation) | _foreign_cash(held, market_time),
+        foreign={position.symbol: position.currency for position in held.positions if position.currency},
+        cash={pair(currency, held.currency): currency for currency, _ in held.foreign_cash},
+        shares={position.symbol: (position.instrument_id, float(position.quantity)) for position in valuation.positions if position.quantity},
         equity=None if valuation.total is None else float(valuation.total),
         stale=stale_symbols(valuation, market_time),
-        benchmark=matrix.returns[:, matrix.columns[benchmark]],
-        currencies={symbol: foreign.get(symbol, held.currency) for symbol in values} | cash_pairs,
-        traded=_traded(valuation, end),
-        track=_track(valuation.portfolio_id, market_time),
+        end=end,
+        as_of=market_time,
+        days=days,
     )
-    return RiskInputs(values=values, matrix=matrix, facts=facts, as_of=market_time)
+
+
+def portfolio_risk_at(*, portfolio_id: int, session: date, days: int = WINDOW) -> PortfolioRisk:
+    """Full risk at a session's close: what the ledger says was held then, at the session's closes, over the sessions up to it.
+
+    Equity is the value that was recorded. Raises NotFound, and InvalidInput for a day without a session.
+    """
+    close = calendars.session_hours(HOME_CALENDAR, session)[1]
+    base = holdings(portfolio_id).currency
+    shares = shares_at(portfolio_id, close)
+    cash = {pair(currency, base): float(amount) for currency, amount in cash_at(portfolio_id, close).items() if currency != base}
+    foreign = {symbol: currency for symbol, (_, _, currency) in shares.items() if currency != base}
+    prices = _closes([*shares, *cash, *(pair(currency, base) for currency in foreign.values())], session)
+
+    def value(symbol: str, quantity: float) -> float | None:
+        rate = prices.get(pair(foreign[symbol], base)) if symbol in foreign else 1.0
+        return None if symbol not in prices or rate is None else quantity * prices[symbol] * rate
+
+    recorded = portfolio_values(portfolio_id, start=close, end=close)
+    quantities = {symbol: float(quantity) for symbol, (_, quantity, _) in shares.items()} | cash
+    inputs = _inputs(
+        portfolio_id=portfolio_id,
+        base=base,
+        values={symbol: value(symbol, quantity) for symbol, quantity in quantities.items()},
+        foreign=foreign,
+        cash={pair(currency, base): currency for currency in cash_at(portfolio_id, close) if currency != base},
+        shares={symbol: (pk, float(quantity)) for symbol, (pk, quantity, _) in shares.items()},
+        equity=float(recorded.total[0]) if len(recorded) else None,
+        stale=frozenset(),
+        end=session,
+        as_of=close,
+        days=days,
+    )
+    return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+
+
+def _inputs(
+    *,
+    portfolio_id: int,
+    base: str,
+    values: Mapping[str, float | None],
+    foreign: Mapping[str, str],
+    cash: Mapping[str, str],
+    shares: Mapping[str, tuple[int, float]],
+    equity: float | None,
+    stale: frozenset[str],
+    end: date,
+    as_of: datetime,
+    days: int,
+) -> RiskInputs:
+    """`foreign` are currencies by symbol, `cash` by pair, `shares` instrument id and quantity by symbol."""
+    benchmark = benchmark_symbol(portfolio_id) or MARKET
+    rates = {symbol: pair(currency, base) for symbol, currency in foreign.items()}
+    matrix = in_base_currency(return_matrix(tuple(sorted({*values, *rates.values(), benchmark})), end=end, days=days), rates)
+    facts = PortfolioFacts(
+        equity=equity,
+        stale=stale,
+        benchmark=matrix.returns[:, matrix.columns[benchmark]],
+        currencies={symbol: foreign.get(symbol, base) for symbol in values} | dict(cash),
+        traded=_traded(values, shares, end),
+        track=_track(portfolio_id, as_of),
+    )
+    return RiskInputs(values=values, matrix=matrix, facts=facts, as_of=as_of)
+
+
+def _closes(symbols: Sequence[str], session: date) -> dict[str, float]:
+    """Closes of one session as traded; a symbol without one is left out."""
+    known = sorted(instruments_known(symbols))
+    if not known:
+        return {}
+    panel = closes_panel(symbols=known, adjustment=CloseKind.NONE, start=session, end=session)
+    if not len(panel):
+        return {}
+    return {symbol: price for symbol, price in zip(panel.symbols, panel.close[-1].tolist(), strict=True) if price == price}  # not NaN
 
 
 def position_values(valuation: Valuation) -> dict[str, float | None]:
@@ -93,14 +168,10 @@ def _foreign_cash(held: Holdings, market_time: datetime) -> dict[str, float | No
     return {name: amount * float(rates[name].price) if name in rates else None for name, amount in pairs.items()}
 
 
-def _traded(valuation: Valuation, before: date) -> dict[str, float]:
-    """Average money traded in a session, at today's price and rate."""
-    volumes = average_volumes([position.instrument_id for position in valuation.positions if position.quantity], until=before)
-    return {
-        position.symbol: volumes[position.instrument_id] * float(abs(position.market_value / position.quantity))
-        for position in valuation.positions
-        if position.quantity and position.market_value and position.instrument_id in volumes
-    }
+def _traded(values: Mapping[str, float | None], shares: Mapping[str, tuple[int, float]], until: date) -> dict[str, float]:
+    """Average money traded in a session, at the price and rate of the values."""
+    volumes = average_volumes([pk for pk, _ in shares.values()], until=until)
+    return {symbol: volumes[pk] * abs(value / quantity) for symbol, (pk, quantity) in shares.items() if pk in volumes and (value := values[symbol])}
 
 
 def _track(portfolio_id: int, market_time: datetime) -> Track | None:
