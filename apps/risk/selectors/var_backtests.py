@@ -53,9 +53,9 @@ def _realised(portfolio_id: int) -> dict[date, float]:
     series = portfolio_values(portfolio_id)
     if len(series) < 2:
         return {}
-    sessions = series.ts.astype("datetime64[D]")
-    known = calendars.calendar_of(HOME_CALENDAR).days
-    at = np.searchsorted(known, sessions)
-    following = (np.diff(at) == 1) & (known[np.minimum(at[1:], len(known) - 1)] == sessions[1:])
+    known = calendars.calendar_of(HOME_CALENDAR)
+    at = np.minimum(np.searchsorted(known.closes, series.ts), len(known.closes) - 1)
+    closing = known.closes[at] == series.ts  # the opening value of a portfolio is of some other time
+    following = closing[1:] & closing[:-1] & (np.diff(at) == 1)
     made = np.round(series.total[1:] - series.flow[1:] - series.total[:-1], 6)  # money has four places: no exception by a rounding
-    return dict(zip(sessions[1:][following].tolist(), made[following].tolist(), strict=True))
+    return dict(zip(known.days[at[1:]][following].tolist(), made[following].tolist(), strict=True))

@@ -43,7 +43,8 @@ def desk() -> Desk:
 
 
 def values(desk: Desk, profits: list[float], total: float = 100_000) -> None:
-    """Recorded values at the last closes, the first without a profit."""
+    """Recorded values at the last closes, the first without a profit, in place of all others."""
+    PortfolioValue.objects.filter(portfolio_id=desk.portfolio.pk).delete()
     rows = []
     for at, profit in zip(SESSIONS[-len(profits) - 1 :], [0.0, *profits], strict=True):
         total += profit
@@ -153,7 +154,6 @@ def test_a_change_of_zone_is_told_once(desk: Desk) -> None:
     values(desk, [20.0] * 100)
     assert [change.zone for change in zones_update(now=NOW)] == ["green"]
     assert not Alert.objects.filter(code="VAR_ZONE").exists(), "green from the start is no news"
-    PortfolioValue.objects.filter(portfolio_id=desk.portfolio.pk).delete()
     values(desk, [-500.0 if at % 25 == 0 else 20.0 for at in range(100)])
     (change,) = zones_update(now=NOW)
     assert (change.before, change.zone, change.exceptions, change.session) == ("green", "yellow", 4, LAST)
