@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from django.conf import settings
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from apps.risk.domain.contributions import contributions, sample
@@ -18,6 +19,7 @@ from apps.risk.domain.value_at_risk import es_historical
 from apps.risk.domain.var_backtest import MEASURES, hypothetical_back_test
 from apps.risk.domain.volatility import shrunk_variance
 
+FEW = examples(max_examples=25, derandomize=True, deadline=None)
 #: The methods of which VaR <= ES and monotony hold whatever the data: an expansion outside its domain promises neither.
 SOUND = (Method.HISTORICAL, Method.NORMAL, Method.MONTE_CARLO, Method.FILTERED_HISTORICAL)
 
@@ -38,6 +40,7 @@ def values(matrix: ReturnMatrix, weights: Any) -> dict[str, float]:
     return dict(zip(matrix.symbols, np.asarray(weights).tolist(), strict=True))
 
 
+@FEW
 @given(portfolios())
 def test_shortfall_is_no_less_than_value_at_risk_and_both_grow_with_confidence(given_one: tuple[ReturnMatrix, Any]) -> None:
     matrix, weights = given_one
@@ -54,6 +57,7 @@ def test_shortfall_is_no_less_than_value_at_risk_and_both_grow_with_confidence(g
         assert found[Method.CORNISH_FISHER, at].var <= found[Method.CORNISH_FISHER, at].es + slack
 
 
+@FEW
 @given(portfolios())
 def test_parts_sum_to_the_whole(given_one: tuple[ReturnMatrix, Any]) -> None:
     matrix, weights = given_one
@@ -65,6 +69,7 @@ def test_parts_sum_to_the_whole(given_one: tuple[ReturnMatrix, Any]) -> None:
         assert parts.shortfall.sum() == pytest.approx(tails(found.pnl, (parts.confidence,))[0].es, rel=1e-9, abs=1e-9 * gross)
 
 
+@FEW
 @given(portfolios(), st.integers(0, 2**32 - 1))
 def test_shortfall_of_a_sum_is_no_more_than_the_sum_of_shortfalls(given_one: tuple[ReturnMatrix, Any], seed: int) -> None:
     matrix, weights = given_one
@@ -79,6 +84,7 @@ def test_shortfall_of_a_sum_is_no_more_than_the_sum_of_shortfalls(given_one: tup
         assert both <= a + b + slack
 
 
+@FEW
 @given(portfolios(), st.floats(0.01, 100))
 def test_twice_the_positions_are_twice_the_risk(given_one: tuple[ReturnMatrix, Any], scale: float) -> None:
     matrix, weights = given_one
@@ -90,6 +96,7 @@ def test_twice_the_positions_are_twice_the_risk(given_one: tuple[ReturnMatrix, A
         assert other.es == pytest.approx(scale * one.es, rel=1e-6, abs=size)
 
 
+@FEW
 @given(portfolios())
 def test_the_shrunk_variance_is_that_of_the_shrunk_matrix(given_one: tuple[ReturnMatrix, Any]) -> None:
     matrix, weights = given_one
