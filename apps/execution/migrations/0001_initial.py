@@ -29,6 +29,12 @@ class Migration(migrations.Migration):
                 ('commission', models.DecimalField(decimal_places=4, default=1, help_text='Per order, charged with its first fill', max_digits=20)),
                 ('portfolio', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.portfolio')),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('broker', 'paper'), _negated=True), ('mode', apps.core.trading.TradingMode['PAPER']), _connector='OR'), name='account_paper_is_paper'),
+                    models.CheckConstraint(condition=models.Q(('commission__gte', 0), ('slippage_bps__gte', 0)), name='account_costs'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='HistoricalBrokerageAccount',
@@ -125,6 +131,22 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.portfolio')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['portfolio', '-id'], name='order_portfolio'),
+                    models.Index(condition=models.Q(('status__in', ['denied', 'filled', 'canceled', 'rejected', 'expired']), _negated=True), fields=['portfolio', 'instrument'], name='order_working'),
+                    models.Index(fields=['portfolio', 'created_at'], name='order_rate'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('portfolio', 'client_order_id'), name='order_client_id_once'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['pending_new', 'denied', 'sent', 'new', 'partially_filled', 'filled', 'pending_cancel', 'canceled', 'rejected', 'expired'])), name='order_status'),
+                    models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='order_quantity_positive'),
+                    models.CheckConstraint(condition=models.Q(('cumulative_quantity__gte', 0), ('cumulative_quantity__lte', models.F('quantity'))), name='order_never_overfilled'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('status', 'filled'), _negated=True), ('cumulative_quantity', models.F('quantity')), _connector='OR'), name='order_filled_is_full'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('limit_price__gt', 0), ('order_type__in', ['limit', 'stop_limit'])), models.Q(('limit_price__isnull', True), ('order_type__in', ['market', 'stop'])), _connector='OR'), name='order_limit_price'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('order_type__in', ['stop', 'stop_limit']), ('stop_price__gt', 0)), models.Q(('order_type__in', ['market', 'limit']), ('stop_price__isnull', True)), _connector='OR'), name='order_stop_price'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Fill',
@@ -141,6 +163,15 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField()),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='fills', to='execution.order')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['order', 'id'], name='fill_order'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('broker', 'execution_id'), name='fill_once'),
+                    models.CheckConstraint(condition=models.Q(('fee__gte', 0), ('price__gt', 0), ('quantity__gt', 0)), name='fill_values'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='OrderDecision',
@@ -154,6 +185,12 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField()),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='execution.order')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('order', 'authority', 'intent_digest'), name='decision_once'),
+                    models.CheckConstraint(condition=models.Q(('authority__in', ['risk', 'compliance'])), name='decision_authority'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='OrderEvent',
@@ -168,77 +205,10 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField()),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='execution.order')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='brokerageaccount',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('broker', 'paper'), _negated=True), ('mode', apps.core.trading.TradingMode['PAPER']), _connector='OR'), name='account_paper_is_paper'),
-        ),
-        migrations.AddConstraint(
-            model_name='brokerageaccount',
-            constraint=models.CheckConstraint(condition=models.Q(('commission__gte', 0), ('slippage_bps__gte', 0)), name='account_costs'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['portfolio', '-id'], name='order_portfolio'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('status__in', ['denied', 'filled', 'canceled', 'rejected', 'expired']), _negated=True), fields=['portfolio', 'instrument'], name='order_working'),
-        ),
-        migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['portfolio', 'created_at'], name='order_rate'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.UniqueConstraint(fields=('portfolio', 'client_order_id'), name='order_client_id_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending_new', 'denied', 'sent', 'new', 'partially_filled', 'filled', 'pending_cancel', 'canceled', 'rejected', 'expired'])), name='order_status'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='order_quantity_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('cumulative_quantity__gte', 0), ('cumulative_quantity__lte', models.F('quantity'))), name='order_never_overfilled'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'filled'), _negated=True), ('cumulative_quantity', models.F('quantity')), _connector='OR'), name='order_filled_is_full'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('limit_price__gt', 0), ('order_type__in', ['limit', 'stop_limit'])), models.Q(('limit_price__isnull', True), ('order_type__in', ['market', 'stop'])), _connector='OR'), name='order_limit_price'),
-        ),
-        migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('order_type__in', ['stop', 'stop_limit']), ('stop_price__gt', 0)), models.Q(('order_type__in', ['market', 'limit']), ('stop_price__isnull', True)), _connector='OR'), name='order_stop_price'),
-        ),
-        migrations.AddIndex(
-            model_name='fill',
-            index=models.Index(fields=['order', 'id'], name='fill_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='fill',
-            constraint=models.UniqueConstraint(fields=('broker', 'execution_id'), name='fill_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='fill',
-            constraint=models.CheckConstraint(condition=models.Q(('fee__gte', 0), ('price__gt', 0), ('quantity__gt', 0)), name='fill_values'),
-        ),
-        migrations.AddConstraint(
-            model_name='orderdecision',
-            constraint=models.UniqueConstraint(fields=('order', 'authority', 'intent_digest'), name='decision_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='orderdecision',
-            constraint=models.CheckConstraint(condition=models.Q(('authority__in', ['risk', 'compliance'])), name='decision_authority'),
-        ),
-        migrations.AddIndex(
-            model_name='orderevent',
-            index=models.Index(fields=['order', 'id'], name='order_event_order'),
+            options={
+                'indexes': [
+                    models.Index(fields=['order', 'id'], name='order_event_order'),
+                ],
+            },
         ),
     ]

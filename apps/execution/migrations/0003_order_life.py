@@ -32,6 +32,11 @@ class Migration(migrations.Migration):
                 ('intent_digest', models.CharField(max_length=64)),
                 ('requested_at', models.DateTimeField()),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='replacement_quantity_positive'),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
             model_name='order',
@@ -142,10 +147,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='orderreplacement',
             constraint=models.UniqueConstraint(fields=('order', 'replacement_id'), name='replacement_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='orderreplacement',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='replacement_quantity_positive'),
         ),
         # The same values may be judged again later: each judgement is kept.
         migrations.RemoveConstraint(model_name='orderdecision', name='decision_once'),

@@ -24,6 +24,11 @@ class Migration(migrations.Migration):
                 ('gateway', models.CharField(max_length=100)),
                 ('attempted_at', models.DateTimeField()),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ('sent', 'pending_cancel', 'pending_replace'))), name='request_kind'),
+                ],
+            },
         ),
         migrations.AddConstraint(
             model_name='brokerageaccount',
@@ -41,10 +46,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='brokerrequest',
             constraint=models.UniqueConstraint(condition=models.Q(('kind', 'pending_cancel'), _negated=True), fields=('event',), name='request_sent_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='brokerrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ('sent', 'pending_cancel', 'pending_replace'))), name='request_kind'),
         ),
         AppendOnly('BrokerRequest'),
     ]

@@ -130,6 +130,22 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.portfolio')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['portfolio', '-id'], name='algo_portfolio'),
+                    models.Index(condition=models.Q(('status__in', ['working', 'paused'])), fields=['status'], name='algo_active'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('portfolio', 'client_order_id'), name='algo_client_id_once'),
+                    models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='algo_quantity_positive'),
+                    models.CheckConstraint(condition=models.Q(('limit_price__isnull', True), ('limit_price__gt', 0), _connector='OR'), name='algo_limit_price'),
+                    models.CheckConstraint(condition=models.Q(('algo__in', ['twap', 'vwap', 'pov', 'iceberg', 'is', 'smart'])), name='algo_kind'),
+                    models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'working', 'paused', 'done', 'cancelled', 'denied'])), name='algo_status'),
+                    models.CheckConstraint(condition=models.Q(('participation_cap__isnull', True), models.Q(('participation_cap__gt', 0), ('participation_cap__lt', 1)), _connector='OR'), name='algo_participation_cap'),
+                    models.CheckConstraint(condition=models.Q(('end_at__lte', models.F('latest_end_at')), ('start_at__lt', models.F('end_at'))), name='algo_times'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('paused_at__isnull', False), ('status', 'paused')), models.Q(models.Q(('status', 'paused'), _negated=True), ('paused_at__isnull', True)), _connector='OR'), name='algo_paused_at'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AlgoEvent',
@@ -141,6 +157,11 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField()),
                 ('algo', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='execution.algoorder')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['algo', 'id'], name='algo_event_algo'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='AlgoDecision',
@@ -153,6 +174,11 @@ class Migration(migrations.Migration):
                 ('decided_at', models.DateTimeField()),
                 ('algo', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='execution.algoorder')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('algo', 'authority'), name='algo_decision_once'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='historicalorder',
@@ -250,6 +276,13 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.portfolio')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('portfolio', 'client_group_id'), name='group_client_id_once'),
+                    models.CheckConstraint(condition=models.Q(('quantity__gt', 0), ('stop_loss__gt', 0), ('take_profit__gt', 0)), name='group_values'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('side', 'sell'), ('take_profit__gt', models.F('stop_loss'))), models.Q(('side', 'buy'), ('take_profit__lt', models.F('stop_loss'))), _connector='OR'), name='group_prices_on_their_sides'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='historicalorder',
@@ -281,66 +314,6 @@ class Migration(migrations.Migration):
             model_name='routingdecision',
             name='algo',
             field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='routing', to='execution.algoorder'),
-        ),
-        migrations.AddIndex(
-            model_name='algoorder',
-            index=models.Index(fields=['portfolio', '-id'], name='algo_portfolio'),
-        ),
-        migrations.AddIndex(
-            model_name='algoorder',
-            index=models.Index(condition=models.Q(('status__in', ['working', 'paused'])), fields=['status'], name='algo_active'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.UniqueConstraint(fields=('portfolio', 'client_order_id'), name='algo_client_id_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='algo_quantity_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(('limit_price__isnull', True), ('limit_price__gt', 0), _connector='OR'), name='algo_limit_price'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(('algo__in', ['twap', 'vwap', 'pov', 'iceberg', 'is', 'smart'])), name='algo_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'working', 'paused', 'done', 'cancelled', 'denied'])), name='algo_status'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(('participation_cap__isnull', True), models.Q(('participation_cap__gt', 0), ('participation_cap__lt', 1)), _connector='OR'), name='algo_participation_cap'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(('end_at__lte', models.F('latest_end_at')), ('start_at__lt', models.F('end_at'))), name='algo_times'),
-        ),
-        migrations.AddConstraint(
-            model_name='algoorder',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('paused_at__isnull', False), ('status', 'paused')), models.Q(models.Q(('status', 'paused'), _negated=True), ('paused_at__isnull', True)), _connector='OR'), name='algo_paused_at'),
-        ),
-        migrations.AddIndex(
-            model_name='algoevent',
-            index=models.Index(fields=['algo', 'id'], name='algo_event_algo'),
-        ),
-        migrations.AddConstraint(
-            model_name='algodecision',
-            constraint=models.UniqueConstraint(fields=('algo', 'authority'), name='algo_decision_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='ordergroup',
-            constraint=models.UniqueConstraint(fields=('portfolio', 'client_group_id'), name='group_client_id_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='ordergroup',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0), ('stop_loss__gt', 0), ('take_profit__gt', 0)), name='group_values'),
-        ),
-        migrations.AddConstraint(
-            model_name='ordergroup',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('side', 'sell'), ('take_profit__gt', models.F('stop_loss'))), models.Q(('side', 'buy'), ('take_profit__lt', models.F('stop_loss'))), _connector='OR'), name='group_prices_on_their_sides'),
         ),
         Journal('AlgoOrder'),
         NoTruncate('AlgoOrder'),

@@ -50,6 +50,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 'permissions': [('control_engine', 'Can start and stop live engines'), ('reset_breaker', 'Can reset the circuit breaker of a live engine'), ('approve_live', 'Can approve an engine for live trading, as the second person')],
+                'constraints': [
+                    models.UniqueConstraint(fields=('portfolio', 'strategy'), name='engine_once'),
+                    models.CheckConstraint(condition=models.Q(('mode__in', ['paper', 'live'])), name='engine_mode'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -64,6 +68,11 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(help_text='Empty: the engine itself', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('engine', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='events', to='execution.tradingengine')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['engine', '-id'], name='engine_event_engine'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='EngineDecision',
@@ -80,6 +89,17 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
                 ('engine', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='execution.tradingengine')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['engine', 'instrument', '-id'], name='engine_decision_newest'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('engine', 'instrument', 'bar_ts'), name='engine_decision_once_per_bar'),
+                    models.UniqueConstraint(fields=('cycle', 'instrument'), name='engine_decision_once_per_cycle'),
+                    models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='engine_decision_quantity'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('bar_ts__isnull', False), ('purpose', 'signal')), models.Q(models.Q(('purpose', 'signal'), _negated=True), ('bar_ts__isnull', True), ('side', 'sell')), _connector='OR'), name='engine_decision_purpose'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='enginecycle',
@@ -97,6 +117,12 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField()),
                 ('cycle', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='execution.enginecycle')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('cycle', 'number'), name='engine_step_once'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1), ('number__lte', 11)), name='engine_step_number'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='HistoricalTradingEngine',
@@ -143,6 +169,14 @@ class Migration(migrations.Migration):
                 ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('revoked_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('requested_by')), _negated=True), _connector='OR'), name='live_approval_by_two'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('approved_at__isnull', True), ('approved_by__isnull', True)), models.Q(('approved_at__isnull', False), ('approved_at__lt', models.F('expires_at')), ('approved_by__isnull', False)), _connector='OR'), name='live_approval_in_time'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', True), ('revoked_by__isnull', True)), models.Q(('revoked_at__isnull', False), ('revoked_by__isnull', False)), _connector='OR'), name='live_approval_revoked'),
+                    models.UniqueConstraint(condition=models.Q(('revoked_at__isnull', True)), fields=('engine',), name='live_approval_one_open'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='EngineState',
@@ -167,38 +201,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddConstraint(
-            model_name='tradingengine',
-            constraint=models.UniqueConstraint(fields=('portfolio', 'strategy'), name='engine_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='tradingengine',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['paper', 'live'])), name='engine_mode'),
-        ),
-        migrations.AddIndex(
-            model_name='engineevent',
-            index=models.Index(fields=['engine', '-id'], name='engine_event_engine'),
-        ),
-        migrations.AddIndex(
-            model_name='enginedecision',
-            index=models.Index(fields=['engine', 'instrument', '-id'], name='engine_decision_newest'),
-        ),
-        migrations.AddConstraint(
-            model_name='enginedecision',
-            constraint=models.UniqueConstraint(fields=('engine', 'instrument', 'bar_ts'), name='engine_decision_once_per_bar'),
-        ),
-        migrations.AddConstraint(
-            model_name='enginedecision',
-            constraint=models.UniqueConstraint(fields=('cycle', 'instrument'), name='engine_decision_once_per_cycle'),
-        ),
-        migrations.AddConstraint(
-            model_name='enginedecision',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='engine_decision_quantity'),
-        ),
-        migrations.AddConstraint(
-            model_name='enginedecision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('bar_ts__isnull', False), ('purpose', 'signal')), models.Q(models.Q(('purpose', 'signal'), _negated=True), ('bar_ts__isnull', True), ('side', 'sell')), _connector='OR'), name='engine_decision_purpose'),
-        ),
-        migrations.AddConstraint(
             model_name='enginecycle',
             constraint=models.UniqueConstraint(fields=('engine', 'number'), name='engine_cycle_once'),
         ),
@@ -209,30 +211,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='enginecycle',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('bar_ts__isnull', False), ('trigger', 'bar')), models.Q(('bar_ts__isnull', True), ('trigger', 'price')), _connector='OR'), name='engine_cycle_bar'),
-        ),
-        migrations.AddConstraint(
-            model_name='enginestep',
-            constraint=models.UniqueConstraint(fields=('cycle', 'number'), name='engine_step_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='enginestep',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1), ('number__lte', 11)), name='engine_step_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='liveapproval',
-            constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('requested_by')), _negated=True), _connector='OR'), name='live_approval_by_two'),
-        ),
-        migrations.AddConstraint(
-            model_name='liveapproval',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_at__isnull', True), ('approved_by__isnull', True)), models.Q(('approved_at__isnull', False), ('approved_at__lt', models.F('expires_at')), ('approved_by__isnull', False)), _connector='OR'), name='live_approval_in_time'),
-        ),
-        migrations.AddConstraint(
-            model_name='liveapproval',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', True), ('revoked_by__isnull', True)), models.Q(('revoked_at__isnull', False), ('revoked_by__isnull', False)), _connector='OR'), name='live_approval_revoked'),
-        ),
-        migrations.AddConstraint(
-            model_name='liveapproval',
-            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at__isnull', True)), fields=('engine',), name='live_approval_one_open'),
         ),
         Journal('TradingEngine'),
         NoTruncate('TradingEngine'),

@@ -32,6 +32,14 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField()),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reconciliations', to='execution.brokerageaccount')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['account', '-id'], name='reconciliation_account'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('open_breaks', 0), ('state', 'clean')), models.Q(('open_breaks__gt', 0), ('state', 'breaks')), models.Q(('state', 'failed'), models.Q(('detail', ''), _negated=True)), _connector='OR'), name='reconciliation_state'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ReconciliationBreak',
@@ -50,6 +58,17 @@ class Migration(migrations.Migration):
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.portfolio')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='breaks', to='execution.reconciliationrun')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['account', '-id'], name='break_account'),
+                    models.Index(condition=models.Q(('halts', True)), fields=['portfolio'], name='break_halts'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('run', 'kind', 'subject', 'key'), name='break_once_per_run'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['missing_at_broker', 'missing_locally', 'qty', 'price', 'side', 'cash', 'position'])), name='break_kind'),
+                    models.CheckConstraint(condition=models.Q(('subject__in', ['order', 'execution', 'position', 'cash', 'settled_cash'])), name='break_subject'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='BreakResolution',
@@ -61,42 +80,12 @@ class Migration(migrations.Migration):
                 ('found', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='resolution', to='execution.reconciliationbreak', verbose_name='break')),
                 ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='execution.reconciliationrun')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='reconciliationrun',
-            index=models.Index(fields=['account', '-id'], name='reconciliation_account'),
-        ),
-        migrations.AddConstraint(
-            model_name='reconciliationrun',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('open_breaks', 0), ('state', 'clean')), models.Q(('open_breaks__gt', 0), ('state', 'breaks')), models.Q(('state', 'failed'), models.Q(('detail', ''), _negated=True)), _connector='OR'), name='reconciliation_state'),
-        ),
-        migrations.AddIndex(
-            model_name='reconciliationbreak',
-            index=models.Index(fields=['account', '-id'], name='break_account'),
-        ),
-        migrations.AddIndex(
-            model_name='reconciliationbreak',
-            index=models.Index(condition=models.Q(('halts', True)), fields=['portfolio'], name='break_halts'),
-        ),
-        migrations.AddConstraint(
-            model_name='reconciliationbreak',
-            constraint=models.UniqueConstraint(fields=('run', 'kind', 'subject', 'key'), name='break_once_per_run'),
-        ),
-        migrations.AddConstraint(
-            model_name='reconciliationbreak',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['missing_at_broker', 'missing_locally', 'qty', 'price', 'side', 'cash', 'position'])), name='break_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='reconciliationbreak',
-            constraint=models.CheckConstraint(condition=models.Q(('subject__in', ['order', 'execution', 'position', 'cash', 'settled_cash'])), name='break_subject'),
-        ),
-        migrations.AddConstraint(
-            model_name='breakresolution',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('resolved_by__isnull', False), ('run__isnull', True)), models.Q(('resolved_by__isnull', True), ('run__isnull', False)), _connector='OR'), name='resolution_by_person_or_run'),
-        ),
-        migrations.AddConstraint(
-            model_name='breakresolution',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='resolution_has_reason'),
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(models.Q(('resolved_by__isnull', False), ('run__isnull', True)), models.Q(('resolved_by__isnull', True), ('run__isnull', False)), _connector='OR'), name='resolution_by_person_or_run'),
+                    models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='resolution_has_reason'),
+                ],
+            },
         ),
         AppendOnly('ReconciliationRun'),
         *(operation(name) for name in ('ReconciliationBreak', 'BreakResolution') for operation in (Journal, AppendOnly)),

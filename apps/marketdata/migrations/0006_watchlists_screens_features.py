@@ -107,6 +107,12 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField()),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('owner', 'name'), name='watchlist_one_name'),
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='watchlist_name'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='WatchlistItem',
@@ -116,6 +122,12 @@ class Migration(migrations.Migration):
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
                 ('watchlist', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='marketdata.watchlist')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('watchlist', 'instrument'), name='watchlist_item_once'),
+                    models.UniqueConstraint(deferrable=django.db.models.constraints.Deferrable['DEFERRED'], fields=('watchlist', 'position'), name='watchlist_item_position'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Screen',
@@ -130,22 +142,6 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.UniqueConstraint(fields=('owner', 'name'), name='screen_one_name'), models.CheckConstraint(condition=models.Q(models.Q(('name', ''), _negated=True), models.Q(('query', ''), _negated=True)), name='screen_filled')],
             },
-        ),
-        migrations.AddConstraint(
-            model_name='watchlist',
-            constraint=models.UniqueConstraint(fields=('owner', 'name'), name='watchlist_one_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='watchlist',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='watchlist_name'),
-        ),
-        migrations.AddConstraint(
-            model_name='watchlistitem',
-            constraint=models.UniqueConstraint(fields=('watchlist', 'instrument'), name='watchlist_item_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='watchlistitem',
-            constraint=models.UniqueConstraint(deferrable=django.db.models.constraints.Deferrable['DEFERRED'], fields=('watchlist', 'position'), name='watchlist_item_position'),
         ),
         Journal("Watchlist"),
         NoTruncate("Watchlist"),

@@ -79,6 +79,17 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='portfolios.book')),
                 ('instrument', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['book', 'instrument', 'id'], name='ledger_book_instrument'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('source', 'source_ref'), name='ledger_source_once'),
+                    models.CheckConstraint(condition=models.Q(('fee__gte', 0)), name='ledger_fee_not_negative'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'trade'), _negated=True), models.Q(('instrument__isnull', False), ('price__gt', 0), models.Q(('quantity', 0), _negated=True)), _connector='OR'), name='ledger_trade_adds_up'),
+                    models.CheckConstraint(condition=models.Q(('kind', 'trade'), models.Q(('amount__gt', 0), ('kind__in', ['deposit', 'dividend']), ('quantity', 0)), models.Q(('amount__lt', 0), ('kind__in', ['withdrawal', 'fee']), ('quantity', 0)), _connector='OR'), name='ledger_cash_sign'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Lot',
@@ -93,6 +104,15 @@ class Migration(migrations.Migration):
                 ('entry', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='portfolios.ledgerentry')),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
             ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('remaining', 0), _negated=True), fields=['book', 'instrument', 'opened_at', 'id'], name='lot_open'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('entry',), name='lot_once_per_entry'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('quantity__gt', 0), ('remaining__gte', 0), ('remaining__lte', models.F('quantity'))), models.Q(('quantity__lt', 0), ('remaining__gte', models.F('quantity')), ('remaining__lte', 0)), _connector='OR'), name='lot_remaining_within'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='LotClosure',
@@ -105,6 +125,12 @@ class Migration(migrations.Migration):
                 ('entry', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='closures', to='portfolios.ledgerentry')),
                 ('lot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='closures', to='portfolios.lot')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('lot', 'entry'), name='lot_closure_once'),
+                    models.CheckConstraint(condition=models.Q(('realised', django.db.models.expressions.CombinedExpression(models.F('proceeds'), '-', models.F('cost')))), name='lot_closure_adds_up'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Portfolio',
@@ -156,6 +182,11 @@ class Migration(migrations.Migration):
                 ('last_entry_id', models.BigIntegerField()),
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='cash_balances', to='portfolios.portfolio')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('portfolio', 'currency'), name='cash_balance_once'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='book',
@@ -170,6 +201,12 @@ class Migration(migrations.Migration):
                 ('portfolio', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='memberships', to='portfolios.portfolio')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('portfolio', 'user'), name='membership_once'),
+                    models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'trader', 'manager'])), name='membership_role'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Position',
@@ -182,69 +219,18 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='positions', to='portfolios.book')),
                 ('instrument', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='marketdata.instrument')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='lot',
-            index=models.Index(condition=models.Q(('remaining', 0), _negated=True), fields=['book', 'instrument', 'opened_at', 'id'], name='lot_open'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=models.UniqueConstraint(fields=('entry',), name='lot_once_per_entry'),
-        ),
-        migrations.AddConstraint(
-            model_name='lot',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quantity__gt', 0), ('remaining__gte', 0), ('remaining__lte', models.F('quantity'))), models.Q(('quantity__lt', 0), ('remaining__gte', models.F('quantity')), ('remaining__lte', 0)), _connector='OR'), name='lot_remaining_within'),
-        ),
-        migrations.AddConstraint(
-            model_name='lotclosure',
-            constraint=models.UniqueConstraint(fields=('lot', 'entry'), name='lot_closure_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='lotclosure',
-            constraint=models.CheckConstraint(condition=models.Q(('realised', django.db.models.expressions.CombinedExpression(models.F('proceeds'), '-', models.F('cost')))), name='lot_closure_adds_up'),
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('book', 'instrument'), name='position_once'),
+                ],
+            },
         ),
         migrations.AddIndex(
             model_name='ledgerentry',
             index=models.Index(fields=['portfolio', 'effective_at'], name='ledger_portfolio_time'),
         ),
-        migrations.AddIndex(
-            model_name='ledgerentry',
-            index=models.Index(fields=['book', 'instrument', 'id'], name='ledger_book_instrument'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.UniqueConstraint(fields=('source', 'source_ref'), name='ledger_source_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.CheckConstraint(condition=models.Q(('fee__gte', 0)), name='ledger_fee_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'trade'), _negated=True), models.Q(('instrument__isnull', False), ('price__gt', 0), models.Q(('quantity', 0), _negated=True)), _connector='OR'), name='ledger_trade_adds_up'),
-        ),
-        migrations.AddConstraint(
-            model_name='ledgerentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'trade'), models.Q(('amount__gt', 0), ('kind__in', ['deposit', 'dividend']), ('quantity', 0)), models.Q(('amount__lt', 0), ('kind__in', ['withdrawal', 'fee']), ('quantity', 0)), _connector='OR'), name='ledger_cash_sign'),
-        ),
-        migrations.AddConstraint(
-            model_name='cashbalance',
-            constraint=models.UniqueConstraint(fields=('portfolio', 'currency'), name='cash_balance_once'),
-        ),
         migrations.AddConstraint(
             model_name='book',
             constraint=models.UniqueConstraint(fields=('portfolio', 'name'), name='book_name_in_portfolio'),
-        ),
-        migrations.AddConstraint(
-            model_name='portfoliomembership',
-            constraint=models.UniqueConstraint(fields=('portfolio', 'user'), name='membership_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='portfoliomembership',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'trader', 'manager'])), name='membership_role'),
-        ),
-        migrations.AddConstraint(
-            model_name='position',
-            constraint=models.UniqueConstraint(fields=('book', 'instrument'), name='position_once'),
         ),
     ]

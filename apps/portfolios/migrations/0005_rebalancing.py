@@ -44,6 +44,11 @@ class Migration(migrations.Migration):
                 ('excluded', models.JSONField(default=list, help_text='Symbols that the person who executed left out')),
                 ('recorded_at', models.DateTimeField()),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'executing', 'executed', 'partial', 'failed'])), name='rebalance_event_status'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='RebalanceProposal',
@@ -69,6 +74,12 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(help_text='Wall time after which it is not executed')),
                 ('recorded_at', models.DateTimeField()),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('reason__in', ['drift_threshold', 'stop_loss', 'scheduled', 'forced'])), name='rebalance_reason'),
+                    models.CheckConstraint(condition=models.Q(('estimated_cost__gte', 0)), name='rebalance_cost'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='RebalanceTrade',
@@ -93,6 +104,12 @@ class Migration(migrations.Migration):
                 ('realised_short_term', models.DecimalField(decimal_places=4, max_digits=20, null=True)),
                 ('client_order_id', models.UUIDField(unique=True)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('commission__gte', 0), ('price__gt', 0), ('quantity__gt', 0), ('slippage__gte', 0)), name='rebalance_trade_positive'),
+                    models.CheckConstraint(condition=models.Q(('side', 'buy'), models.Q(('quantity__lte', models.F('held')), ('side', 'sell')), _connector='OR'), name='rebalance_trade_not_oversold'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='TargetPlan',
@@ -108,6 +125,13 @@ class Migration(migrations.Migration):
                 ('stop_loss', models.CharField(choices=[('off', 'Off'), ('propose', 'Propose'), ('exit', 'Exit')], default='propose', max_length=7)),
                 ('recorded_at', models.DateTimeField()),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('band__gte', 0), ('band__lt', 1), ('drift_threshold__gt', 0), ('drift_threshold__lte', 1), ('price_tolerance__gt', 0), ('price_tolerance__lte', 1)), name='target_plan_fractions'),
+                    models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='target_plan_has_reason'),
+                    models.CheckConstraint(condition=models.Q(('drift_check__in', ['never', 'daily', 'weekly', 'monthly', 'quarterly']), ('schedule__in', ['never', 'daily', 'weekly', 'monthly', 'quarterly']), ('stop_loss__in', ['off', 'propose', 'exit'])), name='target_plan_choices'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='TargetWeight',
@@ -115,6 +139,11 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('weight', models.DecimalField(decimal_places=6, max_digits=7)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('weight__gte', 0), ('weight__lte', 1)), name='target_weight_fraction'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='historicalportfolio',
@@ -218,10 +247,6 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['executed', 'partial', 'failed'])), fields=('proposal',), name='rebalance_ends_once'),
         ),
         migrations.AddConstraint(
-            model_name='rebalanceevent',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'executing', 'executed', 'partial', 'failed'])), name='rebalance_event_status'),
-        ),
-        migrations.AddConstraint(
             model_name='rebalancetrade',
             constraint=models.UniqueConstraint(fields=('proposal', 'number'), name='rebalance_trade_number'),
         ),
@@ -229,49 +254,17 @@ class Migration(migrations.Migration):
             model_name='rebalancetrade',
             constraint=models.UniqueConstraint(fields=('proposal', 'instrument'), name='rebalance_trade_once'),
         ),
-        migrations.AddConstraint(
-            model_name='rebalancetrade',
-            constraint=models.CheckConstraint(condition=models.Q(('commission__gte', 0), ('price__gt', 0), ('quantity__gt', 0), ('slippage__gte', 0)), name='rebalance_trade_positive'),
-        ),
-        migrations.AddConstraint(
-            model_name='rebalancetrade',
-            constraint=models.CheckConstraint(condition=models.Q(('side', 'buy'), models.Q(('quantity__lte', models.F('held')), ('side', 'sell')), _connector='OR'), name='rebalance_trade_not_oversold'),
-        ),
         migrations.AddIndex(
             model_name='targetplan',
             index=models.Index(fields=['portfolio', '-effective_on', '-id'], name='target_plan_in_force'),
-        ),
-        migrations.AddConstraint(
-            model_name='targetplan',
-            constraint=models.CheckConstraint(condition=models.Q(('band__gte', 0), ('band__lt', 1), ('drift_threshold__gt', 0), ('drift_threshold__lte', 1), ('price_tolerance__gt', 0), ('price_tolerance__lte', 1)), name='target_plan_fractions'),
-        ),
-        migrations.AddConstraint(
-            model_name='targetplan',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='target_plan_has_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='targetplan',
-            constraint=models.CheckConstraint(condition=models.Q(('drift_check__in', ['never', 'daily', 'weekly', 'monthly', 'quarterly']), ('schedule__in', ['never', 'daily', 'weekly', 'monthly', 'quarterly']), ('stop_loss__in', ['off', 'propose', 'exit'])), name='target_plan_choices'),
         ),
         migrations.AddIndex(
             model_name='rebalanceproposal',
             index=models.Index(fields=['portfolio', '-id'], name='rebalance_of_portfolio'),
         ),
         migrations.AddConstraint(
-            model_name='rebalanceproposal',
-            constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['drift_threshold', 'stop_loss', 'scheduled', 'forced'])), name='rebalance_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='rebalanceproposal',
-            constraint=models.CheckConstraint(condition=models.Q(('estimated_cost__gte', 0)), name='rebalance_cost'),
-        ),
-        migrations.AddConstraint(
             model_name='targetweight',
             constraint=models.UniqueConstraint(fields=('plan', 'instrument'), name='target_weight_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='targetweight',
-            constraint=models.CheckConstraint(condition=models.Q(('weight__gte', 0), ('weight__lte', 1)), name='target_weight_fraction'),
         ),
         *(operation(name) for name in FACTS for operation in (Journal, AppendOnly)),
         migrations.RunSQL(TARGETS_SUM, NO_TARGETS_SUM),

@@ -31,6 +31,13 @@ class Migration(migrations.Migration):
                 ('market_time', models.DateTimeField(null=True)),
                 ('recorded_at', models.DateTimeField()),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['position_size', 'position_value', 'total_exposure', 'order_rate', 'symbol_order_rate', 'price_collar', 'daily_loss', 'drawdown'])), name='limit_event_kind'),
+                    models.CheckConstraint(condition=models.Q(('level__in', ['soft', 'hard'])), name='limit_event_level'),
+                    models.CheckConstraint(condition=models.Q(('change__in', ['raised', 'cleared'])), name='limit_event_change'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ReleaseRequest',
@@ -42,6 +49,11 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField()),
                 ('decided_at', models.DateTimeField(null=True)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('requested_at'))), name='release_expires'),
+                ],
+            },
         ),
         migrations.AlterModelOptions(
             name='tradingstatechange',
@@ -85,28 +97,12 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['portfolio', 'kind', 'level', '-id'], name='limit_event_newest'),
         ),
         migrations.AddConstraint(
-            model_name='limitevent',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['position_size', 'position_value', 'total_exposure', 'order_rate', 'symbol_order_rate', 'price_collar', 'daily_loss', 'drawdown'])), name='limit_event_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='limitevent',
-            constraint=models.CheckConstraint(condition=models.Q(('level__in', ['soft', 'hard'])), name='limit_event_level'),
-        ),
-        migrations.AddConstraint(
-            model_name='limitevent',
-            constraint=models.CheckConstraint(condition=models.Q(('change__in', ['raised', 'cleared'])), name='limit_event_change'),
-        ),
-        migrations.AddConstraint(
             model_name='releaserequest',
             constraint=models.CheckConstraint(condition=models.Q(('approved_by__isnull', True), models.Q(('approved_by', models.F('requested_by')), _negated=True), _connector='OR'), name='release_by_two'),
         ),
         migrations.AddConstraint(
             model_name='releaserequest',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_by__isnull', True), ('decided_at__isnull', True), ('state', 'pending')), models.Q(('approved_by__isnull', False), ('decided_at__isnull', False), ('state', 'approved')), models.Q(('approved_by__isnull', True), ('decided_at__isnull', False), ('state', 'withdrawn')), _connector='OR'), name='release_decided_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='releaserequest',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('requested_at'))), name='release_expires'),
         ),
         migrations.AddConstraint(
             model_name='releaserequest',

@@ -42,6 +42,16 @@ class Migration(migrations.Migration):
                 ('active_to', models.DateTimeField(blank=True, help_text='Exclusive; empty means until further notice', null=True)),
                 ('reason', models.CharField(max_length=500)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['position_size', 'position_value', 'total_exposure', 'order_rate', 'symbol_order_rate', 'price_collar', 'daily_loss', 'drawdown', 'net_exposure', 'duplicate_window', 'strategy_order_rate', 'order_size', 'order_value', 'adv_share', 'unknown_adv_value', 'collar_tier_1', 'collar_tier_2', 'collar_low_price', 'approval_value'])), name='desk_limit_kind'),
+                    models.CheckConstraint(condition=models.Q(('hard__gt', 0), models.Q(('soft__isnull', True), models.Q(('soft__gt', 0), ('soft__lte', models.F('hard'))), _connector='OR')), name='desk_limit_order'),
+                    models.CheckConstraint(condition=models.Q(('active_to__isnull', True), ('active_to__gt', models.F('active_from')), _connector='OR'), name='desk_limit_period'),
+                    models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='desk_limit_reason'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'duplicate_window'), _negated=True), ('hard__lte', 60), _connector='OR'), name='desk_limit_window'),
+                    models.UniqueConstraint(condition=models.Q(('active_to__isnull', True)), fields=('kind',), name='desk_limit_one_open'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='HistoricalDeskLimit',
@@ -100,30 +110,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='risklimit',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'duplicate_window'), _negated=True), ('hard__lte', 60), _connector='OR'), name='risk_limit_window'),
-        ),
-        migrations.AddConstraint(
-            model_name='desklimit',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['position_size', 'position_value', 'total_exposure', 'order_rate', 'symbol_order_rate', 'price_collar', 'daily_loss', 'drawdown', 'net_exposure', 'duplicate_window', 'strategy_order_rate', 'order_size', 'order_value', 'adv_share', 'unknown_adv_value', 'collar_tier_1', 'collar_tier_2', 'collar_low_price', 'approval_value'])), name='desk_limit_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='desklimit',
-            constraint=models.CheckConstraint(condition=models.Q(('hard__gt', 0), models.Q(('soft__isnull', True), models.Q(('soft__gt', 0), ('soft__lte', models.F('hard'))), _connector='OR')), name='desk_limit_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='desklimit',
-            constraint=models.CheckConstraint(condition=models.Q(('active_to__isnull', True), ('active_to__gt', models.F('active_from')), _connector='OR'), name='desk_limit_period'),
-        ),
-        migrations.AddConstraint(
-            model_name='desklimit',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='desk_limit_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='desklimit',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'duplicate_window'), _negated=True), ('hard__lte', 60), _connector='OR'), name='desk_limit_window'),
-        ),
-        migrations.AddConstraint(
-            model_name='desklimit',
-            constraint=models.UniqueConstraint(condition=models.Q(('active_to__isnull', True)), fields=('kind',), name='desk_limit_one_open'),
         ),
         migrations.AddField(
             model_name='historicaldesklimit',

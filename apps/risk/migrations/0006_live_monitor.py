@@ -26,6 +26,11 @@ class Migration(migrations.Migration):
                 ('session', models.DateField(null=True)),
                 ('peaks', models.JSONField(default=dict)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('id', 1)), name='monitor_state_one'),
+                ],
+            },
         ),
         migrations.AddField(
             model_name='desklimit',
@@ -69,9 +74,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='risklimit',
             constraint=models.CheckConstraint(condition=models.Q(('action__in', ['warn', 'reduce', 'flatten', 'halt'])), name='risk_limit_action'),
-        ),
-        migrations.AddConstraint(
-            model_name='monitorstate',
-            constraint=models.CheckConstraint(condition=models.Q(('id', 1)), name='monitor_state_one'),
         ),
     ]
