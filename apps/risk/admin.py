@@ -97,7 +97,7 @@ class LimitChangeForm(forms.ModelForm):
         data = dict(super().clean() or {})
         if self.errors or self.instance.pk:
             return data
-        parts = {f"{name}_id": found.pk if (found := data.pop(name)) else None for name in ("portfolio", "book", "instrument")}
+        parts: dict[str, Any] = {f"{name}_id": found.pk if (found := data.pop(name)) else None for name in ("portfolio", "book", "instrument")}
         try:
             self.instance = limit_change_request(**parts, **data, user=self.user, at=now())
         except DeskError as error:

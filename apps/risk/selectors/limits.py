@@ -44,7 +44,13 @@ def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
 
 def order_limits(portfolio_id: int, at: datetime, *, book_id: int | None, instrument_id: int | None) -> LimitsMet:
     """What an order of the book in the instrument is held to, and which losses stand broken. One query."""
-    values = {"portfolio": portfolio_id, "at": at, "book": book_id, "instrument": instrument_id, "losses": [kind.value for kind in LOSSES]}
+    values: dict[str, Any] = {
+        "portfolio": portfolio_id,
+        "at": at,
+        "book": book_id,
+        "instrument": instrument_id,
+        "losses": [kind.value for kind in LOSSES],
+    }
     with connection.cursor() as cursor:
         cursor.execute(_IN_FORCE + _BROKEN, values)
         rows = cursor.fetchall()

@@ -16,6 +16,7 @@ from apps.marketdata.domain.sectors import Sector
 from apps.portfolios.selectors.portfolios import books, portfolio_get, portfolio_may_trade
 from apps.risk.domain.limits import BOOK_KINDS, INSTRUMENT_KINDS, LONGEST_WINDOW, SECTOR_KINDS, LimitAction, LimitKind
 from apps.risk.models import ChangeState, DeskLimit, LimitChange, RiskLimit
+from apps.risk.models.limits import LimitTerms
 from apps.risk.selectors.people import everybody_concerned
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def _carry_out(change: LimitChange, user: "User") -> None:
     _save(model(**scope, **levels, active_from=begins, active_to=change.active_to, change=change), change.reason, user)
 
 
-def _save(row: RiskLimit | DeskLimit, reason: str, user: "User") -> None:
+def _save(row: LimitTerms, reason: str, user: "User") -> None:
     row._change_reason = reason[:100]
     row._history_user = user
     row.save()
