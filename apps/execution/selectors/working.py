@@ -1,9 +1,10 @@
-"""Orders that may still trade, and how often orders were sent: what the gate needs, by one query each."""
+"""Orders that may still trade, and how often orders were sent: what the gate needs, by one query."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connection
 
@@ -13,11 +14,11 @@ from apps.execution.models.orders import ENDED, Order
 
 # In SQL, not by the ORM: each order asks these, and building the queries costs Django more than the database needs to answer them.
 _WORKING = f"""
-select o.id, o.client_order_id, o.instrument_id, i.symbol, o.side, o.quantity - o.cumulative_quantity, o.order_type, o.time_in_force,
+select o.id, o.client_order_id, o.instrument_id, i.symbol, o.side, o.quantity - o.cumulative_quantity as leaves, o.order_type, o.time_in_force,
     o.limit_price, o.stop_price, o.book_id, i.currency
 from execution_order o join marketdata_instrument i on i.id = o.instrument_id
-where o.portfolio_id = %s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)})) and o.quantity > o.cumulative_quantity
-order by o.id
+where o.portfolio_id = %(portfolio)s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)}))
+    and o.quantity > o.cumulative_quantity and not o.id = any(%(instead_of)s)
 """  # noqa: S608 - the list is that of the partial index
 # What a working parent has not sent yet: its quantity less what its children have traded and may still trade. A paused one holds nothing
 # back: in a halt the desk must be able to leave.
@@ -28,8 +29,7 @@ from execution_algoorder a join marketdata_instrument i on i.id = a.instrument_i
     select coalesce(sum(case when o.status in ({", ".join(f"'{status}'" for status in ENDED)}) then o.cumulative_quantity
         else o.quantity end), 0) as taken
     from execution_order o where o.algo_id = a.id) child
-where a.portfolio_id = %s and a.status = 'working' and a.id is distinct from %s and a.quantity > child.taken
-order by a.id
+where a.portfolio_id = %(portfolio)s and a.status = 'working' and a.id is distinct from %(algo)s and a.quantity > child.taken
 """  # noqa: S608 - the same list
 # An identical order is one of the same terms in the same portfolio, so in the same account. It is as old as the larger of two distances, in
 # wall time and in market time: a replay shows many sessions in a second. Children of one parent repeat themselves, and may.
@@ -46,6 +46,10 @@ select count(*), count(*) filter (where instrument_id = %(instrument)s), count(*
 )
 from execution_order where portfolio_id = %(portfolio)s and created_at > %(since)s and status <> %(denied)s
 """
+# One row an order that may still trade, oldest first, then the parents; without any there is one row of rates.
+_SURROUNDINGS = f"""
+select rates.*, beside.* from ({_RATES}) rates left join (({_WORKING}) union all ({_UNSENT})) beside on true order by beside.id < 0, abs(beside.id)
+"""  # noqa: S608 - made of the three above
 #: How far back orders are counted, and looked through for the same order.
 LOOK_BACK = timedelta(minutes=1)
 
@@ -71,36 +75,52 @@ class OrderRates:
     strangers: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the gate looks at around one order: how often orders were sent, and which ones may still trade beside it.
+
+    `working` are the portfolio's working orders, oldest first, and then what its working parents have not sent yet, each like one order
+    whose id is minus the parent's.
+    """
+
+    rates: OrderRates
+    working: tuple[WorkingOrder, ...]
+
+
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
     """The portfolio's working orders, oldest first."""
-    return _orders(_WORKING, [portfolio_id])
-
-
-def unsent_of_parents(portfolio_id: int, *, but: int | None = None) -> tuple[WorkingOrder, ...]:
-    """What the portfolio's working parents have not sent yet, each like one order whose id is minus the parent's. `but` is left out."""
-    return _orders(_UNSENT, [portfolio_id, but])
-
-
-def _orders(statement: str, parameters: list[int | None]) -> tuple[WorkingOrder, ...]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows = cursor.fetchall()
-    return tuple(
-        WorkingOrder(
-            order_id=pk,
-            client_order_id=client_order_id,
-            instrument_id=instrument_id,
-            symbol=symbol,
-            side=_SIDES[side],
-            leaves=leaves,
-            order_type=_TYPES[order_type],
-            time_in_force=_TIMES[time_in_force],
-            limit_price=limit_price,
-            stop_price=stop_price,
-            book_id=book_id,
-            currency=currency,
-        )
-        for pk, client_order_id, instrument_id, symbol, side, leaves, order_type, time_in_force, limit_price, stop_price, book_id, currency in rows
+        cursor.execute(f"{_WORKING} order by o.id", {"portfolio": portfolio_id, "instead_of": []})
+        return tuple(_working_order(*row) for row in cursor.fetchall())
+
+
+def _working_order(
+    pk: int,
+    client_order_id: UUID,
+    instrument_id: int,
+    symbol: str,
+    side: str,
+    leaves: Decimal,
+    order_type: str,
+    time_in_force: str,
+    limit_price: Decimal | None,
+    stop_price: Decimal | None,
+    book_id: int,
+    currency: str,
+) -> WorkingOrder:
+    return WorkingOrder(
+        order_id=pk,
+        client_order_id=client_order_id,
+        instrument_id=instrument_id,
+        symbol=symbol,
+        side=_SIDES[side],
+        leaves=leaves,
+        order_type=_TYPES[order_type],
+        time_in_force=_TIMES[time_in_force],
+        limit_price=limit_price,
+        stop_price=stop_price,
+        book_id=book_id,
+        currency=currency,
     )
 
 
@@ -109,14 +129,18 @@ def group_order_ids(group_id: int | None) -> tuple[int, ...]:
     return () if group_id is None else tuple(Order.objects.filter(group_id=group_id).values_list("id", flat=True))
 
 
-def order_rates(*, intent: OrderIntent, at: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None) -> OrderRates:
-    """How many orders were sent in the minute before `at` (wall time), and whether this one is one of them again, and what stands against
-    opening anything. One query."""
+def surroundings_of(*, intent: OrderIntent, at: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None) -> Surroundings:
+    """How many orders were sent in the minute before `at` (wall time), whether this one is one of them again, what stands against opening
+    anything, and what may trade beside it. `instead_of` and the parent `algo_id` are not counted. One query."""
     values = {name: getattr(intent, name) for name in ("quantity", "limit_price", "stop_price", "trail_offset", "client_order_id", "strategy")}
     values |= {name: getattr(intent, name).value for name in ("side", "order_type", "time_in_force")}
     values |= {"portfolio": intent.portfolio_id, "instrument": intent.instrument_id, "at": at, "since": at - LOOK_BACK, "market_time": market_time}
     values |= {"denied": OrderStatus.DENIED.value, "instead_of": list(instead_of), "algo": algo_id}
     with connection.cursor() as cursor:
-        cursor.execute(_RATES, values)
-        portfolio, instrument, strategy, age, strangers = cursor.fetchone()
-    return OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age, strangers=strangers)
+        cursor.execute(_SURROUNDINGS, values)
+        rows = cursor.fetchall()
+    portfolio, instrument, strategy, age, strangers = rows[0][:5]
+    return Surroundings(
+        rates=OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age, strangers=strangers),
+        working=tuple(_working_order(*row[5:]) for row in rows if row[5] is not None),
+    )

@@ -13,7 +13,7 @@ from apps.compliance.services.short_sales import locate_use
 from apps.core.check_codes import CheckCode, check_place
 from apps.core.money import ZERO
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
-from apps.execution.selectors.working import order_rates, unsent_of_parents, working_orders
+from apps.execution.selectors.working import surroundings_of
 from apps.marketdata.selectors.market import market_time_at
 from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quotes import reference_prices
@@ -82,11 +82,11 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     """
     market_time = market_time_at(at)
     facts = market_facts(intent.symbol, market_time=market_time)
-    rates = order_rates(intent=intent, at=at, market_time=market_time, instead_of=instead_of, algo_id=algo_id)
-    working = [order for order in working_orders(intent.portfolio_id) if order.order_id not in instead_of]
+    around = surroundings_of(intent=intent, at=at, market_time=market_time, instead_of=instead_of, algo_id=algo_id)
+    rates = around.rates
     snapshot = PreTradeSnapshot(
         intent=intent,
-        working_orders=(*working, *unsent_of_parents(intent.portfolio_id, but=algo_id)),
+        working_orders=around.working,
         reference=reference_prices([intent.symbol]).get(intent.symbol),
         orders_last_minute=rates.portfolio,
         symbol_orders_last_minute=rates.instrument,

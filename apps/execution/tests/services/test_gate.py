@@ -14,7 +14,7 @@ from apps.core.errors import InvalidInput, NotPermitted
 from apps.core.roles import Role
 from apps.core.trading import Outcome
 from apps.execution.models import Order
-from apps.execution.selectors.working import order_rates
+from apps.execution.selectors.working import surroundings_of
 from apps.execution.services.gate import gate_check
 from apps.execution.services.orders import order_submit
 from apps.execution.tests.factories import make_desk, make_user, quote
@@ -135,7 +135,7 @@ def test_sessions_of_a_replay_that_follow_each_other_in_a_second_are_no_duplicat
     assert order.market_time is not None
 
     def age(market_time: datetime):
-        return order_rates(intent=desk.intent(), at=order.created_at, market_time=market_time, instead_of=(), algo_id=None).identical_age
+        return surroundings_of(intent=desk.intent(), at=order.created_at, market_time=market_time, instead_of=(), algo_id=None).rates.identical_age
 
     assert age(order.market_time) == 0
     assert age(order.market_time + timedelta(days=1)) == 86_400
