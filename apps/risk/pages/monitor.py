@@ -23,6 +23,7 @@ TABS = (
     ("var", "Value at risk", ("var", "components", "volatility")),
     ("positions", "Exposures", ("exposures", "concentration", "liquidity", "correlation")),
     ("stress", "Stress", ("stress", "stressed-positions")),
+    ("explain", "P&L explained", ("pnl-explain",)),
     ("history", "History", ("drawdowns", "crossings", "halts")),
 )
 
