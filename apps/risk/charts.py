@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.charts import Palette, desk_figure, grid_figure, thinned
+from apps.core.charts import Palette, desk_figure, grid_figure, style_legend, thinned
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure  # noqa: N812
@@ -58,4 +58,23 @@ def stress_figure(palette: Palette, *, titles: Sequence[str], pnl: NDArray[np.fl
     source = ColumnDataSource({"title": list(titles), "pnl": pnl.tolist(), "colour": colours})
     bars = plot.hbar(y="title", right="pnl", source=source, height=0.62, color="colour")
     plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@title", "@pnl{+0,0}")]))
+    return plot
+
+
+def backtest_figure(palette: Palette, *, ts: NDArray[np.datetime64], pnl: NDArray[np.float64], var: NDArray[np.float64]) -> Any:
+    """Profit and loss [money] of each session as a bar under the loss that was forecast for it as a line; exceptions have a mark of their own."""
+    from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+
+    plot = desk_figure(palette, height=260, label="USD")
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    x = ts.astype("datetime64[ms]").astype(np.int64)
+    beyond = -pnl > var
+    colours = np.where(beyond, palette.down, palette.ink_soft)
+    source = ColumnDataSource({"x": x.tolist(), "pnl": pnl.tolist(), "var": (-var).tolist(), "colour": colours.tolist()})
+    bars = plot.vbar(x="x", top="pnl", source=source, width=50_000_000, fill_color="colour", line_color=None, fill_alpha=0.75)
+    plot.step("x", "var", source=source, line_color=palette.first, line_width=1.5, mode="center", legend_label="forecast loss")
+    plot.scatter(x[beyond].tolist(), pnl[beyond].tolist(), marker="inverted_triangle", size=8, color=palette.down, legend_label="exception")
+    tips = [("", "@x{%F}"), ("P&L", "@pnl{+0,0}"), ("Forecast", "@var{0,0}")]
+    plot.add_tools(HoverTool(renderers=[bars], tooltips=tips, formatters={"@x": "datetime"}))
+    style_legend(plot, palette)
     return plot

@@ -13,4 +13,5 @@ urlpatterns = [
     path("charts/risk/<int:portfolio_id>/drawdown", charts.drawdown_chart, name="chart-drawdown"),
     path("charts/risk/<int:portfolio_id>/correlation", charts.correlation_chart, name="chart-correlation"),
     path("charts/risk/<int:portfolio_id>/stress", charts.stress_chart, name="chart-stress"),
+    path("charts/risk/<int:portfolio_id>/backtest", charts.backtest_chart, name="chart-backtest"),
 ]

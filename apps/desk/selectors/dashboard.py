@@ -13,6 +13,7 @@ from apps.portfolios.domain.valuation import PositionValue, Valuation
 from apps.portfolios.selectors.portfolios import portfolios_visible
 from apps.risk.domain.limits import LimitKind, LimitUse
 from apps.risk.domain.summary import RiskSummary
+from apps.risk.selectors.measured import latest_snapshot
 from apps.risk.selectors.summary import risk_view_now
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ ALERTS = 6
 class Dashboard:
     """`positions` are the ten with the largest day P&L by amount, unknown ones first: they need a look.
 
-    `total_return` is time-weighted: the value compounded without flows, less one.
+    `total_return` is time-weighted: the value compounded without flows, less one. `measured` is the last stored snapshot of the risk, None
+    before the first.
     """
 
     portfolio: "Portfolio"
@@ -38,6 +40,7 @@ class Dashboard:
     trades: Sequence[dict[str, Any]]
     alerts: Sequence[ReceivedAlert]
     working: int
+    measured: Any
 
     @property
     def channel(self) -> str:
@@ -59,6 +62,16 @@ class Dashboard:
     @property
     def loss_use(self) -> LimitUse | None:
         return self._use(LimitKind.DAILY_LOSS)
+
+    @property
+    def var_share(self) -> float | None:
+        """Historical value at risk of one session at 95 % as a fraction of the equity, when it was measured last."""
+        known = self.measured is not None and self.measured.var_95 is not None and self.measured.equity
+        return self.measured.var_95 / self.measured.equity if known else None
+
+    @property
+    def var_use(self) -> LimitUse | None:
+        return self._use(LimitKind.VAR)
 
     @property
     def exposure_use(self) -> LimitUse | None:
@@ -83,4 +96,5 @@ def dashboard(*, user: "User", wanted_portfolio: object, now: datetime) -> Dashb
         trades=orders_traded(portfolio.pk, limit=TRADES),
         alerts=open_alerts(user, limit=ALERTS),
         working=working_count([portfolio.pk]),
+        measured=latest_snapshot(portfolio.pk),
     )

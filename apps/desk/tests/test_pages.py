@@ -14,6 +14,7 @@ from apps.core.roles import Role
 from apps.execution.tests.factories import Desk, make_desk, make_user
 from apps.marketdata.services.quarantine import quarantine_open
 from apps.portfolios.tests.factories import PortfolioFactory
+from apps.risk.models import RiskSnapshot
 from apps.strategies.models import BacktestRun
 
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|\son[a-z]+=|javascript:", re.IGNORECASE)
@@ -46,7 +47,7 @@ PAGES = (
 )
 #: Most queries of each page, the frame, the session and the permissions included.
 BUDGETS = {
-    "/": 24,
+    "/": 25,
     "/portfolios": 18,
     "/portfolios/{portfolio}": 21,
     "/portfolios/{portfolio}?tab=lots": 23,
@@ -55,7 +56,7 @@ BUDGETS = {
     "/trades?tab=all": 14,
     "/trades/{order}": 15,
     "/risk": 60,
-    "/risk?tab=var": 38,
+    "/risk?tab=var": 56,
     "/risk?tab=positions": 38,
     "/risk?tab=stress": 66,
     "/risk?tab=explain": 38,
@@ -200,6 +201,30 @@ def test_dashboard_shows_what_the_fill_has_changed(desk: Desk) -> None:
     html = client.get("/").content.decode()
     assert 'data-key="AAPL"' in html
     assert "No trades yet" not in html
+
+
+def test_dashboard_shows_the_value_at_risk_that_was_measured_last(desk: Desk) -> None:
+    client = signed_in(desk.trader)
+    assert "Not measured yet" in client.get("/").content.decode()
+    at = clock.now()
+    RiskSnapshot.objects.create(
+        portfolio_id=desk.portfolio.pk,
+        ts=at,
+        state="ok",
+        window=500,
+        n=499,
+        fingerprint="a" * 64,
+        equity=1_000_000.0,
+        gross=900_000.0,
+        net=900_000.0,
+        var_95=12_345.0,
+        hhi=0.5,
+        numbers={},
+        recorded_at=at,
+    )
+    html = client.get("/").content.decode()
+    assert "$12,345" in html
+    assert "1.2 % of equity" in html
 
 
 def test_theme_is_kept_with_the_user(desk: Desk) -> None:

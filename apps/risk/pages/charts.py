@@ -12,8 +12,11 @@ from apps.core.pages import RequestOfUser, page
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.portfolios.selectors.values import portfolio_values
 from apps.risk.domain.limits import LimitKind
+from apps.risk.domain.portfolio_risk import Method
+from apps.risk.pages.asked import asked_board
 from apps.risk.selectors.board import RiskBoard
 from apps.risk.selectors.limits import limits_in_force
+from apps.risk.selectors.tables.backtests import backtests_table
 from apps.risk.selectors.tables.positions import correlation_table
 from apps.risk.selectors.tables.stress import stress_table
 
@@ -91,3 +94,27 @@ def stress_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
 
     summary = f"{len(known)} of {len(table.rows)} scenarios have a result; the worst is {known[0][0]} with {known[0][1]:+,.0f}".replace("-", MINUS)
     return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Scenario", "P&L"), rows=known))
+
+
+@require_GET
+@page
+def backtest_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Each tested session's result beside the loss that was forecast for it, by the historical method."""
+    portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    board = asked_board(request, portfolio_id)
+    test = next((one for one in board.backtests if one.method is Method.HISTORICAL and one.days), None)
+    name = f"backtest-{portfolio_id}"
+    if test is None:
+        return chart_answer(request, Chart(name=name, draw=None, summary=backtests_table(board).empty))
+    rows = [(day.session, day.pnl, day.var, day.exception) for day in test.days]
+
+    def draw(palette: Palette) -> Any:
+        from apps.risk.charts import backtest_figure
+
+        days = np.array([day.session for day in test.days], "datetime64[D]")
+        return backtest_figure(palette, ts=days, pnl=np.array([row[1] for row in rows]), var=np.array([row[2] for row in rows]))
+
+    of = "today's positions through their history" if test.hypothetical else "stored forecasts"
+    counted = f"{test.exceptions} exceptions in {test.observations} sessions, {test.expected:.1f} expected"
+    summary = f"Historical value at risk at {test.confidence:.0%}, {of}: {counted}"
+    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Session", "P&L", "Forecast loss", "Exception"), rows=rows))

@@ -20,7 +20,7 @@ ALERTS = 20
 #: Key, label, and the tables that the tab shows.
 TABS = (
     ("overview", "Overview", ("limits", "stops")),
-    ("var", "Value at risk", ("var", "components", "volatility")),
+    ("var", "Value at risk", ("var", "components", "backtests", "exceptions", "volatility")),
     ("positions", "Exposures", ("exposures", "concentration", "liquidity", "correlation")),
     ("stress", "Stress", ("stress", "stressed-positions")),
     ("explain", "P&L explained", ("pnl-explain",)),

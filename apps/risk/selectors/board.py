@@ -5,8 +5,9 @@ from datetime import datetime
 from functools import cached_property
 
 from apps.risk.domain.limits import LimitScope, LimitUse
-from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, PortfolioRisk, full_risk
+from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, Method, PortfolioRisk, RiskState, full_risk
 from apps.risk.domain.summary import RiskView
+from apps.risk.domain.var_backtest import BackTest
 from apps.risk.selectors.pnl_explain import ExplainedSession, session_explained
 from apps.risk.selectors.portfolio_risk import risk_inputs
 from apps.risk.selectors.reports import StoredReport, reports_stored
@@ -14,9 +15,12 @@ from apps.risk.selectors.stops import StopStatus, stop_status
 from apps.risk.selectors.stress import StressReport, stress_report
 from apps.risk.selectors.summary import risk_view_now
 from apps.risk.selectors.utilisation import limit_uses_now
+from apps.risk.selectors.var_backtests import hypothetical_back_tests, stored_back_test
 
 #: Scopes that a limit of the whole portfolio has.
 WHOLE = (LimitScope.DESK, LimitScope.PORTFOLIO)
+#: Methods that move through a year of history while somebody waits for a page.
+QUICK = (Method.HISTORICAL, Method.NORMAL, Method.CORNISH_FISHER)
 
 
 @dataclass(kw_only=True)
@@ -78,3 +82,11 @@ class RiskBoard:
     def reports(self) -> tuple[StoredReport, ...]:
         """The newest daily reports."""
         return reports_stored(self.portfolio_id, last=10)
+
+    @cached_property
+    def backtests(self) -> tuple[BackTest, ...]:
+        """Of the stored forecasts at the board's confidence once they are enough to be tested, until then of today's positions through history."""
+        stored = tuple(stored_back_test(portfolio_id=self.portfolio_id, method=method, confidence=self.confidence) for method in Method)
+        if any(test.state is RiskState.OK for test in stored):
+            return stored
+        return hypothetical_back_tests(self.risk, QUICK, (self.confidence,))

@@ -6,6 +6,7 @@ from typing import Final
 from apps.core.errors import NotFound
 from apps.core.tables import Table
 from apps.risk.selectors.board import RiskBoard
+from apps.risk.selectors.tables.backtests import backtests_table, exceptions_table
 from apps.risk.selectors.tables.explain import explain_table
 from apps.risk.selectors.tables.limits import crossings_table, halts_table, limits_table, stops_table
 from apps.risk.selectors.tables.positions import concentration_table, correlation_table, drawdowns_table, exposures_table, liquidity_table
@@ -19,6 +20,8 @@ TABLES: Final[Mapping[str, Callable[[RiskBoard], Table]]] = {
     "halts": halts_table,
     "var": var_table,
     "components": components_table,
+    "backtests": backtests_table,
+    "exceptions": exceptions_table,
     "volatility": volatility_table,
     "exposures": exposures_table,
     "concentration": concentration_table,

@@ -7,9 +7,11 @@ import pytest
 
 from apps.core.tables import Table
 from apps.risk.domain.portfolio_risk import Method, PortfolioFacts, full_risk, matrix_of
-from apps.risk.selectors.board import RiskBoard
+from apps.risk.selectors.board import QUICK, RiskBoard
+from apps.risk.selectors.tables.backtests import backtests_table, exceptions_table
 from apps.risk.selectors.tables.positions import concentration_table, correlation_table, drawdowns_table, exposures_table, liquidity_table
 from apps.risk.selectors.tables.tails import components_table, provenance, var_table, volatility_table, why_unknown
+from apps.risk.selectors.var_backtests import hypothetical_back_tests
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 VALUES = {"AAA": 60_000.0, "BBB": 30_000.0, "ZZZ": -10_000.0}
@@ -111,3 +113,23 @@ def test_nothing_held_is_no_risk_and_says_so() -> None:
     assert components_table(board).empty == "Nothing is held: there is no risk to share out."
     for table in (exposures_table(board), concentration_table(board), liquidity_table(board)):
         assert (table.rows, table.empty) == ([], "Nothing is held.")
+
+
+def test_back_tests_count_the_exceptions_that_are_listed() -> None:
+    board = board_of(sessions=400)
+    board.__dict__["backtests"] = hypothetical_back_tests(board.risk, QUICK, (board.confidence,))
+    tests, listed = records(backtests_table(board)), records(exceptions_table(board))
+    assert [test["method"] for test in tests] == ["Historical", "Normal", "Cornish-Fisher"]
+    for test in tests:
+        assert (test["observations"], test["state"], test["of"]) == (250, "ok", "today's positions through their history")
+        assert sum(row["method"] == test["method"] for row in listed) == test["exceptions"]
+    assert all(float(str(row["pnl"])) < -float(str(row["var"])) for row in listed)
+    sessions = [str(row["session"]) for row in listed]
+    assert sessions == sorted(sessions, reverse=True)
+
+
+def test_without_history_there_is_nothing_to_test_and_the_table_says_so() -> None:
+    board = board_of(sessions=40)
+    board.__dict__["backtests"] = ()
+    assert backtests_table(board).empty.startswith("40 sessions in which every position has a return")
+    assert exceptions_table(board).rows == []
