@@ -46,17 +46,17 @@ def correlation_figure(palette: Palette, *, matrix: NDArray[np.float64], symbols
     return plot
 
 
-def stress_figure(palette: Palette, *, titles: Sequence[str], pnl: NDArray[np.float64]) -> Any:
+def stress_figure(palette: Palette, *, names: Sequence[str], titles: Sequence[str], pnl: NDArray[np.float64]) -> Any:
     """Profit and loss [money] of each scenario as a bar, the first on top; losses go to the left."""
     from bokeh.models import ColumnDataSource, FactorRange, HoverTool, NumeralTickFormatter
 
-    upwards: list[Any] = list(titles)[::-1]
+    upwards: list[Any] = list(names)[::-1]  # short, so that a phone has room for the bars
     plot = desk_figure(palette, height=max(160, 26 * len(titles) + 50), label="", dates=False, y_range=FactorRange(*upwards))
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.xaxis.ticker.desired_num_ticks = 4
     colours = [palette.up if value >= 0 else palette.down for value in pnl.tolist()]
-    source = ColumnDataSource({"title": list(titles), "pnl": pnl.tolist(), "colour": colours})
-    bars = plot.hbar(y="title", right="pnl", source=source, height=0.62, color="colour")
+    source = ColumnDataSource({"name": list(names), "title": list(titles), "pnl": pnl.tolist(), "colour": colours})
+    bars = plot.hbar(y="name", right="pnl", source=source, height=0.62, color="colour")
     plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@title", "@pnl{+0,0}")]))
     return plot
 

@@ -82,7 +82,7 @@ def stress_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     portfolio_get(user=request.user, portfolio_id=portfolio_id)
     board = RiskBoard(portfolio_id=portfolio_id, now=now())
     table = stress_table(board)
-    known = sorted(((one.title, one.pnl) for one in board.stress.outcomes if one.pnl is not None), key=lambda item: (item[1], item[0]))
+    known = sorted(((one.name, one.title, one.pnl) for one in board.stress.outcomes if one.pnl is not None), key=lambda item: (item[2], item[0]))
     name = f"stress-{portfolio_id}"
     if not known:
         return chart_answer(request, Chart(name=name, draw=None, summary="No scenario has a result: the table says why."))
@@ -90,10 +90,11 @@ def stress_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     def draw(palette: Palette) -> Any:
         from apps.risk.charts import stress_figure
 
-        return stress_figure(palette, titles=[title for title, _ in known], pnl=np.array([pnl for _, pnl in known]))
+        names, titles = [one[0] for one in known], [one[1] for one in known]
+        return stress_figure(palette, names=names, titles=titles, pnl=np.array([one[2] for one in known]))
 
-    summary = f"{len(known)} of {len(table.rows)} scenarios have a result; the worst is {known[0][0]} with {known[0][1]:+,.0f}".replace("-", MINUS)
-    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Scenario", "P&L"), rows=known))
+    summary = f"{len(known)} of {len(table.rows)} scenarios have a result; the worst is {known[0][1]} with {known[0][2]:+,.0f}".replace("-", MINUS)
+    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Scenario", "Title", "P&L"), rows=known))
 
 
 @require_GET

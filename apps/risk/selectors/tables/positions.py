@@ -68,7 +68,7 @@ def liquidity_table(board: RiskBoard) -> Table:
         columns=(
             Column(key="symbol", label="Position"),
             Column(key="value", label="Value", unit="money"),
-            Column(key="sessions", label="Sessions to leave", unit="ratio"),
+            Column(key="sessions", label="Sessions to leave", unit="price"),
             Column(key="state", label="State", unit="tag"),
         ),
         rows=[(symbol, value, needed, "no_data" if needed is None else "ok") for symbol, value, needed in days],

@@ -18,7 +18,7 @@ def stress_table(board: RiskBoard) -> Table:
         name="stress",
         title="Stress scenarios",
         columns=(
-            Column(key="title", label="Scenario"),
+            Column(key="title", label="Scenario", unit="wrap"),
             Column(key="name", data_only=True),
             Column(key="kind", data_only=True),
             Column(key="pnl", label="P&L", unit="money_signed"),
@@ -52,7 +52,7 @@ def stressed_positions_table(board: RiskBoard) -> Table:
         title="Stress by position",
         columns=(
             Column(key="symbol", label="Position"),
-            *(Column(key=outcome.name, label=outcome.title, unit="money_signed") for outcome in outcomes),
+            *(Column(key=outcome.name, label=outcome.name, unit="money_signed") for outcome in outcomes),
         ),
         rows=[(symbol, *(outcome.by_symbol.get(symbol) for outcome in outcomes)) for symbol in symbols],
         empty="No scenario says anything about what is held." if board.stress.outcomes else NO_SCENARIOS,

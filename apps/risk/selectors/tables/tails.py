@@ -14,7 +14,7 @@ METHODS: Final = {
     Method.MONTE_CARLO: "Monte Carlo",
     Method.FILTERED_HISTORICAL: "Filtered historical",
 }
-ESTIMATES: Final = {"sample": "Sample", "ewma": "Exponentially weighted", "ledoit_wolf": "Ledoit-Wolf shrunk"}
+ESTIMATES: Final = {"sample": "sample", "ewma": "exponentially weighted", "ledoit_wolf": "shrunk (Ledoit-Wolf)"}
 
 
 def why_unknown(risk: PortfolioRisk, confidence: float) -> str:
@@ -114,7 +114,7 @@ def components_table(board: RiskBoard) -> Table:
 def volatility_table(board: RiskBoard) -> Table:
     """Volatility by three estimates, and the sensitivity to the benchmark."""
     risk = board.risk
-    rows = [(f"Volatility a year, {ESTIMATES[one.method].lower()}", one.value, "share", one.state, one.n, one.note) for one in risk.volatility]
+    rows = [(f"Volatility a year, {ESTIMATES[one.method]}", one.value, "share", one.state, one.n, one.note) for one in risk.volatility]
     rows.append(("Beta to the benchmark", risk.beta.value, "ratio", risk.beta.state, risk.beta.n, risk.beta.note))
     return Table(
         name="volatility",
