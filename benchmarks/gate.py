@@ -29,7 +29,14 @@ class Bench:
 
 
 def portfolio_make(
-    name: str, symbols: list[str], *, shares: int = 100, capital: int = 1_000_000_000, most_shares: Decimal = Decimal(10**9), password: str = ""
+    name: str,
+    symbols: list[str],
+    *,
+    shares: int = 100,
+    capital: int = 1_000_000_000,
+    most_shares: Decimal = Decimal(10**9),
+    most_value: Decimal = Decimal(10**9),
+    password: str = "",
 ) -> Bench:
     """A portfolio that holds `shares` of each symbol at 100, with limits, a paper account and a trader of its name."""
     from django.contrib.auth.models import Group
@@ -53,7 +60,8 @@ def portfolio_make(
     paper_account_create(portfolio_id=portfolio.pk)
     wide = Decimal(10**9)
     limits = {"position_size": most_shares, "price_collar": Decimal("0.5"), "duplicate_window": Decimal("0.001")}
-    limits |= dict.fromkeys(("position_value", "total_exposure", "net_exposure", "order_rate", "symbol_order_rate"), wide)
+    limits["position_value"] = most_value
+    limits |= dict.fromkeys(("total_exposure", "net_exposure", "order_rate", "symbol_order_rate"), wide)
     for kind, hard in limits.items():
         limit_set(portfolio_id=portfolio.pk, kind=kind, hard=hard, reason="bench", user=officer, approver=second, active_from=at)
     book = portfolio.books.get()

@@ -95,6 +95,8 @@ def _timed(work: Callable[[int], None], count: int) -> np.ndarray:
 @contextmanager
 def everything_on() -> Iterator[None]:
     """The desk's other processes, and prices of all positions twice a second."""
+    from apps.risk.models import MonitorState
+
     python = [sys.executable]
     commands = [[*python, "manage.py", name] for name in PROCESSES]
     commands += [[*python, "-m", "celery", "--app", "smarttrader", "worker", "--queues", name, "--concurrency", "1"] for name in WORKERS]
@@ -122,6 +124,7 @@ def everything_on() -> Iterator[None]:
             process.terminate()
         for process in running:
             process.wait(30)
+        MonitorState.objects.all().delete()  # the suites after this one have no monitor
 
 
 def _measure(port: int, portfolio_id: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from apps.core.trading import ReferencePrice
 from apps.portfolios.domain.holdings import Holdings
 from apps.portfolios.domain.valuation import Traded, Valuation, value_holdings
 from apps.risk.domain.limits import LARGEST_COUNTED, Limit, LimitKind, LimitUse, limit_use
+from apps.risk.domain.live_numbers import LiveNumbers
 from apps.risk.domain.performance import Standing, TrackRecord, standing
 from apps.risk.domain.state import StateView
 
@@ -43,7 +44,8 @@ class RiskFacts:
 class RiskSummary:
     """Numbers of the risk strip. Money in `currency`; `daily_return` and `drawdown` (<= 0) are fractions.
 
-    None means unknown: `missing` names the symbols without a price. `wealth` is the value compounded from 1 without flows, `peak` its
+    None means unknown: `missing` names the symbols without a price. `live` is what the live monitor computed last of value at risk and
+    stress; None: not computed. `wealth` is the value compounded from 1 without flows, `peak` its
     highest over the stored session closes and this session so far.
     """
 
@@ -66,6 +68,7 @@ class RiskSummary:
     session: date
     market_time: datetime
     computed_at: datetime
+    live: LiveNumbers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,15 @@ class RiskView:
     summary: RiskSummary
 
 
-def risk_view(facts: RiskFacts, prices: Mapping[str, ReferencePrice], *, peak: Decimal, market_time: datetime, computed_at: datetime) -> RiskView:
+def risk_view(
+    facts: RiskFacts,
+    prices: Mapping[str, ReferencePrice],
+    *,
+    peak: Decimal,
+    market_time: datetime,
+    computed_at: datetime,
+    live: LiveNumbers | None = None,
+) -> RiskView:
     """Value the portfolio and hold it to its limits. `peak` is the highest wealth seen in this session before (1 for none)."""
     valuation = value_holdings(holdings=facts.holdings, prices=prices, previous_closes=facts.previous_closes, traded=facts.traded)
     stand = None
@@ -96,18 +107,19 @@ def risk_view(facts: RiskFacts, prices: Mapping[str, ReferencePrice], *, peak: D
         drawdown=_fraction(stand.drawdown) if stand else None,
         wealth=_fraction(stand.wealth) if stand else None,
         peak=_fraction(stand.peak) if stand else None,
-        limits=_uses(facts.limits, valuation, stand),
+        limits=_uses(facts.limits, _used(valuation, stand) | _used_by_tail(live, computed_at)),
         trading=facts.state,
         missing=valuation.missing,
         session=facts.session,
         market_time=market_time,
         computed_at=computed_at,
+        live=live,
     )
     return RiskView(valuation=valuation, summary=summary)
 
 
-def _uses(limits: Mapping[LimitKind, Limit], valuation: Valuation, stand: Standing | None) -> tuple[LimitUse, ...]:
-    used, result = _used(valuation, stand), []
+def _uses(limits: Mapping[LimitKind, Limit], used: Mapping[LimitKind, tuple[Decimal | None, str]]) -> tuple[LimitUse, ...]:
+    result = []
     for kind in LimitKind:
         if kind in limits:
             number, subject = used.get(kind, (None, ""))
@@ -131,6 +143,17 @@ def _used(valuation: Valuation, stand: Standing | None) -> dict[LimitKind, tuple
         LimitKind.LEVERAGE: (_share(valuation.gross, valuation), ""),
         LimitKind.DAILY_LOSS: (_fraction(max(ZERO, -stand.daily_return)) if stand else None, ""),
         LimitKind.DRAWDOWN: (_fraction(-stand.drawdown) if stand else None, ""),
+    }
+
+
+def _used_by_tail(live: LiveNumbers | None, at: datetime) -> dict[LimitKind, tuple[Decimal | None, str]]:
+    """The same of what the live monitor has computed a moment ago; nothing without it."""
+    if live is None:
+        return {}
+    return {
+        LimitKind.VAR: (live.fraction(live.var, at), ""),
+        LimitKind.EXPECTED_SHORTFALL: (live.fraction(live.es, at), ""),
+        LimitKind.STRESS_LOSS: (live.fraction(live.stress_loss, at), live.worst),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitsMet, ScopedLimit, limits_met, tightest
+from apps.risk.domain.limits import PER_ORDER_KINDS, Limit, LimitAction, LimitKind, LimitScope, LimitsMet, ScopedLimit, limits_met, tightest
 from apps.risk.models import RiskLimit
 
 #: Losses that the monitor watches and that stop new risk in the gate while their hard level stands broken.
@@ -29,6 +29,14 @@ union all select k.kind, null, e.used, '', null, null, null, null, '' from unnes
     select used, change from risk_limitevent
     where portfolio_id = %(portfolio)s and kind = k.kind and level = 'hard' order by id desc limit 1) e
 where e.change = 'raised'
+"""
+_OF_MANY = """
+select portfolio_id, kind, soft, hard, action from risk_risklimit
+where portfolio_id = any(%(portfolios)s) and active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+    and book_id is null and instrument_id is null and sector = ''
+union all select null, kind, soft, hard, action from risk_desklimit
+where active_from <= %(at)s and (active_to is null or active_to > %(at)s) and kind <> all(%(per_order)s)
+    and instrument_id is null and sector = ''
 """
 
 
@@ -73,9 +81,17 @@ def _scoped(row: tuple[Any, ...]) -> ScopedLimit:
 
 
 def limits_of_many(portfolio_ids: Collection[int], at: datetime) -> dict[int, dict[LimitKind, Limit]]:
-    """The own limits of several whole portfolios. One query."""
-    found: dict[int, list[Limit]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
-    whole = limits_active(at).filter(portfolio_id__in=portfolio_ids, book=None, instrument=None, sector="")
-    for portfolio_id, kind, soft, hard, action in whole.values_list("portfolio_id", "kind", "soft", "hard", "action"):
-        found[portfolio_id].append(Limit(kind=LimitKind(kind), hard=hard, soft=soft, action=LimitAction(action)))
-    return {portfolio_id: tightest(own) for portfolio_id, own in found.items()}
+    """Limits of several whole portfolios: their own, and the desk's of what is used between two orders, where one has none of the kind.
+
+    One query.
+    """
+    own: dict[int, list[Limit]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
+    desk: list[Limit] = []
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_MANY, {"portfolios": list(own), "at": at, "per_order": [kind.value for kind in PER_ORDER_KINDS]})
+        rows = cursor.fetchall()
+    for portfolio_id, kind, soft, hard, action in rows:
+        scope = LimitScope.DESK if portfolio_id is None else LimitScope.PORTFOLIO
+        limit = Limit(kind=LimitKind(kind), hard=hard, soft=soft, action=LimitAction(action), scope=scope)
+        (desk if portfolio_id is None else own[portfolio_id]).append(limit)
+    return {portfolio_id: tightest(desk) | tightest(limits) for portfolio_id, limits in own.items()}

@@ -16,11 +16,13 @@ from apps.marketdata.selectors.quotes import FeedMessage, reference_prices
 from apps.portfolios.selectors.track import active_portfolio_ids, portfolios_touched
 from apps.portfolios.services.values import portfolio_values_catch_up
 from apps.risk.domain.hysteresis import crossings
+from apps.risk.domain.live_numbers import LiveNumbers
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.selectors.facts import PEAKS, facts_revision, live_peaks, risk_facts
 from apps.risk.selectors.state import monitor_state
 from apps.risk.selectors.summary import portfolio_frame
 from apps.risk.services.limit_events import Levels, levels_load, levels_record
+from apps.risk.services.live_risk import Held, LiveRisk
 from apps.risk.services.monitor_state import monitor_beat
 
 #: Prices that come within this time are one batch: a portfolio is valued and held to its limits once for all of them.
@@ -41,6 +43,8 @@ class RiskMonitor:
 
     def __init__(self, token: int | None = None) -> None:
         self.token = token
+        self.live = LiveRisk()
+        self.numbers: dict[int, LiveNumbers] = {}
         self.market: MarketClock | None = None
         self.facts: dict[int, RiskFacts] = {}
         self.prices: dict[str, ReferencePrice] = {}
@@ -77,9 +81,11 @@ class RiskMonitor:
         """
         try:
             self._refresh(now)
+            self._take_live()
             for portfolio_id in _due(self._dirty, self._valued_at, BATCH, now):
                 self._value(portfolio_id, now)
             shown = tuple(self._show(portfolio_id, now) for portfolio_id in _due(self._unshown, self._published_at, PUBLISH_EVERY, now))
+            self._show_live()
             self._beat(now)
         except Exception:
             # Nobody knows what of it was committed: levels too are read again.
@@ -150,6 +156,15 @@ class RiskMonitor:
     def _peak_store(self, portfolio_id: int, session: date) -> None:
         redis_client().hset(PEAKS, str(portfolio_id), f"{session.isoformat()} {self.peaks[portfolio_id]}")
 
+    def _take_live(self) -> None:
+        """What was computed beside: it is held to its limits, and shown, like a price that has come."""
+        fresh = {key: numbers for key, numbers in self.live.take().items() if key in self.facts}
+        self.numbers = {key: numbers for key, numbers in self.numbers.items() if key in self.facts} | fresh
+        self._dirty |= fresh.keys()
+
+    def _show_live(self) -> None:
+        self.live.show({key: Held(view=view, holdings=self.facts[key].holdings) for key, view in self._views.items() if key in self.facts})
+
     def _value(self, portfolio_id: int, now: datetime) -> None:
         market = self.market
         assert market is not None  # noqa: S101 - _refresh has loaded it
@@ -161,6 +176,7 @@ class RiskMonitor:
             peak=self.peaks.get(portfolio_id, ONE),
             market_time=max(market_time, market.market_time),
             computed_at=now,
+            live=self.numbers.get(portfolio_id),
         )
         summary = view.summary
         if summary.wealth is not None and summary.wealth > self.peaks.get(portfolio_id, ONE):

@@ -18,6 +18,10 @@ on conflict (id) do update set token = risk_monitorstate.token + 1, holder = exc
 """
 
 
+#: How long a transaction of the monitor may wait for its own process.
+LONGEST_IDLE_MS = 10_000
+
+
 class Deposed(Conflict):
     """Another monitor has taken over: what this one would write is refused."""
 
@@ -38,6 +42,11 @@ def monitor_beat(*, token: int, at: datetime, portfolios: int, session: date, pe
 
 
 def monitor_fence(token: int) -> None:
-    """Within a transaction: go on only while this monitor is the desk's, and hold the next one back until the end of it. Raises Deposed."""
+    """Within a transaction: go on only while this monitor is the desk's, and hold the next one back until the end of it. Raises Deposed.
+
+    A monitor that hangs in the middle is ended by the server, lest it hold the next one back for ever.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"set local idle_in_transaction_session_timeout = {LONGEST_IDLE_MS}")
     if not MonitorState.objects.select_for_update().filter(pk=DESK, token=token).exists():
         raise Deposed("another risk monitor has taken over")

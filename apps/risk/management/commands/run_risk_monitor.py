@@ -17,6 +17,7 @@ from apps.core.locks import Lease, lease, lease_break
 from apps.marketdata.selectors.quotes import FeedMessage, listen
 from apps.risk.selectors.state import monitor_state
 from apps.risk.selectors.summary import portfolio_frame
+from apps.risk.services.live_risk import LiveRisk, computing
 from apps.risk.services.monitor import BATCH, RiskMonitor
 from apps.risk.services.monitor_state import Deposed, monitor_take
 
@@ -56,6 +57,7 @@ class Command(DeskCommand):
             return CommandResult(data={"portfolios": [portfolio_frame(view) for view in views]}, text=f"{len(views)} portfolios valued.")
         with ExitStack() as stack:
             follower = Follower(stack)
+            stack.enter_context(computing(follower.live))
             for message in listen("quotes", silence=BATCH.total_seconds()):
                 if self.progress.cancelled():
                     break
@@ -79,6 +81,11 @@ class Follower:
         self._checked_at: datetime | None = None
         self._tried_at: datetime | None = None
         self._broke_at: datetime | None = None
+
+    def live(self) -> LiveRisk | None:
+        """What is computed beside, while this is the desk's monitor."""
+        monitor = self.monitor
+        return None if monitor is None else monitor.live
 
     def receive(self, message: FeedMessage) -> None:
         """A standby reads all prices when its turn comes."""

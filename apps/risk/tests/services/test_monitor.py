@@ -1,8 +1,9 @@
 """The live monitor: values on each price, speaks once per level, survives restarts, and agrees with what a page computes."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from django.db import OperationalError
 
@@ -10,13 +11,18 @@ from apps.alerts.models import Alert
 from apps.core.roles import Role
 from apps.core.streams import current_seq, redis_client
 from apps.core.trading import TradingState
+from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.quotes import FeedMessage
+from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.tests.factories import CashEntryFactory
 from apps.risk.domain.limits import UseState
+from apps.risk.domain.risk_numbers import RiskState
+from apps.risk.domain.value_at_risk import var_historical
 from apps.risk.models import LimitEvent, TradingStateChange
 from apps.risk.selectors.facts import PEAKS
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
+from apps.risk.services.limits import limit_set
 from apps.risk.services.monitor import RiskMonitor
 from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person
@@ -250,3 +256,53 @@ def test_a_price_that_came_and_went_between_two_frames_is_a_breach(watch) -> Non
     watch.price("92", seconds=0.06)
     watch.price("100", seconds=0.06)
     assert ("RISK_LIMIT_BREACH", "daily_loss") in watch.alerts()
+
+
+def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch) -> None:
+    closes = 100 * np.cumprod(1 + np.random.default_rng(5).normal(0, 0.01, 301))
+    start = calendars.sessions("XNYS", date(2025, 1, 1), date(2026, 11, 19))[-301]
+    store_series(make_series(watch.desk.symbol, closes.tolist(), start=start))
+    assert watch.price("100").summary.live is None  # not computed yet
+    watch.monitor.live.compute(watch.now)
+    view = watch.price("100")
+    found = view.summary.live
+    assert (found.state, found.n) == (RiskState.OK, 300)
+    assert found.var == pytest.approx(50_000 * var_historical(closes[1:] / closes[:-1] - 1, 0.95))
+    assert portfolio_frame(view)["risk"]["live"]["fingerprint"] == found.fingerprint
+
+    watch.price("50")
+    watch.monitor.live.compute(watch.now)
+    half = watch.price("50").summary.live  # half the price, half the risk, of the same history
+    assert (half.var, half.fingerprint) == (pytest.approx(found.var / 2), found.fingerprint)
+    watch.desk.trade(100, 50)
+    watch.price("50")
+    watch.monitor.live.compute(watch.now)
+    assert watch.price("50").summary.live.var == pytest.approx(half.var * 600 / 500)
+
+
+def test_a_limit_of_value_at_risk_speaks_when_the_number_has_been_computed(watch) -> None:
+    closes = 100 * np.cumprod(1 + np.random.default_rng(5).normal(0, 0.01, 301))
+    start = calendars.sessions("XNYS", date(2025, 1, 1), date(2026, 11, 19))[-301]
+    store_series(make_series(watch.desk.symbol, closes.tolist(), start=start))
+    RiskLimitFactory(portfolio_id=watch.portfolio_id, kind="var", hard=Decimal("0.005"))
+    use = {one.kind: one for one in watch.price("100").summary.limits}["var"]
+    assert (use.used, use.state) == (None, UseState.NO_DATA)
+    watch.monitor.live.compute(watch.now)
+    view = watch.price("100")
+    use = {one.kind: one for one in view.summary.limits}["var"]
+    assert float(use.used) == pytest.approx(view.summary.live.var / 100_000)
+    assert ("RISK_LIMIT_BREACH", "var") in watch.alerts()
+
+
+def test_a_control_of_the_desk_holds_for_a_portfolio_without_a_limit_of_the_kind(watch) -> None:
+    two = {"user": person(Role.RISK), "approver": person(Role.RISK)}
+    limit_set(portfolio_id=None, kind="leverage", hard=Decimal("0.4"), reason="test", active_from=NOW - timedelta(days=1), **two)
+    watch.price("100")
+    assert ("RISK_LIMIT_BREACH", "leverage") in watch.alerts()
+
+
+def test_without_a_history_value_at_risk_has_a_state_and_no_number(watch) -> None:
+    watch.price("100")
+    watch.monitor.live.compute(watch.now)
+    found = watch.price("100").summary.live
+    assert (found.state, found.var) == (RiskState.NO_HISTORY, None)

@@ -1,0 +1,72 @@
+"""What the live monitor says of a portfolio's risk each second: a few numbers out of the whole."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from apps.risk.domain.portfolio_risk import Method, PortfolioRisk
+from apps.risk.domain.risk_numbers import RiskState
+from apps.risk.domain.scenarios import Scenario, ScenarioKind, stressed
+
+#: Limits are set at this confidence; the other is shown beside it.
+CONFIDENCE: Final = 0.95
+FAR: Final = 0.99
+#: Numbers older than this count for no limit.
+OLDEST: Final = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveNumbers:
+    """Historical value at risk and expected shortfall of one session in money, losses positive, None unless the `state` has a value.
+
+    `stress_loss` (money, >= 0) is that of the `worst` scenario ("" for none that says something), which knows `coverage` of gross value.
+    `equity` is what fractions are of; `n` observations of the data `fingerprint`.
+    """
+
+    computed_at: datetime
+    state: RiskState
+    var: float | None
+    es: float | None
+    var_far: float | None
+    es_far: float | None
+    worst: str
+    stress_loss: float | None
+    coverage: float | None
+    equity: float | None
+    n: int
+    fingerprint: str
+
+    def fraction(self, amount: float | None, at: datetime) -> Decimal | None:
+        """An amount as a fraction of equity; None when it, or equity, is not known, or the numbers are too old at `at`."""
+        if amount is None or self.equity is None or self.equity <= 0 or at - self.computed_at > OLDEST:
+            return None
+        return Decimal(max(0.0, amount) / self.equity).quantize(Decimal("1e-12"))
+
+
+def live_numbers(
+    risk: PortfolioRisk, *, values: Mapping[str, float | None], scenarios: Iterable[Scenario], equity: float | None, at: datetime
+) -> LiveNumbers:
+    """The numbers of a risk and of scenarios on the same values. Reverse scenarios lose what they were told to and are no stress."""
+    known = {symbol: value for symbol, value in values.items() if value is not None}
+    unpriced = tuple(symbol for symbol, value in values.items() if value is None)
+    told = [one for one in scenarios if one.kind is not ScenarioKind.REVERSE]
+    outcomes = [(one.pnl, one) for one in stressed(known, told, equity=equity, unpriced=unpriced) if one.pnl is not None]
+    worst = min(outcomes, key=lambda found: (found[0], found[1].name), default=None)
+    near, far = (risk.var_of(Method.HISTORICAL, level) for level in (CONFIDENCE, FAR))
+    near_es, far_es = (risk.es_of(Method.HISTORICAL, level) for level in (CONFIDENCE, FAR))
+    return LiveNumbers(
+        computed_at=at,
+        state=near.state,
+        var=near.value,
+        es=near_es.value,
+        var_far=far.value,
+        es_far=far_es.value,
+        worst=worst[1].title if worst else "",
+        stress_loss=max(0.0, -worst[0]) if worst else None,
+        coverage=worst[1].coverage if worst else None,
+        equity=equity,
+        n=near.n,
+        fingerprint=risk.fingerprint,
+    )
