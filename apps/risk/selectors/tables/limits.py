@@ -64,7 +64,7 @@ def crossings_table(board: RiskBoard) -> Table:
         name="crossings",
         title="Limits crossed",
         columns=(
-            Column(key="kind", label="Limit"),
+            Column(key="kind", label="Limit", unit="wrap"),
             Column(key="market_time", label="Market time", unit="time"),
             Column(key="level", label="Level"),
             Column(key="change", label="Change", unit="tag"),
