@@ -1,12 +1,12 @@
 """How far each limit of a portfolio and of its parts is used now: the numbers of the gate's checks, without an order."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
 from apps.portfolios.domain.valuation import PositionValue
-from apps.risk.domain.limits import PARTICIPATION, Limit, LimitKind, LimitScope, LimitUse, ScopedLimit, limit_use
+from apps.risk.domain.limits import INSTRUMENT_KINDS, PARTICIPATION, Limit, LimitKind, LimitScope, LimitUse, ScopedLimit, limit_use
 from apps.risk.domain.relative import UNKNOWN_SECTOR
 from apps.risk.domain.summary import RiskView
 
@@ -33,8 +33,9 @@ def limit_uses(view: RiskView, limits: Iterable[ScopedLimit], facts: PartFacts) 
 
     `view` has been made with the limits of the whole portfolio; `limits` are all that are in force.
     """
-    uses = [_whole(use, view, facts) for use in view.summary.limits]
-    uses += [_part(one, view, facts) for one in limits if one.limit.scope in _PARTS]
+    parts = [one for one in limits if one.limit.scope in _PARTS]
+    uses = [_whole(use, view, facts, [one for one in parts if one.limit.kind is use.kind]) for use in view.summary.limits]
+    uses += [_part(one, view, facts) for one in parts]
     return tuple(sorted(uses, key=_urgency))
 
 
@@ -45,14 +46,19 @@ def _urgency(use: LimitUse) -> tuple[bool, bool, Decimal, str, str]:
     return use.state == "per_order", use.utilisation is not None, -(use.utilisation or ZERO), use.kind, use.subject
 
 
-def _whole(use: LimitUse, view: RiskView, facts: PartFacts) -> LimitUse:
-    """What the summary cannot say because it knows neither sectors nor volumes nor a history of returns."""
+def _whole(use: LimitUse, view: RiskView, facts: PartFacts, parts: Sequence[ScopedLimit]) -> LimitUse:
+    """What the summary cannot say because it knows neither parts nor volumes nor a history of returns.
+
+    An instrument or a sector with a limit of its own (one of `parts`, of the same kind) is not held to the general one.
+    """
     limit = Limit(kind=use.kind, hard=use.hard, soft=use.soft, scope=use.scope)
     if use.kind is LimitKind.SECTOR_SHARE:
-        shares = {sector: _sector_share(sector, view, facts) for sector in _sectors(view, facts)}
-        return _largest(limit, shares)
-    if use.kind is LimitKind.LIQUIDITY:
-        return _largest(limit, {position.symbol: _days(position, facts) for position in view.valuation.positions if position.quantity})
+        general = _sectors(view, facts) - {one.sector for one in parts}
+        return _largest(limit, {sector: _sector_share(sector, view, facts) for sector in general})
+    apart = {one.instrument_id for one in parts if one.instrument_id is not None}
+    if use.kind is LimitKind.LIQUIDITY or (apart and use.kind in INSTRUMENT_KINDS and use.used is not None):
+        held = [position for position in view.valuation.positions if position.quantity and position.instrument_id not in apart]
+        return _largest(limit, {position.symbol: _of_position(use.kind, position, view, facts) for position in held})
     if use.kind in facts.losses:
         loss = facts.losses[use.kind]
         return limit_use(limit, None if loss is None else round(Decimal(repr(loss)), PLACES))

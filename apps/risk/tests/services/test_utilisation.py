@@ -65,6 +65,19 @@ def test_what_cannot_be_computed_stands_first_and_is_never_ok(desk) -> None:
     assert uses(desk)["total_exposure", "portfolio"][:2] == (None, UseState.NO_DATA)
 
 
+def test_what_has_a_limit_of_its_own_is_not_held_to_the_general_one(desk) -> None:
+    other = InstrumentFactory(sector="energy")
+    desk.trade(10, 100, instrument=other)
+    show_prices(**{other.symbol: "100"})
+    limited(desk, "position_value", "20000", instrument_id=desk.instrument.pk)
+    limited(desk, "sector_share", "0.2")
+    limited(desk, "sector_share", "0.5", sector="information_technology")
+    found = uses(desk)
+    assert found["position_value", "portfolio"] == (1_000, UseState.OK, other.symbol)
+    assert found["position_value", "instrument"] == (10_000, UseState.OK, desk.symbol)
+    assert found["sector_share", "portfolio"] == (Decimal("0.01"), UseState.OK, "energy")
+
+
 def test_days_to_leave_are_those_of_the_slowest_position(desk) -> None:
     limited(desk, "liquidity", "5")
     store_series(make_series(desk.symbol, [100.0] * 5, start=date(2026, 11, 9), volume=100.0))
