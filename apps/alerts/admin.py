@@ -108,7 +108,7 @@ class EscalationPolicyForm(FreshReasonForm):
         return list(kinds_of(self.cleaned_data["kinds"]))
 
     def _post_clean(self) -> None:
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]  # Django's hook after the instance is made; its stubs leave it out
         if not self.errors:
             try:
                 check_wishes(self.instance.wishes)

@@ -70,5 +70,5 @@ def _step_take(policy: EscalationPolicy, step: EscalationStep, alert_id: int, at
 
 def _people(step: EscalationStep) -> Iterable[int]:
     users = User.objects.filter(is_active=True)
-    found = users.filter(groups__name=step.role) if step.role else users.filter(pk=step.user_id)
+    found = users.filter(groups__name=step.role) if step.role else users.filter(pk__in=[step.user_id])
     return set(found.values_list("id", flat=True))

@@ -9,6 +9,7 @@ Loading may be killed at any moment: each step looks first at what is there, and
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -197,15 +198,16 @@ def _fund_open(users: Mapping[str, User], now: Clock) -> int:
         terms=PlanTerms(price_tolerance=demo.PRICE_TOLERANCE),
     )
     known = limits_in_force(portfolio.pk, now())
-    people = {"user": users["risk"], "approver": users["compliance"]}
+    by, second = users["risk"], users["compliance"]
+    limit = partial(limit_set, portfolio_id=portfolio.pk, reason=demo.LIMITS_REASON, active_from=now(), user=by, approver=second)
     for kind, (soft, hard) in demo.LIMITS.items():
         if kind not in known:
-            limit_set(portfolio_id=portfolio.pk, kind=kind, soft=soft, hard=hard, reason=demo.LIMITS_REASON, **people, active_from=now())
+            limit(kind=kind, soft=soft, hard=hard)
     for symbol, kind, soft, hard in demo.INSTRUMENT_LIMITS:
-        part = {"instrument_id": instrument_get(symbol).pk}
-        if order_limits(portfolio.pk, now(), book_id=None, **part).limits[LimitKind(kind)].scope is not LimitScope.INSTRUMENT:
-            terms = {"kind": kind, "soft": soft, "hard": hard, "reason": demo.LIMITS_REASON}
-            limit_set(portfolio_id=portfolio.pk, **terms, **part, **people, active_from=now())
+        instrument_id = instrument_get(symbol).pk
+        met = order_limits(portfolio.pk, now(), book_id=None, instrument_id=instrument_id)
+        if met.limits[LimitKind(kind)].scope is not LimitScope.INSTRUMENT:
+            limit(kind=kind, soft=soft, hard=hard, instrument_id=instrument_id)
     for symbol, reason in demo.RESTRICTED.items():
         with suppress(Conflict):  # it stands there already
             restriction_add(instrument_id=instrument_get(symbol).pk, level="restricted", reason=reason, user=users["compliance"], active_from=now())
