@@ -35,13 +35,13 @@ class Beat:
 
     def stop(self) -> None:
         self.command._stop.set()
-        self.thread.join(30)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
     tick = threading.Event()
-    for _ in range(600):
+    for _ in range(1200):
         if condition():
             return
         tick.wait(0.05)

@@ -117,7 +117,7 @@ class TestWorker:
 
 def wait_for(username: str) -> None:
     stop = threading.Event()
-    for _ in range(600):
+    for _ in range(1200):
         if User.objects.filter(username=username).exists():
             return
         stop.wait(0.05)

@@ -40,7 +40,7 @@ async def connection(user: Any, **settings: Any) -> AsyncIterator[WebsocketCommu
     settings = {"heartbeat_seconds": LONG, **settings}
     communicator = WebsocketCommunicator(LiveConsumer.as_asgi(**settings), "/ws/")
     communicator.scope["user"] = user
-    connected, _ = await communicator.connect(timeout=5)
+    connected, _ = await communicator.connect(timeout=60)
     assert connected
     try:
         yield communicator
@@ -53,7 +53,7 @@ async def ask(communicator: WebsocketCommunicator, **message: Any) -> None:
 
 
 async def told(communicator: WebsocketCommunicator) -> dict[str, Any]:
-    return json.loads(await communicator.receive_from(timeout=5))
+    return json.loads(await communicator.receive_from(timeout=60))
 
 
 async def publish(channel: str, data: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ async def test_visitors_are_turned_away() -> None:
     from django.contrib.auth.models import AnonymousUser
 
     async with connection(AnonymousUser()) as socket:
-        closed = await socket.receive_output(timeout=5)
+        closed = await socket.receive_output(timeout=60)
     assert (closed["type"], closed["code"]) == ("websocket.close", SIGNED_OUT)
 
 
@@ -193,7 +193,7 @@ async def test_a_client_that_never_answers_is_cut_off(user: User, stream: dict[s
     async with connection(user, heartbeat_seconds=0.01, most_behind=3) as socket:
         for _ in range(4):
             assert (await told(socket))["type"] == "hb"
-        assert (await socket.receive_output(timeout=5))["code"] == TOO_SLOW
+        assert (await socket.receive_output(timeout=60))["code"] == TOO_SLOW
 
 
 @pytest.mark.parametrize(

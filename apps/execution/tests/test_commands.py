@@ -83,7 +83,7 @@ class TestTrade:
         assert caught.value.returncode == 4
 
 
-def wait_for(condition, *, process, seconds=40):
+def wait_for(condition, *, process, seconds=120):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -120,7 +120,7 @@ def run(transactional_db):
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_run_broker_fills_resting_orders_until_it_is_stopped(run):
 
     wait_for(filled, process=process)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(out)["matched"] == 1
 
@@ -167,7 +167,7 @@ def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
             break
     wait_for(lambda: Order.objects.filter(status="filled", strategy="sma_cross").count() == 1, process=process)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert sum(len(step["orders"]) for step in json.loads(out)["steps"]) == 1
 
@@ -193,7 +193,7 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
         assert second.poll() is None
         quote("AAPL", f"{series.close[n]:.2f}", market_time=close)  # the gate wants a fresh one, whenever the second comes to it
         first.kill()
-        first.wait(20)
+        first.wait(60)
         assert not Order.objects.exists()
 
     def ordered():
@@ -251,12 +251,12 @@ def test_run_broker_for_interactive_brokers_takes_up_what_a_killed_one_left(run,
         out, _ = second.communicate(timeout=40)
         assert (second.returncode, json.loads(out)["error"]["code"]) == (4, "CONFLICT")  # one process holds the line
         first.kill()
-        first.wait(20)
+        first.wait(60)
         gateway.price("AAPL", "98.5")  # it trades while nobody listens
         third = run(*words)
         wait_for(lambda: Order.objects.get(pk=order.pk).status == "filled", process=third)
         third.send_signal(signal.SIGTERM)
-        out, _ = third.communicate(timeout=20)
+        out, _ = third.communicate(timeout=60)
         assert third.returncode == 0
         assert json.loads(out)["connections"] == 1
         assert (len(gateway.placed), gateway.duplicates) == (1, {})

@@ -32,7 +32,7 @@ def at_once(*works):
 
     def run(work):
         try:
-            barrier.wait(timeout=20)
+            barrier.wait(timeout=60)
             return work()
         except Exception as error:  # noqa: BLE001 - handed to the test
             return error

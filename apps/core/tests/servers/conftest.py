@@ -31,7 +31,7 @@ def servers(var: Path) -> Iterator[EmbeddedServers]:
         pair.redis.stop()
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 20) -> bool:
+def eventually(condition: Callable[[], object], *, seconds: float = 60) -> bool:
     """True as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -31,7 +31,7 @@ def gateway() -> Iterator[IbGateway]:
 
 @pytest.fixture
 def line(gateway) -> Iterator[IbLine]:
-    opened = IbLine(GatewaySettings(host="127.0.0.1", port=gateway.port, client_id=7, timeout_seconds=5))
+    opened = IbLine(GatewaySettings(host="127.0.0.1", port=gateway.port, client_id=7, timeout_seconds=60))
     opened.connect()
     yield opened
     opened.close()
@@ -44,7 +44,7 @@ def broker(line) -> IbBroker:
 
 def until(broker, order, kind):
     """The order's reports once one of this kind is among them."""
-    assert broker.line.wait(5, until=lambda book: kind in kinds(broker_reports(broker, book, order)))
+    assert broker.line.wait(60, until=lambda book: kind in kinds(broker_reports(broker, book, order)))
     return broker.reports(order)
 
 
@@ -267,7 +267,7 @@ class TestDisorder:
         broker.submit(order)
         for price in ("101", "100", "99"):
             gateway.price("AAPL", price)
-        assert broker.line.wait(5, until=lambda _: len(executed(broker_reports(broker, broker.line.book, order))) == 3)
+        assert broker.line.wait(60, until=lambda _: len(executed(broker_reports(broker, broker.line.book, order))) == 3)
         reports = broker.reports(order)
         assert executed(reports) == [(Decimal(40), Decimal(101)), (Decimal(40), Decimal(100)), (Decimal(20), Decimal(99))]
         assert {report.execution.fee for report in reports if report.execution} == {Decimal("1.25")}
@@ -279,7 +279,7 @@ class TestDisorder:
         gateway.price("AAPL", "100")
         order = make_broker_order()
         broker.submit(order)
-        assert broker.line.wait(5, until=lambda book: bool(book.executions))
+        assert broker.line.wait(60, until=lambda book: bool(book.executions))
         assert executed(broker.reports(order)) == []
         (late,) = (report.execution for report in broker.reports(order, patience=timedelta(seconds=-1)) if report.execution)
         assert (late.fee, late.quote["commission"]) == (0, "unknown")
@@ -294,7 +294,7 @@ class TestDisorder:
         order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(100), time_in_force=TimeInForce.IOC)
         gateway.largest_fill = Decimal(30)
         broker.submit(order)
-        assert broker.line.wait(5, until=lambda book: book.orders["7"].status == "Cancelled")
+        assert broker.line.wait(60, until=lambda book: book.orders["7"].status == "Cancelled")
         assert kinds(broker.reports(order)) == ["new"]
         gateway.release()
         assert kinds(until(broker, order, "canceled")) == ["new", "trade", "canceled"]

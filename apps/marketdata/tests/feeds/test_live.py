@@ -35,7 +35,7 @@ from apps.marketdata.tests.feeds.vendor import Vendor, vendor_running
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SYMBOLS = ("AAA", "BBB", "CCC")
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def eventually(condition: Callable[[], Any], what: str) -> None:

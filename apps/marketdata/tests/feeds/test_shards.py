@@ -15,7 +15,7 @@ from apps.marketdata.services.feeds.shards import ShardKeeper
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHARDS = 8
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def eventually(condition: Callable[[], Any], what: str) -> None:

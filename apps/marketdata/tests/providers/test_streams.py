@@ -24,7 +24,7 @@ Answered = TypeVar("Answered")
 AT = datetime(2020, 8, 28, 14, 30, 1, 250_000, tzinfo=UTC)
 #: What trade ids look like at each vendor, "" where there are none.
 TRADE_IDS = {"alpaca": "V-96921", "polygon": "4-12345", "finnhub": "", "coinbase": "74529"}
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class WaitingGuard:

@@ -116,7 +116,7 @@ class LoopbackProvider:
     def _get(self, symbol: str, start: date, end: date, what: str = "bars") -> list[list[Any]]:
         query = urlencode({"symbol": symbol, "start": start.isoformat(), "end": end.isoformat()})
         try:
-            with urlopen(f"{self._vendor.url}/{what}?{query}", timeout=5) as answer:  # noqa: S310 (loopback)
+            with urlopen(f"{self._vendor.url}/{what}?{query}", timeout=60) as answer:  # noqa: S310 (loopback)
                 return list(json.loads(answer.read()))
         except HTTPError as error:
             error.close()

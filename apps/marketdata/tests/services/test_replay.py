@@ -57,7 +57,7 @@ def messages():
     subscription = redis_client().pubsub(ignore_subscribe_messages=True)
     subscription.subscribe(*CHANNELS.values())
     for _ in CHANNELS:
-        subscription.get_message(timeout=5)  # Redis has confirmed
+        subscription.get_message(timeout=60)  # Redis has confirmed
 
     def read() -> list:
         result = []

@@ -21,7 +21,7 @@ from apps.marketdata.providers.protocol import VendorSettings
 from apps.marketdata.providers.shaping import Row
 from apps.marketdata.tests.vendors.market import Market
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
