@@ -14,8 +14,8 @@ from apps.execution.models import EngineState, Order
 from apps.execution.services.engine_health import health_write
 from apps.execution.services.engines import engine_want
 from apps.execution.tests.factories import make_user
+from apps.execution.tests.services.engines.trading import bought, price
 from apps.execution.tests.services.test_live import CLOSES, START
-from apps.execution.tests.services.test_live_cycles import bought, price
 from apps.marketdata.tests.factories import make_series, store_series
 
 
