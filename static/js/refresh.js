@@ -11,7 +11,7 @@ class Region {
     this.at = Date.now();
     this.timer = null;
     live.on(element.dataset.refresh, ({ type }) => type === "delta" && this.soon());
-    document.addEventListener("focusout", () => this.late && this.soon());
+    for (const event of ["focusout", "visibilitychange"]) document.addEventListener(event, () => this.late && this.soon());
   }
 
   get element() {

@@ -16,7 +16,7 @@ from apps.risk.selectors.state import watch
 from apps.risk.selectors.tables.registry import risk_table
 from apps.risk.selectors.tables.tails import why_unknown
 
-ALERTS = 20
+ALERTS = 50
 #: Key, label, and the tables that the tab shows.
 TABS = (
     ("overview", "Overview", ("limits", "stops")),
