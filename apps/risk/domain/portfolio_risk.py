@@ -346,7 +346,11 @@ def _grouped(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 def _correlation(held: Mapping[str, float], matrix: ReturnMatrix, most: int) -> Correlation | None:
     known = sorted((symbol for symbol in held if symbol in matrix.columns), key=lambda symbol: (-abs(held[symbol]), symbol))[:most]
-    return correlated(matrix, np.array([matrix.columns[symbol] for symbol in known])) if known else None
+    if not known:
+        return None
+    columns = np.array(sorted(matrix.columns[symbol] for symbol in known))
+    found: Correlation = matrix.derive("correlation", np.empty(0, np.intp), columns, lambda: correlated(matrix, columns))
+    return found
 
 
 def _observed(matrix: ReturnMatrix, symbol: str) -> int:

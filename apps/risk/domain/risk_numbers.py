@@ -2,11 +2,12 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ Rows = NDArray[np.intp]
 
 #: Observations that a published number needs at 95 % and below, and above [desk practice]; a measure by itself computes from any number.
 LEAST_OBSERVATIONS, LEAST_IN_FAR_TAIL = 100, 250
+
+#: Results that a matrix keeps for those who ask for the same again.
+DERIVED_KEPT = 8
 
 
 class RiskState(StrEnum):
@@ -99,6 +103,21 @@ class ReturnMatrix:
     def observed(self) -> Rows:
         """How many returns each symbol has [N]."""
         return np.asarray(len(self) - np.bincount(self.gaps[1], minlength=len(self.symbols)))
+
+    @cached_property
+    def derived(self) -> dict[tuple[str, bytes, bytes], Any]:
+        """What others have derived from the matrix and keep with it, by a name, rows and columns: the positions' sizes are in none of it."""
+        return {}
+
+    def derive(self, name: str, rows: Rows, columns: Rows, make: Callable[[], Any]) -> Any:
+        """Something that depends on rows and columns only, made once for as long as the matrix lives. The last few are kept."""
+        key = (name, rows.tobytes(), columns.tobytes())
+        found = self.derived.get(key)
+        if found is None:
+            while len(self.derived) >= DERIVED_KEPT:
+                self.derived.pop(next(iter(self.derived)), None)
+            found = self.derived[key] = make()
+        return found
 
     @cached_property
     def sums(self) -> tuple[Numbers, Numbers]:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
 
 from apps.risk.domain.risk_numbers import Numbers
-from apps.risk.domain.simulation import LEAST_PATHS, rescaled, var_monte_carlo
+from apps.risk.domain.simulation import LEAST_PATHS, var_monte_carlo
 from apps.risk.domain.value_at_risk import (
     cornish_fisher_monotone,
     es_cornish_fisher,
@@ -20,6 +21,7 @@ from apps.risk.domain.value_at_risk import (
     var_historical,
     var_normal,
 )
+from apps.risk.domain.volatility import ewma_variances
 
 #: Paths and seed of the simulation: the same numbers for the same data, wherever it runs.
 PATHS, SEED = 2 * LEAST_PATHS, 20_261_126
@@ -61,7 +63,7 @@ def tails(series: Numbers, confidences: Sequence[float], horizons: Sequence[int]
     Over several sessions the historical method sums overlapping sessions (no number when they are too few), the normal ones are exact for
     independent sessions, the others are scaled by the root and say so.
     """
-    mean, filtered = float(series.mean()), rescaled(series) if len(confidences) else series
+    mean, filtered = float(series.mean()), _rescaled(series)
     result = []
     for confidence in confidences:
         found = _one_session(series, filtered, confidence)
@@ -73,9 +75,23 @@ def tails(series: Numbers, confidences: Sequence[float], horizons: Sequence[int]
     return tuple(result)
 
 
+def _rescaled(series: Numbers) -> Numbers:
+    """`simulation.rescaled` of one series."""
+    variances = ewma_variances(series)
+    ratio = np.divide(variances[-1], variances[:-1], out=np.zeros_like(series), where=variances[:-1] > 0)
+    return np.asarray(series * np.sqrt(ratio))
+
+
+@lru_cache(maxsize=16)
+def _drawn(confidence: float) -> dict[str, float]:
+    """The simulation of a standard normal distribution: every other normal one is it, moved and stretched, with the same draws."""
+    return var_monte_carlo([-1.0, 1.0], confidence, PATHS, SEED)
+
+
 def _one_session(series: Numbers, filtered_series: Numbers, confidence: float) -> list[Tail]:
     values, filtered = cast("Sequence[float]", series), cast("Sequence[float]", filtered_series)
-    drawn = var_monte_carlo(values, confidence, PATHS, SEED)
+    mean, deviation = float(series.mean()), float(series.std())
+    drawn = {name: deviation * number for name, number in _drawn(confidence).items()}
     strange = "" if cornish_fisher_monotone(*moments(values)) else NOT_MONOTONE
 
     def tail(method: Method, var: float, es: float, note: str = "", error: float | None = None) -> Tail:
@@ -85,7 +101,7 @@ def _one_session(series: Numbers, filtered_series: Numbers, confidence: float) -
         tail(Method.HISTORICAL, var_historical(values, confidence), es_historical(values, confidence)),
         tail(Method.NORMAL, var_normal(values, confidence), es_normal(values, confidence)),
         tail(Method.CORNISH_FISHER, var_cornish_fisher(values, confidence), es_cornish_fisher(values, confidence), strange),
-        tail(Method.MONTE_CARLO, drawn["var"], drawn["es"], "", drawn["standard_error"]),
+        tail(Method.MONTE_CARLO, drawn["var"] - mean, drawn["es"] - mean, "", drawn["standard_error"]),
         tail(Method.FILTERED_HISTORICAL, var_historical(filtered, confidence), es_historical(filtered, confidence)),
     ]
 

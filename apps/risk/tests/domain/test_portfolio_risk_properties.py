@@ -17,7 +17,7 @@ from apps.risk.domain.portfolio_risk import Method, PortfolioRisk, ReturnMatrix,
 from apps.risk.domain.tail_risk import tails
 from apps.risk.domain.value_at_risk import es_historical
 from apps.risk.domain.var_backtest import MEASURES, hypothetical_back_test
-from apps.risk.domain.volatility import shrunk_variance
+from apps.risk.domain.volatility import shrinkage_of
 
 FEW = examples(max_examples=25, derandomize=True, deadline=None)
 #: The methods of which VaR <= ES and monotony hold whatever the data: an expansion outside its domain promises neither.
@@ -102,7 +102,7 @@ def test_the_shrunk_variance_is_that_of_the_shrunk_matrix(given_one: tuple[Retur
     matrix, weights = given_one
     rows = matrix.returns[:40]
     expected = weights @ ledoit_wolf(rows.tolist())["covariance"] @ weights
-    assert shrunk_variance(rows, weights) == pytest.approx(expected, rel=1e-9)
+    assert shrinkage_of(rows).variance(weights) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.fixture(scope="module")
