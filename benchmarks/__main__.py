@@ -20,7 +20,7 @@ def show(rows: list[Row]) -> None:
 def main() -> int:
     only = sys.argv[1:]
     with bench_servers():
-        from benchmarks import adjusted, alerts, backtests, bars, book, factors, feed, gate, ledger, orders, pnl, pretrade_risk
+        from benchmarks import adjusted, alerts, backtests, bars, book, factors, feed, gate, ledger, orders, pnl, pretrade_risk, risk
 
         suites = {"bars": bars.rows, "adjusted": adjusted.rows, "book": book.rows, "backtests": backtests.rows, "orders": orders.rows}
         suites |= {
@@ -31,6 +31,7 @@ def main() -> int:
             "pnl": pnl.rows,
             "pretrade_risk": pretrade_risk.rows,
             "alerts": alerts.rows,
+            "risk": risk.rows,
         }
         rows = []
         for name, suite in suites.items():
