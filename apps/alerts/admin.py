@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
-from apps.alerts.domain.wishes import check_wishes, kinds_of
+from apps.alerts.domain.wishes import Wishes, check_wishes, kinds_of
 from apps.alerts.models import (
     Alert,
     AlertDelivery,
@@ -107,13 +107,15 @@ class EscalationPolicyForm(FreshReasonForm):
         """In capitals, each once."""
         return list(kinds_of(self.cleaned_data["kinds"]))
 
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]  # Django's hook after the instance is made; its stubs leave it out
+    def clean(self) -> dict[str, Any]:
+        """Refuse what could never fit an alert."""
+        given = super().clean() or self.cleaned_data
         if not self.errors:
             try:
-                check_wishes(self.instance.wishes)
+                check_wishes(Wishes(minimum=given["minimum"], kinds=tuple(given["kinds"]), portfolios=tuple(given["portfolios"])))
             except InvalidInput as error:
                 self.add_error(error.field, error.detail)
+        return given
 
 
 class EscalationStepInline(admin.TabularInline):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Count
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -31,6 +32,8 @@ class AlertSerializer(serializers.Serializer):
     title = serializers.CharField(source="alert.title")
     detail = serializers.CharField(source="alert.detail")
     subject = serializers.CharField(source="alert.subject")
+    portfolio = serializers.IntegerField(source="alert.portfolio_id", allow_null=True)
+    repeats = serializers.IntegerField(help_text="How often the same came again, counted and not sent again")
     data = serializers.JSONField(source="alert.data")  # type: ignore[assignment]
     occurred_at = serializers.DateTimeField(source="alert.occurred_at", help_text="Market time")
     recorded_at = serializers.DateTimeField(source="alert.recorded_at")
@@ -54,6 +57,7 @@ class AlertFilter(filters.FilterSet):
     state = filters.ChoiceFilter(choices=STATES, method="by_state", empty_label=None)
     severity = filters.ChoiceFilter(field_name="alert__severity", choices=Severity.choices)
     code = filters.CharFilter(field_name="alert__code")
+    portfolio = filters.NumberFilter(field_name="alert__portfolio_id")
 
     class Meta:
         model = AlertReceipt
@@ -79,7 +83,7 @@ class AlertList(ListAPIView):
     def get_queryset(self) -> Any:
         if getattr(self, "swagger_fake_view", False):  # the schema is made without a user
             return AlertReceipt.objects.none()
-        return receipts(desk_user(self.request), only_open=False)
+        return receipts(desk_user(self.request), only_open=False).annotate(repeats=Count("alert__repeats"))
 
 
 class AlertAcknowledge(APIView):

@@ -1,7 +1,6 @@
 """Telling the next person about an alert that nobody acknowledges."""
 
 import logging
-from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
@@ -28,12 +27,15 @@ def escalations_run(*, at: datetime) -> int:
 def _policy_run(policy: EscalationPolicy, at: datetime) -> int:
     steps = sorted(policy.steps.all(), key=lambda step: step.position)
     ladder = Ladder(waits=tuple(step.after_minutes for step in steps), repeat_minutes=policy.repeat_minutes)
+    moments: dict[int, list[datetime]] = {}
+    steps_taken = AlertEscalation.objects.filter(policy=policy, recorded_at__gte=at - REACH).order_by("number")
+    for alert_id, moment in steps_taken.values_list("alert_id", "recorded_at"):
+        moments.setdefault(alert_id, []).append(moment)
     taken = 0
-    for alert in _open_alerts(policy, at).prefetch_related("escalations"):
+    for alert in _open_alerts(policy, at):
         if not wants(policy.wishes, severity=alert.severity, code=alert.code, portfolio_id=alert.portfolio_id):
             continue
-        moments = sorted(one.recorded_at for one in alert.escalations.all() if one.policy_id == policy.pk)
-        position = next_step(ladder, raised_at=alert.recorded_at, taken=moments, at=at)
+        position = next_step(ladder, raised_at=alert.recorded_at, taken=moments.get(alert.pk, ()), at=at)
         if position is not None:
             taken += _step_take(policy, steps[position], alert.pk, at)
     return taken
@@ -55,7 +57,7 @@ def _step_take(policy: EscalationPolicy, step: EscalationStep, alert_id: int, at
         if any(receipt.acknowledged_at for receipt in before.values()):
             return 0
         people = sorted(_people(step))
-        number = alert.escalations.count() + 1
+        number = AlertEscalation.objects.filter(alert=alert).count() + 1
         AlertEscalation.objects.create(
             alert=alert, policy=policy, number=number, step=step.position, told=str(step)[:160], people=people, recorded_at=at
         )
@@ -68,7 +70,7 @@ def _step_take(policy: EscalationPolicy, step: EscalationStep, alert_id: int, at
     return 1
 
 
-def _people(step: EscalationStep) -> Iterable[int]:
-    users = User.objects.filter(is_active=True)
-    found = users.filter(groups__name=step.role) if step.role else users.filter(pk__in=[step.user_id])
-    return set(found.values_list("id", flat=True))
+def _people(step: EscalationStep) -> set[int]:
+    if step.user is not None:
+        return {step.user.pk} if step.user.is_active else set()
+    return set(User.objects.filter(is_active=True, groups__name=step.role).values_list("id", flat=True))

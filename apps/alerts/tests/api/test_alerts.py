@@ -32,6 +32,13 @@ class TestList:
         assert [row["id"] for row in results] == [newer.pk, alert.pk]
         assert results[1]["data"] == {"limit": "10"}
 
+    def test_it_says_which_portfolio_and_how_often(self, client, user):
+        for _ in range(3):
+            AlertFactory(recipients=[user.pk], subject="portfolio:3", key="drawdown")
+        [row] = client.get("/api/v1/alerts/?portfolio=3").json()["results"]
+        assert (row["portfolio"], row["repeats"]) == (3, 2)
+        assert client.get("/api/v1/alerts/?portfolio=4").json()["results"] == []
+
     @pytest.mark.parametrize(("query", "found"), [("", 2), ("?state=open", 1), ("?state=all", 2), ("?severity=critical", 0), ("?code=OTHER", 0)])
     def test_filters(self, client, user, alert, query, found):
         AlertFactory(recipients=[user.pk])

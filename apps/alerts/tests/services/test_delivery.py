@@ -304,6 +304,11 @@ class TestOutbox:
         assert raised(user).due_at == MOMENT.replace(hour=16)
         assert raised(user, severity="critical").due_at == MOMENT
 
+    def test_a_time_zone_that_is_gone_does_not_stop_the_alert(self, user, email, caplog) -> None:
+        AlertRoute.objects.filter(pk=email.pk).update(quiet_from=time(14), quiet_to=time(16), time_zone="Gone/Zone")
+        assert raised(user).due_at == MOMENT
+        assert "Gone/Zone" in caplog.text
+
     def test_a_route_that_was_removed_sends_nothing_any_more(self, user, webhook, web) -> None:
         delivery = raised(user)
         route_end(user=user, route_id=webhook.pk, at=MOMENT)
