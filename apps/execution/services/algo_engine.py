@@ -155,6 +155,7 @@ def _alert(parent: AlgoOrder, reason: str, at: datetime) -> None:
         title=f"{parent.algo.upper()} {parent.pk} in {parent.instrument.symbol} has stopped",
         detail=reason,
         subject=f"algo:{parent.pk}",
+        portfolio_id=parent.portfolio_id,
         data={"algo_id": parent.pk},
         recipients={*portfolio_members(parent.portfolio_id), parent.created_by_id},
         occurred_at=at,

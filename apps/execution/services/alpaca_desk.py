@@ -19,7 +19,7 @@ from apps.execution.brokers.protocol import BrokerOrder, BrokerTimeout, BrokerUn
 from apps.execution.domain.states import IllegalTransition, OrderEventKind, OrderStatus
 from apps.execution.models import BrokerageAccount, BrokerRequest, Order, OrderEvent, ReconciliationTrigger
 from apps.execution.selectors.rows import RELATED
-from apps.execution.services.ib_orders import events_waiting, order_alert, request_commit, wanted_order
+from apps.execution.services.broker_requests import change_is_gone, events_waiting, order_alert, request_commit, wanted_order
 from apps.execution.services.reconciliation_watch import ReconciliationWatch
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
@@ -178,17 +178,9 @@ class AlpacaDesk:
                 reports = (ExecutionReport(kind=OrderEventKind.REJECTED, reason="Alpaca has never had it"),)
             elif not reports and order.status == OrderStatus.SENT:
                 reports = (ExecutionReport(kind=OrderEventKind.TIMED_OUT, reason="Alpaca does not have it yet"),)
-            if wanted is not None and self._change_is_gone(order, reports, at):
+            if wanted is not None and change_is_gone(order, reports, at - CHANGE_PATIENCE):
                 reports = (*reports, ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="Alpaca never had the change"))
             self._report(order, reports, at)
-
-    @staticmethod
-    def _change_is_gone(order: Order, reports: tuple[ExecutionReport, ...], at: datetime) -> bool:
-        answers = (OrderEventKind.REPLACED, OrderEventKind.REPLACE_REJECT)
-        if order.status != OrderStatus.PENDING_REPLACE or any(report.kind in answers for report in reports):
-            return False
-        asked = order.events.filter(kind=OrderEventKind.PENDING_REPLACE.value).order_by("-id").first()
-        return asked is not None and asked.requests.filter(attempted_at__lt=at - CHANGE_PATIENCE).exists()
 
     def _report(self, order: Order, reports: tuple[ExecutionReport, ...], at: datetime) -> None:
         try:

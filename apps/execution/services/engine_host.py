@@ -15,8 +15,8 @@ from typing import Any
 from apps.core.errors import DeskError, Unavailable
 from apps.core.locks import LeaseSet
 from apps.execution.models import EngineState, TradingEngine
+from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_health import health_write
-from apps.execution.services.engine_orders import engine_alert
 from apps.execution.services.engine_records import Fenced
 from apps.execution.services.engines import engine_leave
 from apps.execution.services.live import LiveEngine, Step, step_as_dict

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, DeskError
 from apps.core.trading import TimeInForce
 from apps.execution.domain.amounts import trimmed
@@ -21,11 +20,11 @@ from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import EngineCycle, EngineDecision, Fill, Order, OrderEvent, TradingEngine
 from apps.execution.selectors.working import working_orders
+from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_health import health_write
 from apps.execution.services.engine_records import Fenced, fence_check, steps_record
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import order_submit, order_withdraw
-from apps.portfolios.selectors.portfolios import portfolio_members
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -70,21 +69,6 @@ def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user:
     )
     steps_record(cycle, [done, _logged(orders), _healthy(hands)], token=token, at=at)
     return Executed(orders=orders)
-
-
-def engine_alert(engine: TradingEngine, code: str, severity: str, title: str, detail: str, at: datetime) -> None:
-    """Tell the portfolio's people about an engine."""
-    alert_raise(
-        code=code,
-        severity=severity,
-        title=f"{engine.strategy} {title}"[:200],
-        detail=detail,
-        subject=f"portfolio:{engine.portfolio_id}",
-        data={"engine": engine.pk, "strategy": engine.strategy, "symbols": engine.symbols},
-        recipients=portfolio_members(engine.portfolio_id),
-        occurred_at=at,
-        recorded_at=at,
-    )
 
 
 def _withdraw(symbols: Sequence[str], cycle: EngineCycle, hands: _Hands) -> list[int]:

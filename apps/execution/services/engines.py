@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import F
 
-from apps.alerts.services import alert_raise
 from apps.core.documents import plain
 from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.core.trading import TradingMode
@@ -23,9 +22,10 @@ from apps.execution.models import EngineEvent, EngineState, LiveApproval, Tradin
 from apps.execution.models.engines import EngineEventKind
 from apps.execution.selectors.engines import portfolio_equity
 from apps.execution.services.accounts import account_of
+from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_records import protection_of
 from apps.execution.services.routing import broker_build
-from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_may_trade, portfolio_members
+from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_may_trade
 from apps.portfolios.services.portfolios import book_get_or_create
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def engine_reset(*, engine_id: int, user: "User", reason: str, at: datetime) -> 
         state.tripped, state.trip_reason, state.tripped_at, state.peak, state.flows = after.tripped, after.reason, None, after.peak, after.flows
         state.save(update_fields=["tripped", "trip_reason", "tripped_at", "peak", "flows"])
         event_record(engine, EngineEventKind.RESET, user=user, token=state.token, at=at, reason=text, data={"was": before, "equity": plain(equity)})
-        _tell(engine, "BREAKER_RESET", "info", f"{user} has reset the circuit breaker", text, at)
+        engine_alert(engine, "BREAKER_RESET", "info", f"{user} has reset the circuit breaker", text, at)
     return state
 
 
@@ -166,7 +166,7 @@ def live_request(*, engine_id: int, user: "User", reason: str, at: datetime) -> 
             expires_at=at + REQUEST_LIFE,
         )
         event_record(engine, EngineEventKind.LIVE_REQUESTED, user=user, at=at, reason=text, data={"approval": approval.pk})
-        _tell(engine, "LIVE_REQUESTED", "warning", f"{user} asks to trade live", text, at)
+        engine_alert(engine, "LIVE_REQUESTED", "warning", f"{user} asks to trade live", text, at)
     return approval
 
 
@@ -187,7 +187,7 @@ def live_approve(*, approval_id: int, user: "User", at: datetime) -> LiveApprova
         approval.approved_by, approval.approved_at = user, at
         approval.save(update_fields=["approved_by", "approved_at"])
         event_record(approval.engine, EngineEventKind.LIVE_APPROVED, user=user, at=at, data={"approval": approval.pk})
-        _tell(approval.engine, "LIVE_APPROVED", "warning", f"{approval.requested_by} and {user} let it trade live", approval.reason, at)
+        engine_alert(approval.engine, "LIVE_APPROVED", "warning", f"{approval.requested_by} and {user} let it trade live", approval.reason, at)
     return approval
 
 
@@ -284,17 +284,3 @@ def _reason(text: str) -> str:
     if not text.strip():
         raise InvalidInput("say why", field="reason")
     return text.strip()[:500]
-
-
-def _tell(engine: TradingEngine, code: str, severity: str, title: str, detail: str, at: datetime) -> None:
-    alert_raise(
-        code=code,
-        severity=severity,
-        title=f"{engine.strategy}: {title}"[:200],
-        detail=detail,
-        subject=f"engine:{engine.pk}",
-        data={"engine": engine.pk, "strategy": engine.strategy},
-        recipients={*portfolio_members(engine.portfolio_id), engine.runs_as_id},
-        occurred_at=at,
-        recorded_at=at,
-    )

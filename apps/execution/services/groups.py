@@ -261,6 +261,7 @@ def _alert(group: OrderGroup, text: str, at: datetime) -> None:
         title=f"{group.kind.title()} {group.pk} in {group.instrument.symbol}: an exit is not as it should be",
         detail=f"{text}. Look at the position.",
         subject=f"group:{group.pk}",
+        portfolio_id=group.portfolio_id,
         data={"group_id": group.pk},
         recipients={*portfolio_members(group.portfolio_id), group.created_by_id},
         occurred_at=at,

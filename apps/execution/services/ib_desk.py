@@ -21,7 +21,8 @@ from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, Ex
 from apps.execution.domain.states import IllegalTransition, OrderEventKind, OrderStatus
 from apps.execution.models import BrokerageAccount, BrokerRequest, Order, OrderEvent, ReconciliationTrigger
 from apps.execution.selectors.rows import RELATED
-from apps.execution.services.ib_orders import events_waiting, ib_order, order_alert, order_bring_up, request_make
+from apps.execution.services.broker_requests import events_waiting, order_alert
+from apps.execution.services.ib_orders import ib_order, order_bring_up, request_make
 from apps.execution.services.reconciliation_watch import ReconciliationWatch
 from apps.portfolios.selectors.portfolios import portfolio_members
 
@@ -128,7 +129,7 @@ class IbDesk:
     def _send(self, at: datetime) -> None:
         if not self.line.ready:
             return
-        for event in events_waiting(list(self.brokers)):
+        for event in events_waiting(list(self.brokers), broker=IB):
             try:
                 if request_make(event=event, broker=self.brokers[event.order.account.number], at=at):
                     self.sent += 1

@@ -20,7 +20,8 @@ from apps.execution.domain.decisions import ordered_quantity
 from apps.execution.domain.protection import Guarded, check_stops, drawdown, stop_levels
 from apps.execution.models import EngineCycle, Order, TradingEngine
 from apps.execution.models.engines import EngineEventKind
-from apps.execution.services.engine_orders import Executed, cycle_finish, engine_alert
+from apps.execution.services.engine_alerts import engine_alert
+from apps.execution.services.engine_orders import Executed, cycle_finish
 from apps.execution.services.engine_records import (
     CycleHead,
     cycle_of_bar,

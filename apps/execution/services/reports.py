@@ -256,6 +256,7 @@ def _late_fill_alert(order: Order, fill: Fill, at: datetime) -> None:
         title=f"Order {order.pk} traded after it was {order.status}",
         detail=f"{trimmed(fill.quantity)} {order.instrument.symbol} at {trimmed(fill.price)} came late. It is booked: look at the position.",
         subject=f"order:{order.pk}",
+        portfolio_id=order.portfolio_id,
         data={"order_id": order.pk, "execution_id": fill.execution_id},
         recipients={*portfolio_members(order.portfolio_id), order.created_by_id},
         occurred_at=at,
