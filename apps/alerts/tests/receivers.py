@@ -20,14 +20,13 @@ class MailServer:
 
 @dataclass
 class Hook:
-    """`status`, `headers` and `hang` say how the next requests are answered; `requests` are (path, headers, body); `received` is set by the first."""
+    """`status`, `headers` and `hang` say how the next requests are answered; `requests` are (path, headers, body)."""
 
     url: str = ""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     hang: threading.Event | None = None
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    received: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
@@ -97,7 +96,6 @@ def hook() -> Iterator[Hook]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state.requests.append((self.path, dict(self.headers), body))
-            state.received.set()
             if state.hang is not None:
                 state.hang.wait(60)
                 return
