@@ -120,6 +120,10 @@ class LimitChangeAdmin(admin.ModelAdmin):
     raw_id_fields = ("instrument",)
     ordering = ("-id",)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Who asked and who decided, once somebody has asked."""
+        return ("state", "requested_by", "requested_at", "expires_at", "decided_by", "decided_at", "note") if obj else ()
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A request is never edited; its buttons are no edit."""
         return False

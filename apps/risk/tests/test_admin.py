@@ -61,6 +61,7 @@ def test_one_officer_asks_sees_no_button_and_another_approves(limit) -> None:
     pages = [client.get(reverse("admin:risk_limitchange_change", args=[change.pk])).content.decode() for client in (first, second)]
     assert ["Of 0 decisions of risk that it concerns" in page for page in pages] == [True, True]
     assert ["_approve" in page for page in pages] == [False, True]
+    assert all(str(change.requested_by) in page for page in pages)
     assert decide(first, change, "_approve").state == "pending"
     assert decide(second, change, "_reject").state == "pending"  # it has no note
     assert decide(second, change, "_approve").state == "approved"
