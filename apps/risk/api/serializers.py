@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.core.api.serializers import StrictSerializer
+from apps.risk.api.measured_serializers import MeasuresSerializer
 from apps.risk.models import ReleaseRequest, RiskLimit, TradingStateChange
 
 
@@ -72,6 +73,7 @@ class PortfolioRiskSerializer(serializers.Serializer):
     vix_regime = serializers.CharField(allow_null=True)
     stop_loss_threshold = serializers.FloatField(allow_null=True)
     positions_at_risk = PositionAtRiskSerializer(many=True)
+    measures = MeasuresSerializer()
 
 
 class ReleaseSerializer(StrictSerializer):

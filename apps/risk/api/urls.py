@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.risk.api import limits, reports, stress, views
+from apps.risk.api import limits, measured, reports, stress, views
 
 urlpatterns = [
     path("portfolios/<int:portfolio_id>/risk/", views.PortfolioRiskView.as_view(), name="api-portfolio-risk"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("portfolios/<int:portfolio_id>/pnl-explain/", stress.PnlExplainView.as_view(), name="api-portfolio-pnl-explain"),
     path("portfolios/<int:portfolio_id>/reports/", reports.ReportsView.as_view(), name="api-portfolio-reports"),
     path("portfolios/<int:portfolio_id>/reports/<str:session>/<str:form>/", reports.ReportFileView.as_view(), name="api-portfolio-report-file"),
+    path("risk/<int:portfolio_id>/backtest/", measured.BackTestView.as_view(), name="api-risk-backtest"),
+    path("risk/<int:portfolio_id>/history/", measured.RiskHistoryView.as_view(), name="api-risk-history"),
     path("scenarios/", stress.ScenariosView.as_view(), name="api-scenarios"),
     path("trading-state/", views.TradingStateView.as_view(), name="api-trading-state"),
     path("release/", views.ReleaseView.as_view(), name="api-release"),

@@ -25,8 +25,11 @@ from apps.risk.api.serializers import (
     StateChangeSerializer,
     StateSerializer,
 )
+from apps.risk.domain.portfolio_risk import full_risk
+from apps.risk.domain.risk_document import risk_document
 from apps.risk.models import RiskLimit
 from apps.risk.selectors.limits import limits_active
+from apps.risk.selectors.portfolio_risk import risk_inputs
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.stops import stop_status
 from apps.risk.selectors.summary import risk_view_now
@@ -40,15 +43,19 @@ class PortfolioRiskView(APIView):
 
     @extend_schema(responses=PortfolioRiskSerializer, operation_id="portfolio_risk_retrieve")
     def get(self, request: Request, portfolio_id: int) -> Response:
-        """Value, result, drawdown and limits at the latest prices, and where positions stand to the stop of the VIX's regime."""
+        """Value, result, drawdown and limits at the latest prices, where positions stand to the stop of the VIX's regime, and `measures`:
+        value at risk and shortfall by every method, whose risk it is, and what it stands on."""
         refuse_unknown_parameters(request, set())
         portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
-        view = risk_view_now(portfolio_id=portfolio_id, now=clock.now())
+        now = clock.now()
+        view = risk_view_now(portfolio_id=portfolio_id, now=now)
         stops = stop_status(view)
         summary = view.summary
+        inputs = risk_inputs(view, now=now)
+        risk = full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
         known = {field.name: getattr(summary, field.name) for field in fields(summary)}
         stop = {"vix_current": stops.vix, "vix_regime": stops.regime, "stop_loss_threshold": stops.threshold, "positions_at_risk": stops.positions}
-        return Response(PortfolioRiskSerializer(known | stop).data)
+        return Response(PortfolioRiskSerializer(known | stop | {"measures": risk_document(risk)}).data)
 
 
 class TradingStateView(APIView):

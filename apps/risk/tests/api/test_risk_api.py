@@ -10,6 +10,7 @@ from apps.core.roles import Role
 from apps.core.trading import TradingState
 from apps.portfolios.tests.factories import PortfolioFactory
 from apps.risk.selectors.state import trading_state
+from apps.risk.services.snapshots import snapshots_record
 from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, person
 
@@ -121,3 +122,28 @@ def test_changes_of_other_portfolios_do_not_exist_and_bad_ones_are_refused(scene
     history = f"portfolios/{scene.desk.portfolio.pk}/limits/history/"
     assert scene.get(scene.desk.trader, f"{history}?kind=leverage").json() == []
     assert scene.get(scene.desk.trader, f"{history}?kind=leverage&days=x").status_code == 400
+
+
+def test_the_measures_say_why_there_is_no_number(scene) -> None:
+    body = scene.get(scene.desk.trader, f"portfolios/{scene.desk.portfolio.pk}/risk/").json()["measures"]
+    assert (body["state"], body["without_history"]) == ("no_history", [scene.desk.symbol])
+    assert {number["value"] for number in body["var"] + body["es"]} == {None}
+    assert (body["exposure"]["gross"], body["contributions"]) == (10_000, [])
+
+
+def test_back_test_and_history_over_rest(scene) -> None:
+    path = f"risk/{scene.desk.portfolio.pk}"
+    tests = scene.get(scene.desk.trader, f"{path}/backtest/?method=normal").json()
+    assert [(test["confidence"], test["state"], test["observations"]) for test in tests] == [
+        (0.95, "insufficient_data", 0),
+        (0.99, "insufficient_data", 0),
+    ]
+    assert scene.get(scene.desk.trader, f"{path}/backtest/?hypothetical=true").json() == []
+    assert scene.get(scene.desk.trader, f"{path}/history/").json() == []
+    snapshots_record(now=NOW)
+    (row,) = scene.get(scene.desk.trader, f"{path}/history/?start=2026-11-20T15:00:00Z").json()
+    assert (row["state"], row["ts"], row["var_99"], row["gross"]) == ("no_history", "2026-11-20T15:00:00Z", None, 10_000)
+    assert scene.get(scene.desk.trader, f"{path}/history/?end=2026-11-20T14:00:00Z").json() == []
+    for bad in ("backtest/?method=guess", "backtest/?hypothetical=maybe", "history/?start=today", "history/?page=2"):
+        assert scene.get(scene.desk.trader, f"{path}/{bad}").status_code == 400
+    assert scene.get(scene.desk.trader, f"risk/{PortfolioFactory().pk}/history/").status_code == 404
