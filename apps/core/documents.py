@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
@@ -19,37 +20,57 @@ def plain(value: Any) -> Any:
 
     Raises TypeError for what has no agreed form, a model instance for example: nobody should send one by accident.
     """
-    if value is None or (isinstance(value, bool | str | int) and not isinstance(value, Enum)):
-        return value
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, np.ndarray):
-        return [plain(item) for item in value.tolist()] if value.dtype.kind != "M" else [plain(item) for item in value.astype(object)]
-    if isinstance(value, Iterable) and not isinstance(value, bytes | Enum):
-        return [plain(item) for item in value]
-    return _scalar(value)
+    kind = type(value)
+    form = _known.get(kind)
+    if form is None:
+        form = _known[kind] = _form(kind)
+    return form(value)
 
 
-def _scalar(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return plain(value.value)
-    if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else None
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, UUID | Path):
-        return str(value)
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+#: How values of a type become plain, found out once: a frame of a thousand positions has thirteen thousand values.
+_known: dict[type, Callable[[Any], Any]] = {}
+
+
+def _form(kind: type) -> Callable[[Any], Any]:
+    if issubclass(kind, bytes):
+        raise TypeError(f"{kind.__name__} has no JSON form")
+    if kind is NoneType or (issubclass(kind, bool | str | int) and not issubclass(kind, Enum)):
+        return _itself
+    if is_dataclass(kind):
+        names = [field.name for field in fields(kind)]
+        return lambda value: {name: plain(getattr(value, name)) for name in names}
+    for kinds, form in _FORMS:
+        if issubclass(kind, kinds):
+            return form
+    raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _array(value: "np.ndarray[Any, Any]") -> list[Any]:
+    return [plain(item) for item in (value.tolist() if value.dtype.kind != "M" else value.astype(object))]
+
+
+def _time(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
+
+
+#: The first that fits. An enumeration may be a text too, a text is iterable, and a datetime is a date.
+_FORMS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
+    (float | np.floating, lambda value: float(value) if math.isfinite(value) else None),
+    (Mapping, lambda value: {str(plain(key)): plain(item) for key, item in value.items()}),
+    (np.ndarray, _array),
+    (Enum, lambda value: plain(value.value)),
+    (Decimal, lambda value: format(value, "f") if value.is_finite() else None),
+    (datetime, _time),
+    (date, lambda value: value.isoformat()),
+    (timedelta, lambda value: value.total_seconds()),
+    (UUID | Path, str),
+    (np.generic, lambda value: plain(value.item())),
+    (Iterable, lambda value: [plain(item) for item in value]),
+)
 
 
 def document(value: Any, *, indent: int | None = None) -> str:
