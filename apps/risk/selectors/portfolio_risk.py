@@ -10,7 +10,7 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.selectors.bars import visible_end
 from apps.marketdata.selectors.closes import closes_panel
-from apps.marketdata.selectors.instruments import instruments_known
+from apps.marketdata.selectors.instruments import instruments_known, sectors_of
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.marketdata.selectors.volumes import average_volumes
@@ -119,10 +119,12 @@ def _inputs(
     benchmark = benchmark_symbol(portfolio_id) or MARKET
     rates = {symbol: pair(currency, base) for symbol, currency in foreign.items()}
     matrix = in_base_currency(return_matrix(tuple(sorted({*values, *rates.values(), benchmark})), end=end, days=days), rates)
+    sectors = sectors_of([pk for pk, _ in shares.values()])
     facts = PortfolioFacts(
         equity=equity,
         stale=stale,
         benchmark=matrix.returns[:, matrix.columns[benchmark]],
+        sectors={symbol: sectors[pk] for symbol, (pk, _) in shares.items() if pk in sectors},
         currencies={symbol: foreign.get(symbol, base) for symbol in values} | dict(cash),
         traded=_traded(values, shares, end),
         track=_track(portfolio_id, as_of),

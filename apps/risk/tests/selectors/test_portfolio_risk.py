@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from apps.marketdata.domain import calendars
-from apps.marketdata.models import CorporateAction
+from apps.marketdata.models import CorporateAction, Instrument
 from apps.marketdata.services.storing import bar_source_id
 from apps.marketdata.tests.factories import InstrumentFactory, make_series, store_closes, store_series
 from apps.portfolios.models import PortfolioValue
@@ -110,13 +110,14 @@ class Held:
 def test_risk_now_is_that_of_what_is_held_at_the_latest_price() -> None:
     held = Held()
     held.desk.price("110")
+    Instrument.objects.filter(symbol=held.desk.symbol).update(sector="energy")
     found = held.risk()
     returns = pd.Series(held.values).pct_change().to_numpy()[1:]
     assert found.state is RiskState.OK
     assert found.var_of(Method.HISTORICAL, 0.99).value == pytest.approx(11_000 * var_historical(returns.tolist(), 0.99))
     assert found.volatility[0].value == pytest.approx(returns.std(ddof=1) * np.sqrt(252) * 11_000 / 101_000)
     assert (found.n, found.window, found.as_of) == (DAYS, DAYS, NOW)
-    assert found.exposure.by_currency == {"USD": 11_000}
+    assert (found.exposure.by_sector, found.exposure.by_currency) == ({"energy": 11_000}, {"USD": 11_000})
     assert found.liquidity.days[held.desk.symbol] == pytest.approx(100 / (0.2 * 1_000_000))
     assert found.drawdown is not None
     assert not found.drawdown.actual
