@@ -1,5 +1,7 @@
 """What factor scores were worth: how they agree with each other, and with the returns that followed; and what moves an instrument."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -7,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.core.errors import InsufficientData
 from apps.marketdata.domain.cross_section import information_coefficient, quantile_spread
 from apps.marketdata.domain.exposures import Exposures, exposures, month_ends
 from apps.marketdata.domain.factors import FACTORS
@@ -77,17 +80,35 @@ def factor_exposures(symbol: str, day: date) -> Exposures:
 
     Raises NotFound without the factors or the instrument, InsufficientData with fewer than 30 common months.
     """
+    excess, factors = _monthly([symbol], day)
+    return exposures(excess[:, 0], factors)
+
+
+def factor_exposures_many(symbols: Sequence[str], day: date) -> dict[str, Exposures]:
+    """The same of several instruments; those with too few common months are left out. Raises NotFound as `factor_exposures` does."""
+    excess, factors = _monthly(symbols, day)
+    found = {}
+    for column, symbol in enumerate(symbols):
+        with suppress(InsufficientData):
+            found[symbol] = exposures(excess[:, column], factors)
+    return found
+
+
+def _monthly(symbols: Sequence[str], day: date) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Monthly excess returns [T, N], NaN where a month or the one before it has no last close, and the factors' returns [T] of those months."""
     ts, values = reference_panel((*FRENCH, RISK_FREE), end=day)
-    closes = closes_panel(symbols=[symbol], adjustment=CloseKind.TOTAL_RETURN, end=day)
-    ends = month_ends(closes.ts)
-    price, months = closes.close[ends, 0], closes.ts[ends].astype("datetime64[M]")
-    made = np.full(len(ts), np.nan)
-    in_a_row = np.diff(months).astype(np.int64) == 1
-    place = np.searchsorted(ts.astype("datetime64[M]"), months[1:])
-    there = in_a_row & (place < len(ts))
-    there[there] &= ts[place[there]].astype("datetime64[M]") == months[1:][there]
-    made[place[there]] = (price[1:] / price[:-1] - 1)[there]
-    return exposures(made - values[:, -1], {name: values[:, n] for n, name in enumerate(FRENCH)})
+    closes = closes_panel(symbols=symbols, adjustment=CloseKind.TOTAL_RETURN, end=day)
+    made = np.full((len(ts), len(symbols)), np.nan)
+    for column in range(len(symbols)):
+        known = ~np.isnan(closes.close[:, column])
+        days, price = closes.ts[known], closes.close[known, column]
+        ends = month_ends(days)
+        price, months = price[ends], days[ends].astype("datetime64[M]")
+        place = np.searchsorted(ts.astype("datetime64[M]"), months[1:])
+        there = (np.diff(months).astype(np.int64) == 1) & (place < len(ts))
+        there[there] &= ts[place[there]].astype("datetime64[M]") == months[1:][there]
+        made[place[there], column] = (price[1:] / price[:-1] - 1)[there]
+    return made - values[:, -1:], {name: values[:, n] for n, name in enumerate(FRENCH)}
 
 
 def _years_before(day: date) -> date:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from apps.risk.domain.factor_exposure import FactorExposure
 from apps.risk.domain.limits import LimitScope, LimitUse
 from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, Method, PortfolioRisk, RiskState, full_risk
 from apps.risk.domain.summary import RiskView
 from apps.risk.domain.var_backtest import BackTest
+from apps.risk.selectors.factor_exposure import factor_exposure
 from apps.risk.selectors.pnl_explain import ExplainedSession, session_explained
 from apps.risk.selectors.portfolio_risk import risk_inputs
 from apps.risk.selectors.reports import StoredReport, reports_stored
@@ -67,6 +69,11 @@ class RiskBoard:
         """Value at risk, its parts and everything else that today's positions and the history of their returns say."""
         inputs = risk_inputs(self.view, now=self.now)
         return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+
+    @cached_property
+    def factors(self) -> FactorExposure:
+        """What today's positions have in the stored market, size and value factors."""
+        return factor_exposure(self.risk)
 
     @cached_property
     def stress(self) -> StressReport:

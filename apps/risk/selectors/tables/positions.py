@@ -4,9 +4,12 @@ from apps.core.tables import Column, Table
 from apps.risk.selectors.board import RiskBoard
 from apps.risk.selectors.tables.tails import provenance
 
+#: What the stored factors are called on the page.
+FACTORS = {"ff.mkt_rf": "Market less risk-free rate", "ff.smb": "Small less big", "ff.hml": "Value less growth"}
+
 
 def exposures_table(board: RiskBoard) -> Table:
-    """Money held in all, by sector and by currency."""
+    """Money held in all, by sector, by currency and by factor."""
     risk, held = board.risk, board.risk.exposure
     money = [("total", "Gross", held.gross), ("total", "Net", held.net), ("total", "Long", held.long), ("total", "Short", held.short)]
     money += [("sector", name or "not known", value) for name, value in held.by_sector.items()]
@@ -14,6 +17,8 @@ def exposures_table(board: RiskBoard) -> Table:
     rows: list[tuple[object, ...]] = [(name, by, value, value / risk.base if risk.base else None) for by, name, value in money]
     if risk.beta.value is not None:
         rows.append(("Benchmark", "factor", risk.beta.value * risk.base, risk.beta.value))
+    factors = board.factors
+    rows += [(FACTORS.get(name, name), "factor", money, money / risk.base if risk.base else None) for name, money in factors.money.items()]
     return Table(
         name="exposures",
         title="Exposures",
@@ -25,7 +30,7 @@ def exposures_table(board: RiskBoard) -> Table:
         ),
         rows=rows if risk.values else [],
         empty="Nothing is held.",
-        note="net by sector and currency; the benchmark's by beta",
+        note="net by sector and currency; factors by beta" + (f", of {factors.coverage:.0%} of gross value" if factors.money else ""),
         facts=provenance(risk),
     )
 

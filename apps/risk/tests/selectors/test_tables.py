@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from apps.core.tables import Table
+from apps.risk.domain.factor_exposure import weighted
 from apps.risk.domain.portfolio_risk import Method, PortfolioFacts, full_risk, matrix_of
 from apps.risk.selectors.board import QUICK, RiskBoard
 from apps.risk.selectors.tables.backtests import backtests_table, exceptions_table
@@ -32,6 +33,7 @@ def board_of(values: dict[str, float | None] = VALUES, *, sessions: int = 300, *
     )
     board = RiskBoard(portfolio_id=1, now=NOW, **asked)  # type: ignore[arg-type]
     board.__dict__["risk"] = full_risk(values=values, matrix=matrix, facts=facts, as_of=date(2026, 11, 20))
+    board.__dict__["factors"] = weighted(board.risk.values, {"AAA": {"ff.mkt_rf": 1.5, "ff.smb": 0.5}, "ZZZ": {"ff.mkt_rf": 1.0, "ff.smb": -0.5}})
     return board
 
 
@@ -82,6 +84,9 @@ def test_exposures_by_sector_currency_and_benchmark() -> None:
     assert [rows[name]["value"] for name in ("Gross", "Net", "Long", "Short", "technology", "USD")] == [1e5, 8e4, 9e4, -1e4, 9e4, 8e4]
     assert (rows["not known"]["by"], rows["not known"]["value"]) == ("sector", -1e4)
     assert rows["Benchmark"]["fraction"] == board.risk.beta.value
+    assert [rows[name]["value"] for name in ("Market less risk-free rate", "Small less big")] == [8e4, 3.5e4]
+    assert exposures_table(board).note == "net by sector and currency; factors by beta, of 70% of gross value"
+    assert board.factors.unknown == ("BBB",)
 
 
 def test_concentration_and_liquidity_name_the_positions() -> None:
