@@ -23,7 +23,7 @@ from django.db import connection
 
 from benchmarks.feed import RATE, ROOT, SYMBOLS, bare, feed_start, instruments_make, session_of, vendor
 from benchmarks.gate import portfolio_make
-from benchmarks.orders import web
+from benchmarks.orders import computed_after, web
 from benchmarks.report import Row
 from benchmarks.vendor import WARM_UP_SECONDS, symbol
 
@@ -51,19 +51,6 @@ def monitor() -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.kill()
         process.wait(20)
-
-
-def _computed_after(token: int) -> float:
-    """Wait until a monitor with a higher token has computed every portfolio; when that was."""
-    from apps.risk.models import MonitorState
-
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        state = MonitorState.objects.first()
-        if state is not None and state.token > token and state.computed_at is not None and state.computed_at > state.taken_at:
-            return state.computed_at.timestamp()
-        time.sleep(0.02)
-    raise RuntimeError("no risk monitor has computed anything within a minute")
 
 
 async def _alerts(port: int, cookie: str, user_id: int, seconds: float) -> dict[str, float]:
@@ -99,7 +86,7 @@ def _delays(folder: Path) -> np.ndarray:
     connection.close()
     out = folder / "sent.npy"
     with web() as web_port, monitor(), vendor(out, seconds=SECONDS, jumps=BREACHES) as port:
-        _computed_after(0)
+        computed_after(0)
         feed = feed_start(port)
         try:
             arrived = asyncio.run(_alerts(web_port, cookie, user_id, SECONDS + WARM_UP_SECONDS + 20))
@@ -122,13 +109,13 @@ def _takeovers() -> float:
     for _ in range(TAKEOVERS):
         MonitorState.objects.all().delete()
         with monitor() as first:
-            _computed_after(0)
+            computed_after(0)
             with monitor():
                 time.sleep(6)  # until it stands by
                 token = MonitorState.objects.get().token
                 killed = time.time()
                 first.kill()
-                longest = max(longest, _computed_after(token) - killed)
+                longest = max(longest, computed_after(token) - killed)
     MonitorState.objects.all().delete()
     return longest
 

@@ -92,6 +92,19 @@ def _timed(work: Callable[[int], None], count: int) -> np.ndarray:
     return times
 
 
+def computed_after(token: int) -> float:
+    """Wait until a monitor with a higher token has computed every portfolio; when that was."""
+    from apps.risk.models import MonitorState
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        state = MonitorState.objects.first()
+        if state is not None and state.token > token and state.computed_at is not None and state.computed_at > state.taken_at:
+            return state.computed_at.timestamp()
+        time.sleep(0.02)
+    raise RuntimeError("no risk monitor has computed anything within two minutes")
+
+
 @contextmanager
 def everything_on() -> Iterator[None]:
     """The desk's other processes, and prices of all positions twice a second."""
@@ -116,6 +129,8 @@ def everything_on() -> Iterator[None]:
         ended = [command[-1] for command, process in zip(commands, running, strict=True) if process.poll() is not None]
         if ended:
             raise RuntimeError(f"ended by themselves: {', '.join(ended)}")
+        computed_after(0)  # until then the gate opens nothing
+        _publish_prices()
         yield
     finally:
         stop.set()
