@@ -74,17 +74,26 @@ def group_action(*, kind: GroupKind, quantity: Decimal, members: Mapping[GroupRo
     An exit that has ended for whatever reason stays ended, and the other one works on.
     """
     entry = members.get(GroupRole.ENTRY)
-    exited = sum((members[role].cumulative for role in EXITS if role in members), ZERO)
     if kind is GroupKind.BRACKET:
         if entry is None:
             return None
-        if exited and not (entry.ended or entry.cancelling):
+        if _exited(members) and not (entry.ended or entry.cancelling):
             return GroupAction(act=Act.WITHDRAW, role=GroupRole.ENTRY, order_id=entry.order_id, reason="an exit of its bracket has traded")
-    open_quantity = (entry.cumulative if entry is not None else quantity) - exited
+    open_quantity = exit_left(quantity=quantity, members=members)
     for role in EXITS:
         if action := _exit(role, members.get(role), open_quantity):
             return action
     return None
+
+
+def exit_left(*, quantity: Decimal, members: Mapping[GroupRole, Member]) -> Decimal:
+    """What the exits together may still trade: what the entry has filled, or an OCO's `quantity`, less what they have traded."""
+    entry = members.get(GroupRole.ENTRY)
+    return (entry.cumulative if entry is not None else quantity) - _exited(members)
+
+
+def _exited(members: Mapping[GroupRole, Member]) -> Decimal:
+    return sum((members[role].cumulative for role in EXITS if role in members), ZERO)
 
 
 def _exit(role: GroupRole, member: Member | None, open_quantity: Decimal) -> GroupAction | None:

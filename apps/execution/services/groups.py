@@ -17,7 +17,7 @@ from django.db.models import Count, Q
 from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, DeskError, InvalidInput
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
-from apps.execution.domain.groups import GROUP_ORDERS, Act, GroupAction, GroupKind, GroupRole, Member, group_action, group_order_id
+from apps.execution.domain.groups import GROUP_ORDERS, Act, GroupAction, GroupKind, GroupRole, Member, exit_left, group_action, group_order_id
 from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
 from apps.execution.models import Order, OrderGroup, OrderReplacement
 from apps.execution.services.intents import Number, intent_build
@@ -101,10 +101,21 @@ def group_advance(*, group_id: int, at: datetime) -> int:
     """Bring a group into step; returns how many things were done. Doing it twice does nothing twice."""
     group = OrderGroup.objects.select_related("instrument", "created_by", "book").get(pk=group_id)
     for done in range(MOST_STEPS):
-        action = group_action(kind=GroupKind(group.kind), quantity=group.quantity, members=_members(group_id))
+        action = _next_action(group)
         if action is None or not _act(group, action, at):
             return done
     return MOST_STEPS
+
+
+def exit_waits(order: Order) -> bool:
+    """True for an exit that would trade more than its group has left: the other one has traded, and this one has not been told yet.
+
+    So it is after a crash between the two. The caller holds the portfolio's lock and calls `group_advance` once it is free.
+    """
+    if order.group is None or order.group_role == GroupRole.ENTRY:
+        return False
+    left = exit_left(quantity=order.group.quantity, members=_members(order.group.pk))
+    return order.quantity - order.cumulative_quantity > left
 
 
 def groups_recover(*, at: datetime) -> int:
@@ -188,6 +199,10 @@ def _exit_price(user: "User", intent: OrderIntent, side: Side, name: str, price:
     return built.limit_price
 
 
+def _next_action(group: OrderGroup) -> GroupAction | None:
+    return group_action(kind=GroupKind(group.kind), quantity=group.quantity, members=_members(group.pk))
+
+
 def _members(group_id: int) -> dict[GroupRole, Member]:
     return {
         GroupRole(order.group_role): Member(
@@ -213,7 +228,7 @@ def _act(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
             change = _change_id(group, action)
             order_replace(order_id=action.order_id, user=group.created_by, replacement_id=change, changes={"quantity": action.quantity}, at=at)
     except ReplacementDenied as error:
-        _alert(group, f"its {action.role.replace('_', '-')} keeps its size: {error.detail}", at)
+        _alert(group, action.role, f"keeps its size: {error.detail}", at)
         return False
     except Conflict as error:  # it has ended or is being changed meanwhile: what follows from that is looked at when it is known
         logger.info("order %s of group %s: %s", action.order_id, group.pk, error)
@@ -244,23 +259,30 @@ def _send(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
         strategy=group.strategy,
     )
     link = OrderLink(group_id=group.pk, group_role=action.role.value)
+
+    def fence() -> None:
+        """Under the portfolio's lock: the other exit may have traded since the group was looked at."""
+        if _next_action(group) != action:
+            raise Conflict(f"group {group.pk} needs something else by now", group_id=group.pk)
+
     note = f"{action.role.replace('_', '-')} of {group.kind} {group.pk}"
     try:
-        order = order_submit(intent=intent, user=group.created_by, at=at, note=note, link=link)
+        order = order_submit(intent=intent, user=group.created_by, at=at, note=note, link=link, fence=fence)
     except Conflict:
-        return False  # another process has sent it a moment ago, for another quantity: the next look resizes it
+        return False  # another process has sent it a moment ago for another quantity, or has seen more: the next look brings it into step
     if order.status == OrderStatus.DENIED:
-        _alert(group, f"its {action.role.replace('_', '-')} was denied: {order.reason}", at)
+        _alert(group, action.role, f"was denied: {order.reason}", at)
     return True
 
 
-def _alert(group: OrderGroup, text: str, at: datetime) -> None:
+def _alert(group: OrderGroup, role: GroupRole, text: str, at: datetime) -> None:
     alert_raise(
         code="GROUP_OUT_OF_STEP",
         severity="critical",
         title=f"{group.kind.title()} {group.pk} in {group.instrument.symbol}: an exit is not as it should be",
-        detail=f"{text}. Look at the position.",
+        detail=f"its {role.replace('_', '-')} {text}. Look at the position.",
         subject=f"group:{group.pk}",
+        key=f"group:{group.pk}:{role}",
         portfolio_id=group.portfolio_id,
         data={"group_id": group.pk},
         recipients={*portfolio_members(group.portfolio_id), group.created_by_id},

@@ -19,7 +19,7 @@ from apps.execution.domain.sessions import day_order_end
 from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import Order
 from apps.execution.selectors.rows import RELATED
-from apps.execution.services.groups import groups_recover
+from apps.execution.services.groups import exit_waits, group_advance, groups_recover
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.reports import reports_book
 from apps.execution.services.routing import broker_order, market_price, paper_broker
@@ -85,15 +85,19 @@ def _drive(orders: QuerySet[Order], reports: Reports, at: datetime) -> int:
 
 
 def _drive_portfolio(portfolio_id: int, order_ids: Iterable[int], reports: Reports, at: datetime) -> int:
-    changed = 0
+    changed, behind = 0, set[int]()
     with transaction.atomic():
         portfolio_lock(portfolio_id)
         # Looked at again under the lock: a cancel may have been faster. Rows that somebody holds without the portfolio are left for later.
         locked = Order.objects.select_for_update(of=("self",), skip_locked=True).filter(pk__in=list(order_ids), status__in=RESTING)
         for order in locked.select_related(*RELATED).order_by("id"):
-            if answers := reports(order):
+            if order.group_id is not None and exit_waits(order):
+                behind.add(order.group_id)
+            elif answers := reports(order):
                 reports_book(order=order, reports=answers, source=PAPER, at=at)
                 changed += 1
+    for group_id in sorted(behind):
+        group_advance(group_id=group_id, at=at)
     return changed
 
 

@@ -12,6 +12,7 @@ from apps.core.errors import Conflict, InvalidInput
 from apps.execution.brokers.protocol import Execution, ExecutionReport, MarketPrice
 from apps.execution.domain.states import OrderEventKind
 from apps.execution.models import Order, OrderGroup
+from apps.execution.services import groups
 from apps.execution.services.groups import bracket_submit, group_advance, group_cancel, groups_recover, oco_submit
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.paper_market import prices_match
@@ -165,6 +166,34 @@ class TestAgainAndAgain:
         assert groups_recover(at=clock.now()) == 2
         assert groups_recover(at=clock.now()) == 0
         assert set(where(group)) == {"entry", "stop_loss", "take_profit"}
+
+    @pytest.mark.parametrize(("traded", "left"), [("10", 0), ("4", 6)])
+    def test_an_exit_that_has_not_heard_of_the_other_trades_no_more_than_is_left(self, desk, monkeypatch, traded, left):
+        group = bracket(desk)
+        with monkeypatch.context() as crash:  # between the fill and what follows from it
+            crash.setitem(trade.__globals__, "group_advance", lambda **_: 0)
+            trade(member(group, "take_profit"), traded, "110")
+        price = MarketPrice(symbol="AAPL", price=Decimal(94), market_time=clock.now(), source="test")
+        assert where(group)["stop_loss"] == ("new", 10, 0)
+        assert prices_match(prices={"AAPL": price}, at=clock.now()) == 0
+        assert where(group)["stop_loss"] == (("new", left, 0) if left else ("canceled", 10, 0))
+        prices_match(prices={"AAPL": price}, at=clock.now())
+        assert where(group)["stop_loss"][2] == left
+
+    def test_what_is_not_needed_any_more_is_not_sent(self, desk, monkeypatch):
+        group = bracket(desk, order_type="limit", limit_price="99", time_in_force="gtc")
+        entry, send = member(group, "entry"), groups._send
+
+        def slow(group, action, at):
+            """Somebody else sees more of the entry before this one is sent."""
+            monkeypatch.setattr(groups, "_send", send)
+            trade(entry, "3", "99")
+            return send(group, action, at)
+
+        monkeypatch.setattr(groups, "_send", slow)
+        trade(entry, "4", "99")
+        groups_recover(at=clock.now())
+        assert where(group)["stop_loss"] == where(group)["take_profit"] == ("new", 7, 0)
 
     def test_the_group_never_changes(self, desk):
         group = bracket(desk)
