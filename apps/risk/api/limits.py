@@ -28,6 +28,8 @@ from apps.risk.selectors.replay import DAYS, limit_replay
 from apps.risk.selectors.utilisation import limit_uses_now, utilisation_recorded
 from apps.risk.services.limits import limit_change_decide, limit_change_request, limit_change_withdraw
 
+#: Longer than any desk has been there.
+MOST_DAYS = 36_500
 DAYS_PARAMETER = OpenApiParameter("days", int, description=f"How many days back; {DAYS} when left out")
 KIND_PARAMETER = OpenApiParameter("kind", str, required=True, description="A kind of limit")
 
@@ -207,8 +209,8 @@ def _book(portfolio_id: int | None, name: str) -> int | None:
 
 def _days(request: Request) -> int:
     given = request.query_params.get("days", str(DAYS))
-    if not given.isdecimal():
-        raise ValidationError({"days": ["A whole number is required."]})
+    if not given.isdecimal() or int(given) > MOST_DAYS:
+        raise ValidationError({"days": [f"A whole number is required, at most {MOST_DAYS:,}."]})
     return int(given)
 
 

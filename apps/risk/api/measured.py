@@ -1,16 +1,14 @@
 """REST of what risk was: back-tests of value at risk and the history of snapshots."""
 
-from datetime import datetime
-
-from django.utils.dateparse import parse_datetime
-from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import clock
-from apps.core.api.filters import refuse_unknown_parameters
+from apps.core.api.fields import ZonedTime
+from apps.core.api.serializers import StrictSerializer
 from apps.core.api.users import desk_user
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.risk.api.measured_serializers import BackTestSerializer, SnapshotSerializer
@@ -21,23 +19,33 @@ from apps.risk.selectors.snapshots import MOST, risk_history
 from apps.risk.selectors.var_backtests import hypothetical_back_tests, stored_back_test
 
 
+class BackTestQuery(StrictSerializer):
+    """Which back-tests."""
+
+    method = serializers.ChoiceField(choices=[str(method) for method in Method], default=str(Method.HISTORICAL))
+    hypothetical = serializers.ChoiceField(
+        choices=["true", "false"], default="false", help_text="true: today's positions moved through history, in place of stored forecasts"
+    )
+
+
+class HistoryQuery(StrictSerializer):
+    """Which snapshots: market times, both included."""
+
+    start = ZonedTime(required=False, default=None)
+    end = ZonedTime(required=False, default=None)
+
+
 class BackTestView(APIView):
     """Whether value at risk was right."""
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("method", str, description="One of the five; without it the historical one"),
-            OpenApiParameter("hypothetical", bool, description="true: today's positions moved through history, in place of stored forecasts"),
-        ],
-        responses=BackTestSerializer(many=True),
-        operation_id="risk_backtest_list",
-    )
+    @extend_schema(parameters=[BackTestQuery], responses=BackTestSerializer(many=True), operation_id="risk_backtest_list")
     def get(self, request: Request, portfolio_id: int) -> Response:
         """Kupiec, Christoffersen and the Basel zone at 95 and 99 %, and every tested session, of at most 250."""
-        refuse_unknown_parameters(request, {"method", "hypothetical"})
+        query = BackTestQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
         portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
-        method = _method(request.query_params.get("method", Method.HISTORICAL.value))
-        if _flag(request.query_params.get("hypothetical", "false")):
+        method = Method(query.validated_data["method"])
+        if query.validated_data["hypothetical"] == "true":
             tests = hypothetical_back_tests(portfolio_risk_now(portfolio_id=portfolio_id, now=clock.now()), (method,), CONFIDENCES)
         else:
             tests = tuple(stored_back_test(portfolio_id=portfolio_id, method=method, confidence=confidence) for confidence in CONFIDENCES)
@@ -47,42 +55,11 @@ class BackTestView(APIView):
 class RiskHistoryView(APIView):
     """Snapshots of a portfolio's risk."""
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("start", datetime, description="Market time, included"),
-            OpenApiParameter("end", datetime, description="Market time, included"),
-        ],
-        responses=SnapshotSerializer(many=True),
-        operation_id="risk_history_list",
-    )
+    @extend_schema(parameters=[HistoryQuery], responses=SnapshotSerializer(many=True), operation_id="risk_history_list")
     def get(self, request: Request, portfolio_id: int) -> Response:
         """Oldest first; of a range with more than 5,000 the latest."""
-        refuse_unknown_parameters(request, {"start", "end"})
+        query = HistoryQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
         portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
-        rows = risk_history(portfolio_id, start=_time(request, "start"), end=_time(request, "end"), most=MOST)
+        rows = risk_history(portfolio_id, **query.validated_data, most=MOST)
         return Response(SnapshotSerializer(rows, many=True).data)
-
-
-def _method(text: str) -> Method:
-    if text not in [method.value for method in Method]:
-        raise ValidationError({"method": [f"One of {', '.join(Method)} is required."]})
-    return Method(text)
-
-
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValidationError({"hypothetical": ["true or false is required."]})
-    return text == "true"
-
-
-def _time(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise ValidationError({name: ["A time with a zone is required, for example 2026-11-19T21:00:00Z."]})
-    return found

@@ -121,7 +121,8 @@ def test_changes_of_other_portfolios_do_not_exist_and_bad_ones_are_refused(scene
         assert scene.post(scene.first, "limit-changes/", body).status_code == status
     history = f"portfolios/{scene.desk.portfolio.pk}/limits/history/"
     assert scene.get(scene.desk.trader, f"{history}?kind=leverage").json() == []
-    assert scene.get(scene.desk.trader, f"{history}?kind=leverage&days=x").status_code == 400
+    for days in ("x", "-1", "99999999999"):
+        assert scene.get(scene.desk.trader, f"{history}?kind=leverage&days={days}").status_code == 400
 
 
 def test_the_measures_say_why_there_is_no_number(scene) -> None:
