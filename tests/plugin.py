@@ -164,10 +164,8 @@ def _clean_memory() -> None:
     """Each test begins with an empty Redis, and remembers no price, no position and no returns of another test's database."""
     if _servers is not None and _servers.with_redis:
         _servers.redis.command("FLUSHALL")
+    from apps.core.kept import forget_everything
     from apps.marketdata.selectors.quotes import prices_forget
-    from apps.portfolios.selectors.quantities import quantities_forget
-    from apps.risk.selectors.risk_books import risk_books_forget
 
     prices_forget()
-    quantities_forget()
-    risk_books_forget()
+    forget_everything()

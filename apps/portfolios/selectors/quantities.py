@@ -6,7 +6,6 @@ the memory does not agree with them, because a transaction was taken back or the
 """
 
 import time as wall
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,14 +14,13 @@ from typing import Any, Final
 from django.db import connection
 
 from apps.core.errors import NotFound
+from apps.core.kept import Kept
 from apps.core.money import ZERO
 
 #: Between the values of one column: in no symbol and in no number.
 _BETWEEN: Final = "\x1f"
 #: Symbols and currencies are read again after so many seconds: an instrument may be renamed without a posting.
 KEPT_SECONDS: Final = 30.0
-#: Portfolios that a process remembers.
-REMEMBERED: Final = 64
 # One row, however many positions: a thousand rows of five columns cost an order more than all its checks.
 _QUANTITIES = """
 select f.base_currency, coalesce(c.amount, 0), exists (select 1 from portfolios_cashbalance o
@@ -90,20 +88,20 @@ class _Memory:
 
 
 _NOTHING: Final = _Memory()
-_memories: "OrderedDict[int, _Memory]" = OrderedDict()
+_memories: Kept[int, _Memory] = Kept(most=64)
 
 
 def quantities_of(portfolio_id: int, *, book_id: int, instrument_id: int) -> Quantities:
     """Quantities of the portfolio; those of nothing are left out. One query, as a rule. Raises NotFound."""
-    known = _memories.get(portfolio_id, _NOTHING)
-    if wall.monotonic() - known.read_at > KEPT_SECONDS:
+    known = _memories.get(portfolio_id)
+    if known is None or wall.monotonic() - known.read_at > KEPT_SECONDS:
         known = _NOTHING
     row = _read(portfolio_id, known.newest)
     memory = _with_changes(known, row)
     if memory.figures != tuple(row[3:6]):
         row = _read(portfolio_id, 0)
         memory = _with_changes(_NOTHING, row)
-    _remember(portfolio_id, memory)
+    _memories.put(portfolio_id, memory)
     own = memory.parts.get((book_id, instrument_id))
     currency, cash, foreign_cash = row[:3]
     return Quantities(
@@ -121,11 +119,6 @@ def book_quantities(book_id: int) -> dict[int, Decimal]:
     with connection.cursor() as cursor:
         cursor.execute("select instrument_id, quantity from portfolios_position where book_id = %s and quantity <> 0", [book_id])
         return dict(cursor.fetchall())
-
-
-def quantities_forget() -> None:
-    """Read everything again: what was remembered belongs to another database."""
-    _memories.clear()
 
 
 def _read(portfolio_id: int, seen: int) -> tuple[Any, ...]:
@@ -170,10 +163,3 @@ def _changed(columns: list[str]) -> Iterator[tuple[int, int, _Part]]:
     """Book id, instrument id and what is held now, of each position that the row names."""
     for book, key, symbol, currency, quantity, entry in zip(*(column.split(_BETWEEN) for column in columns), strict=True):
         yield int(book), int(key), _Part(quantity=Decimal(quantity), entry_id=int(entry), symbol=symbol, currency=currency)
-
-
-def _remember(portfolio_id: int, memory: _Memory) -> None:
-    _memories[portfolio_id] = memory
-    _memories.move_to_end(portfolio_id)
-    while len(_memories) > REMEMBERED:
-        _memories.popitem(last=False)

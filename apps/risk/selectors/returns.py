@@ -1,16 +1,13 @@
 """The matrix of daily returns under every number of risk, read once and kept in the process for as long as its data stays the same."""
 
-import threading
-import time as wall
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 import numpy as np
 from django.db import connection
 
+from apps.core.kept import Kept
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.domain.timeframes import Timeframe
@@ -22,11 +19,11 @@ from apps.risk.domain.risk_numbers import ReturnMatrix, matrix_of
 
 #: Sessions of history that risk is measured on, where nobody says otherwise: two years.
 WINDOW: Final = 500
-#: Matrices kept, and for how long at most [s]: bars that fill a hole in the middle change neither the first nor the last bar.
-KEPT: Final = 32
+#: For how long [s] a matrix is kept at most: bars that fill a hole in the middle change neither the first nor the last bar.
 LONGEST_SECONDS: Final = 600.0
 
 Key = tuple[tuple[str, ...], date, int]
+_kept: Kept[Key, tuple[tuple[Any, ...], ReturnMatrix]] = Kept(most=32, seconds=LONGEST_SECONDS)
 
 
 def return_matrix(symbols: Sequence[str], *, end: date, days: int = WINDOW) -> ReturnMatrix:
@@ -39,16 +36,14 @@ def return_matrix(symbols: Sequence[str], *, end: date, days: int = WINDOW) -> R
     sessions = _sessions(end, days)
     ids = {symbol: item.pk for symbol, item in instruments_known(symbols).items()}
     revision = _revision(list(ids.values()), sessions)
-    found = _kept.get(key, revision)
-    if found is None:
-        found = _read(key[0], list(ids), sessions)
-        _kept.put(key, revision, found)
+    before = _kept.get(key)
+    if before is not None and before[0] == revision:
+        return before[1]
+    found = _read(key[0], list(ids), sessions)
+    if before is not None and before[1].fingerprint == found.fingerprint:
+        found = before[1]  # with all that was derived from it
+    _kept.put(key, (revision, found))
     return found
-
-
-def matrices_forget() -> None:
-    """Read again what is asked for next."""
-    _kept.clear()
 
 
 def _sessions(end: date, days: int) -> np.ndarray[Any, np.dtype[np.datetime64]]:
@@ -92,44 +87,3 @@ def _revision(ids: list[int], sessions: np.ndarray[Any, np.dtype[np.datetime64]]
     with connection.cursor() as cursor:
         cursor.execute(_REVISION, {"ids": ids, "timeframe": int(Timeframe.DAY), "first": first, "last": last})
         return tuple(cursor.fetchall())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    revision: tuple[Any, ...]
-    matrix: ReturnMatrix
-    read_at: float
-
-
-class _Kept:
-    """The matrices that were asked for last, for all threads of the process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
-
-    def get(self, key: Key, revision: tuple[Any, ...]) -> ReturnMatrix | None:
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or entry.revision != revision or wall.monotonic() - entry.read_at > LONGEST_SECONDS:
-                return None
-            self._entries.move_to_end(key)
-            return entry.matrix
-
-    def put(self, key: Key, revision: tuple[Any, ...], matrix: ReturnMatrix) -> None:
-        """Keep a matrix. One of equal content is kept in place of the new one, with all that was derived from it."""
-        with self._lock:
-            before = self._entries.get(key)
-            if before is not None and before.matrix.fingerprint == matrix.fingerprint:
-                matrix = before.matrix
-            self._entries[key] = _Entry(revision=revision, matrix=matrix, read_at=wall.monotonic())
-            self._entries.move_to_end(key)
-            while len(self._entries) > KEPT:
-                self._entries.popitem(last=False)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-
-
-_kept = _Kept()

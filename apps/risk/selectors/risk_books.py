@@ -5,14 +5,13 @@ still the same, which costs one order some queries; a new session, a symbol that
 What the positions are worth may be a second old in the vector, how many they are never is.
 """
 
-import threading
 import time as wall
-from collections import OrderedDict
 from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
+from apps.core.kept import Kept
 from apps.risk.domain.pretrade_risk import HeldVector, RiskBook, held_vector, risk_book
 from apps.risk.domain.returns import in_base_currency
 from apps.risk.domain.risk_numbers import ReturnMatrix
@@ -25,8 +24,6 @@ FRESH_SECONDS: Final = 60.0
 LONGEST_SECONDS: Final = 600.0
 #: How old [s] the prices in a vector may be.
 VALUED_SECONDS: Final = 1.0
-#: Portfolios kept in a process.
-KEPT: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +40,9 @@ class _Entry:
     valued_at: float
     read_at: float
     checked_at: float
+
+
+_kept: Kept[int, _Entry] = Kept(most=32)
 
 
 def held_risk(
@@ -74,11 +74,6 @@ def held_risk(
         entry = replace(entry, vector=vector, version=version, valued_at=at)
     _kept.put(portfolio_id, entry)
     return vector
-
-
-def risk_books_forget() -> None:
-    """Read again what is asked for next."""
-    _kept.clear()
 
 
 def _looked_at(before: _Entry | None, wanted: set[str], pairs: Mapping[str, str], end: date, now: datetime) -> _Entry:
@@ -129,29 +124,3 @@ def _columns(matrix: ReturnMatrix, symbols: tuple[str, ...], pairs: Mapping[str,
 def _currencies(pairs: Mapping[str, str]) -> dict[str, str]:
     """The currency of each symbol: the first half of its pair."""
     return {symbol: pair[:3] for symbol, pair in pairs.items()}
-
-
-class _Kept:
-    """Entries of the portfolios that were asked for last, for all threads of the process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[int, _Entry] = OrderedDict()
-
-    def get(self, portfolio_id: int) -> _Entry | None:
-        with self._lock:
-            return self._entries.get(portfolio_id)
-
-    def put(self, portfolio_id: int, entry: _Entry) -> None:
-        with self._lock:
-            self._entries[portfolio_id] = entry
-            self._entries.move_to_end(portfolio_id)
-            while len(self._entries) > KEPT:
-                self._entries.popitem(last=False)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-
-
-_kept = _Kept()

@@ -11,7 +11,7 @@ from apps.marketdata.models import Instrument
 from apps.portfolios.models import Position
 from apps.portfolios.selectors import quantities
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.quantities import Quantities, quantities_forget, quantities_of
+from apps.portfolios.selectors.quantities import Quantities, quantities_of
 from apps.portfolios.tests.factories import BookFactory, InstrumentFactory, LedgerEntryFactory, PortfolioFactory
 
 SEED = 20261126
@@ -58,7 +58,7 @@ def test_a_second_look_reads_only_what_has_changed(portfolio) -> None:
     trade(portfolio, first, "100")
     now(portfolio)
     trade(portfolio, second, "5")
-    row = quantities._read(portfolio.pk, quantities._memories[portfolio.pk].newest)
+    row = quantities._read(portfolio.pk, quantities._memories.get(portfolio.pk).newest)
     assert [key for _, key, _ in quantities._changed(list(row[7:]))] == [second.pk]
     assert now(portfolio).held == {first.pk: 100, second.pk: 5}
 
@@ -97,14 +97,6 @@ def test_a_new_name_is_known_when_the_memory_is_old(portfolio, monkeypatch: pyte
     found = now(portfolio)
     assert found.symbols == {instrument.pk: "NEW"}
     assert found.foreign
-
-
-def test_no_more_portfolios_are_remembered_than_fit(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quantities, "REMEMBERED", 2)
-    quantities_forget()
-    for portfolio in [PortfolioFactory() for _ in range(3)]:
-        now(portfolio)
-    assert len(quantities._memories) == 2
 
 
 def test_unknown_portfolio(db: None) -> None:
