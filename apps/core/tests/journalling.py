@@ -1,6 +1,7 @@
 """What tests of the journal share: write some entries, seal them all."""
 
 import time
+from collections.abc import Callable
 
 from apps.core import clock
 from apps.core.context import acting
@@ -8,6 +9,9 @@ from apps.core.models import JournalEntry, JournalLink, User
 from apps.core.services.journal import journal_seal
 
 LONGEST_WAIT = 30
+#: Runs a statement past every guard.
+Tamper = Callable[..., None]
+COLUMNS = "id, transaction, recorded_at, table_name, operation, row_id, actor, request_id, old::text, new::text, digest"
 
 
 def write_entries(count: int, prefix: str = "person") -> list[int]:

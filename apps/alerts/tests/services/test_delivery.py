@@ -10,7 +10,6 @@ from email import message_from_string
 
 import pytest
 from celery import current_app
-from django.core.mail.backends.smtp import EmailBackend
 from django.db import DatabaseError, connection, transaction
 
 from apps.alerts.domain.answers import MOST_ATTEMPTS, Answer, Outcome
@@ -29,7 +28,7 @@ from apps.alerts.services.delivery import (
 from apps.alerts.services.routes import route_create, route_end, route_secret_renew, route_test
 from apps.alerts.services.webhooks import webhook_secret, webhook_send
 from apps.alerts.tests.factories import MOMENT, AlertFactory, UserFactory
-from apps.alerts.tests.receivers import Hook, MailServer, hook, mail_server
+from apps.alerts.tests.receivers import Hook, hook, mail_server
 from apps.core.clock import now
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import User
@@ -40,35 +39,6 @@ LATER = MOMENT + timedelta(hours=2)
 
 def at(moment: datetime) -> Callable[[], datetime]:
     return lambda: moment
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory()
-
-
-@pytest.fixture
-def web() -> Iterator[Hook]:
-    with hook() as server:
-        yield server
-
-
-@pytest.fixture
-def mail(settings) -> Iterator[MailServer]:
-    with mail_server() as server:
-        settings.EMAIL_BACKEND = f"{EmailBackend.__module__}.{EmailBackend.__qualname__}"
-        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_CONFIGURED = "127.0.0.1", server.port, True
-        yield server
-
-
-@pytest.fixture
-def webhook(user, web) -> AlertRoute:
-    return route_create(user=user, channel="webhook", target=web.url, at=MOMENT)
-
-
-@pytest.fixture
-def email(user) -> AlertRoute:
-    return route_create(user=user, channel="email", target="risk@desk.example", at=MOMENT)
 
 
 def raised(user: User, **given) -> AlertDelivery:
