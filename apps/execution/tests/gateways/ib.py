@@ -127,7 +127,9 @@ class IbGateway:
     # The book.
 
     def order(self, reference: str) -> GatewayOrder:
-        return next(order for order in self.orders if order.reference == reference)
+        """The order, once the message in hand is worked off: the client hears of the first of what it leads to before the last is done."""
+        with self._lock:
+            return next(order for order in self.orders if order.reference == reference)
 
     @property
     def duplicates(self) -> dict[str, int]:
