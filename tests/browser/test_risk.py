@@ -11,7 +11,6 @@ from tests.browser.conftest import Desk
 pytestmark = pytest.mark.browser
 
 SignIn = Callable[..., Page]
-SOON = 20_000
 #: The replayed market of September 2008 falls by more than the fund's warning level within a few of its sessions.
 A_FEW_SESSIONS = 120_000
 
@@ -28,8 +27,8 @@ def test_a_breach_raised_by_a_price_move_is_acknowledged_and_every_screen_knows(
     note = other.locator(f"#{name} input[name=note]")
     note.fill("hedge is on its way")
     note.press("Enter")
-    expect(other.locator(f"#{name}")).to_contain_text("hedge is on its way", timeout=SOON)
-    expect(page.locator(f"#{name}")).to_contain_text("hedge is on its way", timeout=SOON)  # without being loaded again
+    expect(other.locator(f"#{name}")).to_contain_text("hedge is on its way")
+    expect(page.locator(f"#{name}")).to_contain_text("hedge is on its way")  # without being loaded again
     expect(page.locator(f"#{name} form")).to_have_count(0)
 
 
@@ -37,7 +36,7 @@ def test_an_order_above_a_limit_is_blocked_with_its_numbers(sign_in: SignIn, des
     page = sign_in("trader")
     page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=90000")
     checks = page.locator("#ticket-checks")
-    expect(checks).to_contain_text("POSITION_SIZE_LIMIT", timeout=SOON)
+    expect(checks).to_contain_text("POSITION_SIZE_LIMIT")
     expect(checks).to_contain_text(re.compile(r"9\d,\d{3} is above the limit 20,000"))
     expect(page.locator("#ticket-submit")).to_be_disabled()
 

@@ -9,12 +9,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import ROOT, Desk, Watch
-from tests.browser.test_trading_day import SOON, release_the_desk
+from tests.browser.test_trading_day import release_the_desk
 
 pytestmark = pytest.mark.browser
 
 SignIn = Callable[..., Page]
-PATIENT = 90_000  # a market that is shut opens again within a few seconds of the replay
 BOOK = "Flattened by tests"
 OPEN_A_BOOK = f"""
 from decimal import Decimal
@@ -49,17 +48,17 @@ def book(desk: Desk) -> int:
 def ready(page: Page, sentence: str) -> Locator:
     """The ticket's button, once the checks let it say what it sends."""
     button = page.locator("#ticket-submit")
-    expect(button).to_contain_text(sentence, timeout=SOON)
+    expect(button).to_contain_text(sentence)
     expect(button).to_be_enabled()
     return button
 
 
 def test_an_order_by_keyboard_alone_is_one_order(sign_in: SignIn, desk: Desk) -> None:
     page = sign_in("trader")
-    expect(page.locator("tr[data-key=IBM]")).to_be_visible(timeout=SOON)
+    expect(page.locator("tr[data-key=IBM]")).to_be_visible()
     page.keyboard.press("b")
     page.wait_for_url(f"{desk.url}/trade?side=buy")
-    expect(page.locator("#t-symbol")).to_be_focused(timeout=SOON)
+    expect(page.locator("#t-symbol")).to_be_focused()
     page.keyboard.type("ibm")
     page.keyboard.press("Tab")
     expect(page.locator("#t-quantity")).to_be_focused()
@@ -68,21 +67,21 @@ def test_an_order_by_keyboard_alone_is_one_order(sign_in: SignIn, desk: Desk) ->
     ready(page, "Buy 100 IBM at market")
     page.keyboard.press("Control+Enter")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("#ticket-sent tr[data-key]")).to_have_count(1, timeout=SOON)
-    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled", timeout=SOON)
+    expect(page.locator("#ticket-sent tr[data-key]")).to_have_count(1)
+    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled")
 
 
 def test_an_amount_becomes_shares_and_the_cost_shows_cash_and_position_after(sign_in: SignIn, desk: Desk) -> None:
     page = sign_in("trader")
     page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=5000")
     page.select_option("#t-unit", "money")
-    expect(page.locator("#t-shares")).to_contain_text(re.compile(r"= \d+ shares at \d"), timeout=SOON)
-    expect(page.locator("#ticket-submit")).to_contain_text(re.compile(r"Buy \d+ IBM at market"), timeout=SOON)
+    expect(page.locator("#t-shares")).to_contain_text(re.compile(r"= \d+ shares at \d"))
+    expect(page.locator("#ticket-submit")).to_contain_text(re.compile(r"Buy \d+ IBM at market"))
     expect(page.locator("#ticket-cost")).to_contain_text("Cash now → after")
     expect(page.locator("#ticket-cost")).to_contain_text("Position now → after")
     page.fill("#t-quantity", "1.1234567")
     page.select_option("#t-unit", "shares")
-    expect(page.locator("[data-error=quantity]")).to_contain_text("six decimal places", timeout=SOON)
+    expect(page.locator("[data-error=quantity]")).to_contain_text("six decimal places")
     expect(page.locator("#t-quantity")).to_have_attribute("aria-invalid", "true")
 
 
@@ -93,18 +92,18 @@ def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keybo
     page.locator("#t-unit").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # opens the sizer
-    expect(page.locator("#z-take")).to_contain_text("Take over", timeout=SOON)
+    expect(page.locator("#z-take")).to_contain_text("Take over")
     expect(page.locator("#z-facts")).to_contain_text("equity × risk ÷ distance to the stop")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.locator("#z-risk_pct")).to_be_focused()
     page.keyboard.type("200")
-    expect(page.locator("[data-error='sizer/risk_pct']")).to_contain_text("no fraction", timeout=SOON)
+    expect(page.locator("[data-error='sizer/risk_pct']")).to_contain_text("no fraction")
     expect(page.locator("#z-take")).to_be_disabled()
     assert all("400" in error for error in watch.errors)  # the browser notes each refusal, and this one was wanted
     watch.errors.clear()
     page.locator("#z-risk_pct").fill("0.1")
-    expect(page.locator("#z-facts")).to_contain_text("0.1 %", timeout=SOON)
+    expect(page.locator("#z-facts")).to_contain_text("0.1 %")
     shares = re.sub(r"[^0-9]", "", page.locator("#z-take").inner_text())
     page.keyboard.press("Enter")
     expect(page.locator("#t-quantity")).to_be_focused()
@@ -114,12 +113,12 @@ def test_a_sizer_says_how_it_came_to_its_shares_and_they_are_taken_over_by_keybo
     expect(page.locator("#ticket-impact")).to_contain_text("Worst stress loss")
     page.select_option("#z-type", "target_volatility")
     expect(page.locator("#z-window")).to_be_visible()
-    expect(page.locator("#z-said")).to_contain_text("The formula gives", timeout=SOON)
+    expect(page.locator("#z-said")).to_contain_text("The formula gives")
 
 
 def last_price(page: Page) -> float:
     last = page.locator("#t-quote [data-part=last]")
-    expect(last).not_to_have_text("—", timeout=SOON)
+    expect(last).not_to_have_text("—")
     return float(last.inner_text().replace(",", ""))
 
 
@@ -131,13 +130,13 @@ def test_a_bracket_and_an_algorithm_go_out_from_the_ticket(sign_in: SignIn, desk
     page.fill("#t-profit", f"{price * 1.04:.2f}")
     page.fill("#t-loss", f"{price * 0.96:.2f}")
     ready(page, "Buy 10 IBM at market with exits").click()
-    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("buy 10 IBM", timeout=SOON)
+    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("buy 10 IBM")
     page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=50")
     page.select_option("#t-type", "twap")
     expect(page.locator("#t-slices")).to_be_visible()
     expect(page.locator("#t-tif")).to_be_hidden()
     ready(page, "Buy 50 IBM at market by TWAP").click()
-    expect(page.locator("#ticket-sent tr[data-key^=parent]")).to_contain_text("TWAP", timeout=SOON)
+    expect(page.locator("#ticket-sent tr[data-key^=parent]")).to_contain_text("TWAP")
     page.goto(f"{desk.url}/algos")
     expect(page.locator("main")).to_contain_text("TWAP")
 
@@ -147,7 +146,7 @@ def rest(page: Page, desk: Desk, symbol: str, quantity: int) -> None:
     page.goto(f"{desk.url}/trade?symbol={symbol}&side=buy&quantity={quantity}&order_type=stop&time_in_force=gtc")
     page.fill("#t-stop", f"{last_price(page) * 4:.2f}")
     ready(page, f"Buy {quantity} {symbol} stop").click()
-    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("new", timeout=SOON)
+    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("new")
 
 
 def test_a_working_order_comes_to_the_blotter_and_is_changed_cancelled_and_explained_by_keyboard(sign_in: SignIn, desk: Desk) -> None:
@@ -155,16 +154,16 @@ def test_a_working_order_comes_to_the_blotter_and_is_changed_cancelled_and_expla
     page.goto(f"{desk.url}/trades?symbol=AAPL")
     rest(ticket, desk, "AAPL", 3)
     row = page.locator("#blotter tbody tr[data-key]").first  # it comes by itself
-    expect(row).to_contain_text("AAPL", timeout=SOON)
+    expect(row).to_contain_text("AAPL")
     expect(row.locator("[data-field=status]")).to_have_text("new")
     page.locator("#blotter").focus()
     page.keyboard.press("j")
     page.keyboard.press("e")
     price = page.locator("tr.detail input[name=stop_price]")
-    expect(price).to_be_focused(timeout=SOON)
+    expect(price).to_be_focused()
     price.fill(f"{float(price.input_value()) + 1:.2f}")
     page.keyboard.press("Enter")
-    expect(page.locator(".alert")).to_contain_text("is new", timeout=SOON)
+    expect(page.locator(".alert")).to_contain_text("is new")
     expect(page.locator(".timeline")).to_contain_text("replaced")
     page.goto(f"{desk.url}/trades?symbol=AAPL")
     page.locator("#blotter").focus()
@@ -172,11 +171,11 @@ def test_a_working_order_comes_to_the_blotter_and_is_changed_cancelled_and_expla
     page.keyboard.press("x")
     expect(page.locator("#blotter tr.at [data-act=cancel]")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator(".alert")).to_contain_text("is canceled", timeout=SOON)
+    expect(page.locator(".alert")).to_contain_text("is canceled")
     page.goto(f"{desk.url}/trades?tab=filled")
     page.locator("#blotter [data-expand]").first.click()
     life = page.locator("tr.detail")
-    expect(life).to_contain_text("Matched against", timeout=SOON)
+    expect(life).to_contain_text("Matched against")
     expect(life.locator(".timeline")).to_contain_text("by gate")
 
 
@@ -187,22 +186,22 @@ def test_many_are_cancelled_after_a_look_at_the_list(sign_in: SignIn, desk: Desk
     page.click("#cancel-all")
     expect(page.locator("main")).to_contain_text("What has traded stays traded")
     page.click("main button.btn-danger")
-    expect(page.locator(".alert")).to_contain_text("cancelled, or being cancelled", timeout=SOON)
+    expect(page.locator(".alert")).to_contain_text("cancelled, or being cancelled")
     expect(page.locator("#blotter")).to_contain_text("No working orders")
 
 
 def stop(page: Page, level: str, reason: str) -> None:
     page.keyboard.press("Shift+H")
-    expect(page.locator("#halt-reason")).to_be_focused(timeout=SOON)
+    expect(page.locator("#halt-reason")).to_be_focused()
     page.check(f"#halt-{level}")
     page.fill("#halt-reason", reason)
     page.locator("#halt-dialog button.btn-danger").click()
-    expect(page.locator("#halt-banner")).to_contain_text(reason, timeout=SOON)
+    expect(page.locator("#halt-banner")).to_contain_text(reason)
 
 
 def choose(page: Page, book: int) -> None:
     page.select_option("#portfolio-picker", str(book))
-    expect(page.locator("#portfolio-picker")).to_have_value(str(book), timeout=SOON)
+    expect(page.locator("#portfolio-picker")).to_have_value(str(book))
     page.wait_for_load_state("load")
 
 
@@ -212,31 +211,31 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
         choose(page, book)
     trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
     ready(trader, "Buy 10 IBM at market").click()
-    expect(trader.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled", timeout=PATIENT)
+    expect(trader.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled")
 
     stop(trader, "pause", "too large")
     expect(trader.locator("#halt-button")).to_contain_text("reducing")
     trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
-    expect(trader.locator("#ticket-checks")).to_contain_text("REDUCING_ONLY", timeout=SOON)
+    expect(trader.locator("#ticket-checks")).to_contain_text("REDUCING_ONLY")
     trader.goto(f"{desk.url}/trade?symbol=IBM&side=sell&quantity=1")
     ready(trader, "Sell 1 IBM at market")
 
     trader.click("#halt-button")
-    expect(trader.locator("[data-count=flatten]")).to_contain_text("1 position worth $", timeout=SOON)
-    expect(trader.locator("#halt-reason")).to_be_focused(timeout=SOON)  # opened to the end: a dialog that opens cannot be closed
+    expect(trader.locator("[data-count=flatten]")).to_contain_text("1 position worth $")
+    expect(trader.locator("#halt-reason")).to_be_focused()  # opened to the end: a dialog that opens cannot be closed
     trader.keyboard.press("Escape")
-    expect(trader.locator("#halt-dialog")).to_be_hidden(timeout=SOON)
+    expect(trader.locator("#halt-dialog")).to_be_hidden()
     stop(trader, "flatten", "out of everything")
     expect(trader.locator("#halt-banner")).to_contain_text("FLATTENING")
     trader.goto(f"{desk.url}/trades?tab=filled&strategy=flatten")
-    expect(trader.locator("#blotter tbody tr[data-key]").first).to_contain_text("IBM", timeout=PATIENT)
+    expect(trader.locator("#blotter tbody tr[data-key]").first).to_contain_text("IBM")
 
     stop(trader, "cancel", "all stop")
     expect(trader.locator("#halt-button")).to_contain_text("halted")
     trader.click("#halt-button")
-    expect(trader.locator("#halt-flatten")).to_be_disabled(timeout=SOON)
+    expect(trader.locator("#halt-flatten")).to_be_disabled()
     risk.goto(f"{desk.url}/risk")
-    expect(risk.locator("#halt-banner")).to_contain_text("all stop", timeout=SOON)
+    expect(risk.locator("#halt-banner")).to_contain_text("all stop")
     release_the_desk(risk, second, desk)
-    expect(trader.locator("#halt-banner")).to_be_hidden(timeout=SOON)
+    expect(trader.locator("#halt-banner")).to_be_hidden()
     expect(trader.locator("#halt-button")).to_contain_text("active")

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from apps.core.errors import Unavailable
 from apps.core.servers import EmbeddedServers
 from apps.marketdata.selectors.store import LATEST
 from tests.migrated import cluster_put
@@ -23,13 +24,14 @@ PATIENCE_SECONDS = 300.0
 
 
 def wait_for(condition: Callable[[], object], what: str, desk: "Desk | None" = None) -> None:
-    """Until the condition holds; a server that is just away counts as not yet. A failure shows what the desk's feeds say."""
+    """Until the condition holds; a server that is just away, or a line that is just being written, counts as not yet. A failure shows what
+    the desk's feeds say."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             if condition():
                 return
-        except (psycopg.OperationalError, redis.RedisError):
+        except (psycopg.OperationalError, redis.RedisError, Unavailable):
             pass
         time.sleep(0.05)
     pytest.fail(f"waited {PATIENCE_SECONDS:.0f} s for {what}; {desk.said if desk else ''}")

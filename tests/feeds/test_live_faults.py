@@ -4,7 +4,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -70,8 +70,9 @@ def acknowledged(desk: Desk) -> Counter[Key]:
     """Keys of the ticks in all spools."""
     found: Counter[Key] = Counter()
     for folder in (desk.servers.var / "feed" / "live").iterdir():
-        for records, _ in batches(folder, Place()):
-            found.update((record[0], record[1], record[2]) for record in records if record[0] in "qt")
+        with suppress(FileNotFoundError):  # brought home just now: the database has all of it
+            for records, _ in batches(folder, Place()):
+                found.update((record[0], record[1], record[2]) for record in records if record[0] in "qt")
     return found
 
 
@@ -100,6 +101,7 @@ def test_every_acknowledged_tick_is_stored_once_whatever_is_killed(running: tupl
         wait_for(lambda: set(desk.latest()) == set(SYMBOLS), "the latest prices in the new Redis", desk)
         desk.restart_postgres()
         moves_on(desk)
+        wait_for(lambda: sum(unbroken_from < tick.ts for tick in list(vendor.sent)) > 100, "ticks while both were away and came back")
         unbroken_to = datetime.now(UTC)
 
         vendor.say('{"type": "match"')
@@ -109,8 +111,8 @@ def test_every_acknowledged_tick_is_stored_once_whatever_is_killed(running: tupl
         moves_on(desk)
 
         desk.servers.postgres.stop()  # ticks wait in the spool of a feed that is killed
-        sent = len(vendor.sent)
-        wait_for(lambda: len(vendor.sent) > sent + 100, "ticks without a database")
+        spooled = sum(acknowledged(desk).values())
+        wait_for(lambda: sum(acknowledged(desk).values()) > spooled + 100, "ticks without a database", desk)
         assert desk.end_feed(signal.SIGKILL) == -signal.SIGKILL
         promised = acknowledged(desk)
         desk.servers.postgres.start()
@@ -126,7 +128,6 @@ def test_every_acknowledged_tick_is_stored_once_whatever_is_killed(running: tupl
     symbol_of = dict(desk.query("select id, symbol from marketdata_instrument"))
     there = {(kind, symbol_of[pk], at) for kind, pk, at in promised}
     missing = [tick for tick in while_servers_fell if ("t" if isinstance(tick, TradeTick) else "q", tick.symbol, micros(tick.ts)) not in there]
-    assert len(while_servers_fell) > 100
     assert missing == []
     assert any(isinstance(tick, QuoteTick) for tick in while_servers_fell)
     kinds = {kind for (kind,) in desk.query("select kind from marketdata_feedfault")}
@@ -145,7 +146,7 @@ def test_two_feeds_split_the_symbols_and_one_takes_over_from_a_dead_one(running:
         wait_for(lambda: vendor.clients() == 1 and vendor.symbols() == sorted(SYMBOLS), "one feed with all symbols", desk)
         seen = len(vendor.sent)
         wait_for(lambda: len(vendor.sent) > seen + 2 * len(SYMBOLS), "ticks of all symbols")
-        wait_for(lambda: all(desk.latest()[symbol] for symbol in SYMBOLS), "all latest prices")
+        wait_for(lambda: set(desk.latest()) == set(SYMBOLS), "all latest prices")
         moves_on(desk)
     wait_for(lambda: not +(acknowledged(desk) - stored(desk)), "what both have acknowledged", desk)
     assert set(stored(desk).values()) == {1}

@@ -12,7 +12,8 @@ from apps.marketdata.domain.calendars import sessions
 from apps.marketdata.domain.replay import Step, step_time
 from tests.feeds.desk import Desk, desk_running, wait_for
 
-FIRST, LAST = date(2010, 1, 4), date(2012, 12, 31)
+#: More sessions than the replay shows before its last server is back, however long that takes.
+FIRST, LAST = date(2010, 1, 4), date(2019, 12, 31)
 SYMBOLS = ("AAA", "BBB")
 
 

@@ -21,7 +21,7 @@ from apps.core.servers.processes import alive
 from apps.desk.services.supervisor import REGISTER
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 240
+START_SECONDS = 900
 PRIVATE = ("DATABASE_URL", "REDIS_URL", "DESK_PG_BIN", "DJANGO_SETTINGS_MODULE")
 
 
@@ -32,6 +32,15 @@ def eventually(condition: Callable[[], Any], *, seconds: float, what: str) -> No
         time.sleep(0.1)
 
 
+def port_hold() -> socket.socket:
+    """A free port, held for a server to listen on: nobody else is given it, and whoever asks for the address's reuse, as servers do, may
+    bind it beside."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 class RunningDesk:
     """`make demo` with its own data; what it prints goes to a file, so that nobody has to read along."""
 
@@ -40,9 +49,8 @@ class RunningDesk:
         self.servers = EmbeddedServers(var)
         self.output = var / "terminal.txt"
         var.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self._held = port_hold()
+        self.port = self._held.getsockname()[1]
         self.environment = {key: value for key, value in os.environ.items() if key not in PRIVATE} | {"DESK_VAR": str(var)}
 
     def copied(self, var: Path) -> "RunningDesk":
@@ -68,10 +76,11 @@ class RunningDesk:
 
     def abandon(self) -> None:
         """Whatever happened, leave nothing running."""
+        self._held.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
-                self.process.wait(30)
+                self.process.wait(120)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.servers.stop()
@@ -103,7 +112,7 @@ class RunningDesk:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"http://127.0.0.1:{self.port}/api/v1/{path}", data=data, headers=headers, method=method)
         try:
-            with urlopen(request, timeout=30) as response:
+            with urlopen(request, timeout=120) as response:
                 return json.load(response)
         except HTTPError as error:
             error.add_note(error.read().decode(errors="replace")[:500])
@@ -128,7 +137,7 @@ class RunningDesk:
 
     def answers(self) -> bool:
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as response:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60) as response:
                 return bool(response.status == 200)
         except (URLError, OSError):
             return False
@@ -136,4 +145,4 @@ class RunningDesk:
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A manage.py command beside the desk."""
         command = [sys.executable, "manage.py", *words]
-        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=600, check=False)

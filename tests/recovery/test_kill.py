@@ -14,8 +14,8 @@ from tests.recovery.desk import RunningDesk, eventually
 pytestmark = pytest.mark.slow
 
 #: Until a killed server answers again. A killed PostgreSQL replays its log, and pools find out that their connections are gone.
-RECOVERY_SECONDS = 90
-CTRL_C_SECONDS = 20  # ten are promised; a test machine is busy
+RECOVERY_SECONDS = 300
+CTRL_C_SECONDS = 60  # ten are promised; a test machine is busy
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ class TestKill:
         victim = desk.children()[1]
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: victim not in desk.children() and len(desk.children()) > 1, seconds=RECOVERY_SECONDS, what="restart")
-        assert "ended (signal SIGKILL), starts again" in desk.printed
+        eventually(lambda: "ended (signal SIGKILL), starts again" in desk.printed, seconds=RECOVERY_SECONDS, what="the reason")
 
     @pytest.mark.parametrize("server", ["postgres", "redis"])
     def test_a_killed_server_is_started_again_under_the_running_desk(self, desk: RunningDesk, server: str) -> None:

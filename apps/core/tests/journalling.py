@@ -8,7 +8,7 @@ from apps.core.context import acting
 from apps.core.models import JournalEntry, JournalLink, User
 from apps.core.services.journal import journal_seal
 
-LONGEST_WAIT = 30
+LONGEST_WAIT = 300
 #: Runs a statement past every guard.
 Tamper = Callable[..., None]
 COLUMNS = "id, transaction, recorded_at, table_name, operation, row_id, actor, request_id, old::text, new::text, digest"

@@ -24,7 +24,7 @@ def in_thread(work: Callable[[], object]) -> list[object]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(30)
+    thread.join(60)
     return result
 
 
@@ -55,7 +55,7 @@ class TestLockTransaction:
             lock_transaction("x")
 
     def test_opposite_orders_do_not_deadlock(self) -> None:
-        barrier = threading.Barrier(2, timeout=30)
+        barrier = threading.Barrier(2, timeout=60)
         outcomes: list[object] = []
 
         def work(*names: str) -> str:
@@ -71,7 +71,7 @@ class TestLockTransaction:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
         assert outcomes == ["done", "done"]
 
 

@@ -17,7 +17,7 @@ def test_nobody_meets_a_dead_connection() -> None:
     first = backend()
     connection.close()  # back to the pool
     with open_session(application="test pool") as session:
-        ended = session.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where pid = %s", [first]).fetchone()
+        ended = session.execute("select pg_terminate_backend(pid, 60000) from pg_stat_activity where pid = %s", [first]).fetchone()
     assert ended == (True,)
     assert backend() != first
     connection.close()

@@ -46,7 +46,7 @@ class TestPublish:
         await layer.group_add(group_name("orders:3"), channel)
         data = {"price": Decimal("1.50"), "at": datetime(2026, 11, 20, tzinfo=UTC), "nan": float("nan")}
         await sync_to_async(publish)("orders:3", data)
-        message = await asyncio.wait_for(layer.receive(channel), 10)
+        message = await asyncio.wait_for(layer.receive(channel), 60)
         envelope = json.loads(message["text"])
         assert (message["type"], message["ch"], message["seq"]) == ("stream.message", "orders:3", 1)
         assert (envelope["v"], envelope["ch"], envelope["seq"], envelope["type"]) == (1, "orders:3", 1, "delta")

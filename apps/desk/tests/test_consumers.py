@@ -45,7 +45,7 @@ async def connection(user: Any, **settings: Any) -> AsyncIterator[WebsocketCommu
     try:
         yield communicator
     finally:
-        await communicator.disconnect()
+        await communicator.disconnect(timeout=60)
 
 
 async def ask(communicator: WebsocketCommunicator, **message: Any) -> None:
@@ -149,13 +149,18 @@ async def test_messages_that_make_no_sense_are_answered(user: User, text: str) -
 
 
 async def test_ticks_are_gathered_and_the_gathered_message_names_its_first_number(user: User, stream: dict[str, Any]) -> None:
-    async with connection(user, tick_streams=frozenset({"ticks"}), tick_seconds=0.2) as socket:
+    settings = {"tick_streams": frozenset({"ticks"}), "tick_seconds": 0.01, "most_behind_for_ticks": 2}
+    async with connection(user, **settings) as socket:
+        await ask(socket, type="subscribe", ch="sample:1")
         await ask(socket, type="subscribe", ch="ticks")
-        await told(socket)
+        assert [(await told(socket))["ch"], (await told(socket))["ch"]] == ["sample:1", "ticks"]
         await publish("ticks", {"prices": {"A": "1"}})
-        assert (await told(socket))["seq"] == 1  # the first goes at once
+        assert (await told(socket))["seq"] == 1  # the first goes at once; from now on the client is behind, and the next ones wait
         await publish("ticks", {"prices": {"A": "2", "B": "7"}})
         await publish("ticks", {"prices": {"A": "3"}})
+        await publish("sample:1", {"value": 2})
+        assert (await told(socket))["ch"] == "sample:1"  # what was published before has arrived, too
+        await ask(socket, type="ack", n=4)
         gathered = await told(socket)
     assert (gathered["first"], gathered["seq"]) == (2, 3)
     assert gathered["d"] == {"prices": {"A": "3", "B": "7"}}

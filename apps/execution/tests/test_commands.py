@@ -83,7 +83,7 @@ class TestTrade:
         assert caught.value.returncode == 4
 
 
-def wait_for(condition, *, process, seconds=120):
+def wait_for(condition, *, process, seconds=300):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -120,7 +120,7 @@ def run(transactional_db):
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.wait(60)
+        process.wait(120)
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_run_broker_fills_resting_orders_until_it_is_stopped(run):
 
     wait_for(filled, process=process)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert json.loads(out)["matched"] == 1
 
@@ -167,7 +167,7 @@ def test_trade_acts_on_completed_bars_until_it_is_stopped(run):
             break
     wait_for(lambda: Order.objects.filter(status="filled", strategy="sma_cross").count() == 1, process=process)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert sum(len(step["orders"]) for step in json.loads(out)["steps"]) == 1
 
@@ -193,7 +193,7 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
         assert second.poll() is None
         quote("AAPL", f"{series.close[n]:.2f}", market_time=close)  # the gate wants a fresh one, whenever the second comes to it
         first.kill()
-        first.wait(60)
+        first.wait(120)
         assert not Order.objects.exists()
 
     def ordered():
@@ -203,7 +203,7 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
     wait_for(ordered, process=second)
     wait_for(lambda: EngineStep.objects.filter(number=11, cycle__decisions__isnull=False).exists(), process=second)
     second.send_signal(signal.SIGTERM)
-    second.communicate(timeout=40)
+    second.communicate(timeout=120)
     assert second.returncode == 0
     assert Order.objects.get().client_order_id == EngineDecision.objects.get().client_order_id
     assert list(EngineEvent.objects.filter(kind__in=["taken", "released"]).order_by("id").values_list("kind", flat=True)) == [
@@ -230,7 +230,7 @@ def test_run_engines_runs_what_people_start_until_they_stop_it(run):
     with closing(LeaseSet(application="test")) as leases:
         wait_for(lambda: not leases.taken([f"trade:sma_cross:{desk.portfolio.pk}"]), process=process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=40)
+    process.communicate(timeout=120)
     assert process.returncode == 0
     assert EngineState.objects.get().holder == ""
 
@@ -248,15 +248,15 @@ def test_run_broker_for_interactive_brokers_takes_up_what_a_killed_one_left(run,
         first = run(*words)
         wait_for(lambda: Order.objects.get(pk=order.pk).status == "new", process=first)
         second = run(*words)
-        out, _ = second.communicate(timeout=40)
+        out, _ = second.communicate(timeout=120)
         assert (second.returncode, json.loads(out)["error"]["code"]) == (4, "CONFLICT")  # one process holds the line
         first.kill()
-        first.wait(60)
+        first.wait(120)
         gateway.price("AAPL", "98.5")  # it trades while nobody listens
         third = run(*words)
         wait_for(lambda: Order.objects.get(pk=order.pk).status == "filled", process=third)
         third.send_signal(signal.SIGTERM)
-        out, _ = third.communicate(timeout=60)
+        out, _ = third.communicate(timeout=120)
         assert third.returncode == 0
         assert json.loads(out)["connections"] == 1
         assert (len(gateway.placed), gateway.duplicates) == (1, {})

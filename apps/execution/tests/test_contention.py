@@ -20,7 +20,7 @@ def test_processes_that_trade_in_one_portfolio_pass_no_limit() -> None:
     for symbol in SYMBOLS:
         InstrumentFactory(symbol=symbol)
         quote(symbol, "100")
-    race = Race(portfolio_id=desk.portfolio.pk, user_id=desk.trader.pk, symbols=SYMBOLS, orders=25)
+    race = Race(portfolio_id=desk.portfolio.pk, user_id=desk.trader.pk, symbols=SYMBOLS, orders=25, seconds=600.0)
     outcomes = run_race(race, processes=4, seed=SEED)
     assert faults(race, outcomes, most_shares=MOST_SHARES) == []
     assert Order.objects.count() == 100

@@ -100,14 +100,14 @@ def test_an_order_that_was_judged_just_before_a_halt_does_not_outlive_it(real_de
     def slow(**case):
         gate = gate_check(**case)
         judged.set()
-        for _ in range(3000):
+        for _ in range(6000):
             if TradingStateChange.objects.exists():
                 return gate
             pause.wait(0.01)
         raise AssertionError("the halt was never stored")
 
     def halt():
-        assert judged.wait(30)
+        assert judged.wait(60)
         return trading_stop(portfolio_id=None, user=real_desk.trader, level=HaltLevel.CANCEL, reason="race", at=clock.now())
 
     monkeypatch.setattr(order_services, "gate_check", slow)

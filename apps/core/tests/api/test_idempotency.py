@@ -175,7 +175,7 @@ class TestAtOnce:
             client.force_authenticate(user)
             thread = threading.Thread(target=lambda: (seen.append(post(client, "/api/v1/thing/", {})), connection.close()))
             thread.start()
-            thread.join(30)
+            thread.join(60)
 
         work.hook = repeat
         assert post(api, "/api/v1/thing/", {}).status_code == 202
@@ -198,7 +198,7 @@ class TestAtOnce:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
         assert len(work.done) == 1
         assert set(answers) <= {202, 409}
         assert 202 in answers

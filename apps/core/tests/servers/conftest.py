@@ -31,7 +31,7 @@ def servers(var: Path) -> Iterator[EmbeddedServers]:
         pair.redis.stop()
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 60) -> bool:
+def eventually(condition: Callable[[], object], *, seconds: float = 300) -> bool:
     """True as soon as the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -61,4 +61,4 @@ def another_user(var: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            process.communicate("\n", timeout=60)
+            process.communicate("\n", timeout=300)

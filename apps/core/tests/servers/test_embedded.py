@@ -78,7 +78,7 @@ class TestSharing:
             assert first.stdout.readline()
             with another_user(var) as second:
                 assert second.stdout.readline()
-                first.communicate("\n", timeout=60)
+                first.communicate("\n", timeout=300)
                 assert first.returncode == 0
                 assert EmbeddedServers(var).running()
         assert not EmbeddedServers(var).running()
@@ -189,7 +189,7 @@ class TestManagePy:
             "-c",
             "from django.db import connection as c; print(c.cursor().execute('select 40+2').fetchone())",
         ]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
         assert done.stdout.strip() == "(42,)", done.stderr
         assert not EmbeddedServers(var).running()
 
@@ -200,5 +200,5 @@ class TestManagePy:
         assert process.stdout.readline() == "ready\n"
         assert EmbeddedServers(var).running()
         process.send_signal(word)
-        assert process.wait(60) != 0
+        assert process.wait(300) != 0
         assert not EmbeddedServers(var).running()

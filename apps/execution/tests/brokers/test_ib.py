@@ -1,5 +1,6 @@
 """Interactive Brokers: the library's real client over a socket, against a gateway of ours which speaks the TWS protocol."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -229,6 +230,10 @@ class TestOverTheWire:
             broker.submit(order)
         with pytest.raises(BrokerTimeout):
             line.heartbeat()
+        deadline = time.monotonic() + 60
+        while not gateway.placed:  # what was sent is on its way, and the gateway says nothing of it
+            assert time.monotonic() < deadline, "the order did not arrive"
+            time.sleep(0.01)
         line.disconnect()
         with pytest.raises(BrokerUnreachable):
             broker.submit(make_broker_order(reference="8"))
@@ -317,7 +322,7 @@ class TestDisorder:
         broker.submit(order)
         until(broker, order, "trade")
         gateway.correct("7", "99.5")
-        assert broker.line.wait(30, until=lambda book: any(one.revision == 2 for one in book.executions.values()))
+        assert broker.line.wait(60, until=lambda book: any(one.revision == 2 for one in book.executions.values()))
         (corrected,) = broker.line.ask(lambda book: list(book.executions.values()))
         assert (corrected.execution_id[-3:], corrected.price) == (".02", Decimal("99.5"))
 

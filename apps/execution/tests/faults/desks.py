@@ -102,7 +102,7 @@ class BusyDesk:
 
     def _hear_all(self, at: datetime) -> None:
         """The process that holds the line, until nothing is open any more."""
-        line = IbLine(GatewaySettings(host="127.0.0.1", port=self.gateway.port, client_id=17, timeout_seconds=20))
+        line = IbLine(GatewaySettings(host="127.0.0.1", port=self.gateway.port, client_id=17, timeout_seconds=60))
         desk = ib_desk.IbDesk(line)
         for _ in range(30):
             at += 2 * ib_desk.PATIENCE

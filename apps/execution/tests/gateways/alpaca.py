@@ -5,6 +5,7 @@ what was sent how often.
 """
 
 import json
+import socket
 import threading
 from collections import deque
 from contextlib import suppress
@@ -71,7 +72,8 @@ def stamp(moment: datetime) -> str:
 class AlpacaGateway:
     """`faults` are for the next requests, one each: a status, "cut" (done, but the line breaks before the answer), "silent", "lost" (not done).
 
-    `held`: what happens is told on the stream only by `release`, in an order that `shuffle` makes; `repeat` says how often.
+    `held`: what happens is told on the stream only by `release`, in an order that `shuffle` makes; `repeat` says how often. Methods may be
+    called from any thread, and wait for the request in hand.
     """
 
     account: str = "PA3TESTS"
@@ -92,6 +94,7 @@ class AlpacaGateway:
         gateway = self
         self._lock = threading.RLock()
         self._lines: set[ServerConnection] = set()
+        self._listened = 0
         self._waiting: list[dict[str, Any]] = []
         self._silence = threading.Event()
 
@@ -139,7 +142,8 @@ class AlpacaGateway:
 
     def order(self, reference: str) -> Resting:
         """The newest order under a reference."""
-        return [one for one in self.orders if one.client_order_id.partition("/")[0] == reference][-1]
+        with self._lock:
+            return [one for one in self.orders if one.client_order_id.partition("/")[0] == reference][-1]
 
     def fill(self, reference: str, quantity: str, price: str) -> None:
         """A part of an order trades."""
@@ -155,7 +159,14 @@ class AlpacaGateway:
 
     def placed(self, reference: str) -> int:
         """How many orders there are under a reference, changes aside."""
-        return sum(1 for one in self.orders if one.client_order_id == reference)
+        with self._lock:
+            return sum(1 for one in self.orders if one.client_order_id == reference)
+
+    @property
+    def listened(self) -> int:
+        """How many lines have begun to hear of trades."""
+        with self._lock:
+            return self._listened
 
     def stranger(self, symbol: str = "AAPL", quantity: str = "5") -> Resting:
         """Somebody orders by hand."""
@@ -165,13 +176,15 @@ class AlpacaGateway:
     def positions(self) -> dict[str, Decimal]:
         """Signed shares by symbol."""
         held: dict[str, Decimal] = {}
-        for fill in self.fills:
-            held[fill["symbol"]] = held.get(fill["symbol"], Decimal(0)) + Decimal(fill["qty"]) * (1 if fill["side"] == "buy" else -1)
+        with self._lock:
+            for fill in self.fills:
+                held[fill["symbol"]] = held.get(fill["symbol"], Decimal(0)) + Decimal(fill["qty"]) * (1 if fill["side"] == "buy" else -1)
         return {symbol: shares for symbol, shares in held.items() if shares}
 
     def cash_now(self) -> Decimal:
         """Cash after all trades."""
-        return self.cash - sum((Decimal(f["qty"]) * Decimal(f["price"]) * (1 if f["side"] == "buy" else -1) for f in self.fills), Decimal(0))
+        with self._lock:
+            return self.cash - sum((Decimal(f["qty"]) * Decimal(f["price"]) * (1 if f["side"] == "buy" else -1) for f in self.fills), Decimal(0))
 
     def release(self) -> None:
         """Tell on the stream what was held back."""
@@ -179,14 +192,15 @@ class AlpacaGateway:
             waiting, self._waiting, self.held = self._waiting, [], False
             if self.shuffle is not None:
                 self.shuffle.shuffle(waiting)
-        for message in waiting:
-            self._say(message)
+            for message in waiting:
+                self._say(message)
 
     def cut_streams(self) -> None:
         """Every stream breaks."""
-        for line in list(self._lines):
-            with suppress(OSError):
-                line.socket.close()
+        with self._lock:
+            for line in self._lines:
+                with suppress(OSError):
+                    line.socket.shutdown(socket.SHUT_RDWR)
 
     # The stream.
 
@@ -198,11 +212,14 @@ class AlpacaGateway:
                 json.dumps({"stream": "authorization", "data": {"status": "authorized" if known else "unauthorized", "action": "authenticate"}})
             )
             line.recv()
-            line.send(json.dumps({"stream": "listening", "data": {"streams": ["trade_updates"]}}))
-            self._lines.add(line)
+            with self._lock:
+                line.send(json.dumps({"stream": "listening", "data": {"streams": ["trade_updates"]}}))
+                self._lines.add(line)
+                self._listened += 1
             for _ in line:
                 continue
-        self._lines.discard(line)
+        with self._lock:
+            self._lines.discard(line)
 
     def _tell(self, order: Resting, event: str, **more: Any) -> None:
         message = {"stream": "trade_updates", "data": {"event": event, "timestamp": stamp(order.at), "order": order.told(), **more}}
@@ -212,7 +229,7 @@ class AlpacaGateway:
             self._say(message)
 
     def _say(self, message: dict[str, Any]) -> None:
-        for line in list(self._lines):
+        for line in self._lines:
             for _ in range(self.repeat):
                 with suppress(ConnectionClosed, OSError):
                     line.send(json.dumps(message).encode())  # binary frames, as Alpaca sends them
@@ -229,7 +246,7 @@ class AlpacaGateway:
             if fault == "silent":
                 self._lock.release()
                 try:
-                    self._silence.wait(30)
+                    self._silence.wait(60)
                 finally:
                     self._lock.acquire()
                 request.close_connection = True

@@ -2,6 +2,9 @@
 
 Whatever goes wrong at the line goes wrong here: it can be dropped before or after an order is read, go silent, repeat, hold back and
 reorder messages. The book does not care, and is what the desk's ledger is compared with.
+
+A client hears of the first of what its message leads to before the last is done. So whatever a test reads or sets waits for the message in
+hand: nobody sees a half-done happening, and what goes wrong goes wrong from one message on.
 """
 
 import random
@@ -10,7 +13,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from decimal import Decimal
 from typing import Any
 
@@ -29,14 +32,15 @@ class IbGateway:
     """
 
     def __init__(self, *, accounts: tuple[str, ...] = ("DU1234567",), cash: str = "100000") -> None:
+        self._lock = threading.RLock()
         self.accounts = accounts
         self.prices: dict[str, Decimal] = {}
-        self.orders: list[GatewayOrder] = []
-        self.executions: list[GatewayExecution] = []
         self.cash = dict.fromkeys(accounts, Decimal(cash))
-        self.placed: list[str] = []
-        self.cancels: list[int] = []
-        self.connections = 0
+        self._orders: list[GatewayOrder] = []
+        self._executions: list[GatewayExecution] = []
+        self._placed: list[str] = []
+        self._cancels: list[int] = []
+        self._connections = 0
         self.commission = Decimal("1.25")
         self.largest_fill: Decimal | None = None
         self.refusal: tuple[int, str] | None = None
@@ -46,12 +50,15 @@ class IbGateway:
         self.shuffle: random.Random | None = None
         self.hold: set[int] = set()
         self._held: list[list[Any]] = []
-        self._lock = threading.RLock()
         self._lines: dict[socket.socket, int] = {}
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._closed = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        with self.__dict__.get("_lock", nullcontext()):
+            super().__setattr__(name, value)
 
     def __enter__(self) -> "IbGateway":
         self._thread.start()
@@ -70,7 +77,7 @@ class IbGateway:
         """The market moves; working orders meet it."""
         with self._lock:
             self.prices[symbol] = Decimal(price)
-            for order in self.orders:
+            for order in self._orders:
                 if order.works and order.symbol == symbol:
                     self._match(order)
 
@@ -102,9 +109,9 @@ class IbGateway:
     def by_hand(self, symbol: str, shares: str, price: str) -> None:
         """Somebody buys at the gateway itself: an order that no desk sent."""
         with self._lock:
-            perm_id = 900_000 + len(self.orders)
+            perm_id = 900_000 + len(self._orders)
             order = GatewayOrder("", 0, 0, perm_id, self.accounts[0], symbol, "USD", "BUY", Decimal(shares), "MKT", "", "", "DAY", "")
-            self.orders.append(order)
+            self._orders.append(order)
             self._trade(order, Decimal(shares), Decimal(price))
 
     def say_error(self, code: int, text: str = "", order_id: int = -1) -> None:
@@ -126,10 +133,31 @@ class IbGateway:
 
     # The book.
 
-    def order(self, reference: str) -> GatewayOrder:
-        """The order, once the message in hand is worked off: the client hears of the first of what it leads to before the last is done."""
+    @property
+    def orders(self) -> list[GatewayOrder]:
         with self._lock:
-            return next(order for order in self.orders if order.reference == reference)
+            return list(self._orders)
+
+    @property
+    def placed(self) -> list[str]:
+        """References of what arrived as a new order, in order."""
+        with self._lock:
+            return list(self._placed)
+
+    @property
+    def cancels(self) -> list[int]:
+        """Order ids of the cancels that arrived."""
+        with self._lock:
+            return list(self._cancels)
+
+    @property
+    def connections(self) -> int:
+        """How many have been opened."""
+        with self._lock:
+            return self._connections
+
+    def order(self, reference: str) -> GatewayOrder:
+        return next(order for order in self.orders if order.reference == reference)
 
     @property
     def duplicates(self) -> dict[str, int]:
@@ -139,14 +167,14 @@ class IbGateway:
     def positions(self, account: str) -> dict[str, Decimal]:
         with self._lock:
             held: Counter[str] = Counter()
-            for one in self.executions:
+            for one in self._executions:
                 if one.order.account == account:
                     held[one.order.symbol] += one.shares * one.order.sign
             return {symbol: shares for symbol, shares in held.items() if shares}
 
     def cash_of(self, account: str) -> Decimal:
         with self._lock:
-            own = [one for one in self.executions if one.order.account == account]
+            own = [one for one in self._executions if one.order.account == account]
             return self.cash[account] - sum((one.shares * one.price * one.order.sign + one.commission for one in own), Decimal(0))
 
     # The line.
@@ -189,8 +217,8 @@ class IbGateway:
         kind = fields[0]
         if kind == tws.START:
             self._lines[line] = int(fields[2])
-            self.connections += 1
-            used = [order.order_id for order in self.orders if order.client_id == self._lines[line]]
+            self._connections += 1
+            used = [order.order_id for order in self._orders if order.client_id == self._lines[line]]
             self._answer(line, [[15, 1, ",".join(self.accounts)], [9, 1, max(used, default=0) + 1]])
         elif kind == tws.PLACE_ORDER:
             self._hear_order(line, fields)
@@ -200,9 +228,9 @@ class IbGateway:
             self._answer(line, self._books(kind, fields))
 
     def _books(self, kind: str, fields: list[str]) -> list[list[Any]]:
-        ended = [order for order in self.orders if not order.works and order.status != "Refused"]
+        ended = [order for order in self._orders if not order.works and order.status != "Refused"]
         answers: dict[str, Callable[[], list[list[Any]]]] = {
-            tws.ALL_OPEN_ORDERS: lambda: [m for o in self.orders if o.works for m in (tws.open_order(o), tws.order_status(o))] + [[53, 1]],
+            tws.ALL_OPEN_ORDERS: lambda: [m for o in self._orders if o.works for m in (tws.open_order(o), tws.order_status(o))] + [[53, 1]],
             tws.COMPLETED: lambda: [tws.completed_order(order) for order in ended] + [[102]],
             tws.EXECUTIONS: lambda: self._all_executions(int(fields[2])),
             tws.POSITIONS: self._all_positions,
@@ -212,7 +240,7 @@ class IbGateway:
         return answers[kind]() if kind in answers else []
 
     def _all_executions(self, request: int) -> list[list[Any]]:
-        told = [m for one in self.executions for m in (tws.execution_details(request, one), tws.commission_report(one))]
+        told = [m for one in self._executions for m in (tws.execution_details(request, one), tws.commission_report(one))]
         return [*told, [55, 1, request]]
 
     def _all_positions(self) -> list[list[Any]]:
@@ -236,22 +264,22 @@ class IbGateway:
             self.lose_line = ""
             self._hang_up(line)
             return
-        new = tws.order_from(fields, client_id=self._lines[line], perm_id=1_000_000 + len(self.orders))
+        new = tws.order_from(fields, client_id=self._lines[line], perm_id=1_000_000 + len(self._orders))
         lost, self.lose_line = self.lose_line == "after", ""
         if lost:
             self._hang_up(line)
-        known = next((order for order in self.orders if (order.client_id, order.order_id) == (new.client_id, new.order_id)), None)
+        known = next((order for order in self._orders if (order.client_id, order.order_id) == (new.client_id, new.order_id)), None)
         if known is None:
             self._take(new)
         else:
             self._change(known, new)
 
     def _take(self, order: GatewayOrder) -> None:
-        self.placed.append(order.reference)
+        self._placed.append(order.reference)
         refusal, self.refusal = self.refusal, None
         if order.account not in self.accounts:
             refusal = (321, f"invalid account {order.account}")
-        self.orders.append(order)
+        self._orders.append(order)
         if refusal is not None:
             order.status, order.why = "Refused", refusal[1]
             self._say([tws.error(order.order_id, *refusal)])
@@ -267,7 +295,7 @@ class IbGateway:
 
     def _change(self, order: GatewayOrder, new: GatewayOrder) -> None:
         if new.reference != order.reference:
-            self.placed.append(new.reference)
+            self._placed.append(new.reference)
             self._say([tws.error(order.order_id, 103, "Duplicate order id")])
         elif not order.works:
             self._say([tws.error(order.order_id, 104, "Cannot modify a filled order.")])
@@ -286,8 +314,8 @@ class IbGateway:
                 self._say([tws.order_status(order)])
 
     def _hear_cancel(self, line: socket.socket, order_id: int) -> None:
-        self.cancels.append(order_id)
-        known = next((o for o in self.orders if (o.client_id, o.order_id) == (self._lines[line], order_id)), None)
+        self._cancels.append(order_id)
+        known = next((o for o in self._orders if (o.client_id, o.order_id) == (self._lines[line], order_id)), None)
         if known is None:
             self._say([tws.error(order_id, 135, "Can't find order with ID")])
         elif not known.works:
@@ -312,10 +340,10 @@ class IbGateway:
         self._trade(order, shares, price)
 
     def _trade(self, order: GatewayOrder, shares: Decimal, price: Decimal) -> None:
-        execution_id = f"0000e0d5.{order.perm_id:08x}.{len(self.executions) + 1:02x}.01"
+        execution_id = f"0000e0d5.{order.perm_id:08x}.{len(self._executions) + 1:02x}.01"
         one = GatewayExecution(execution_id, order, shares, price, self.commission, TIME)
         order.executions.append(one)
-        self.executions.append(one)
+        self._executions.append(one)
         if not order.left:
             order.status = "Filled"
         # TWS sends the status both before and after the execution that it speaks of.

@@ -28,7 +28,7 @@ from apps.execution.tests.gateways.alpaca import KEY, SECRET, AlpacaGateway
 from apps.portfolios.selectors.holdings import holdings
 
 NUMBER = "PA3TESTS"
-DEADLINE = 40.0
+DEADLINE = 120.0
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ class Process:
 
     def start(self) -> None:
         where = AlpacaSettings(key=KEY, secret=SECRET, url=self.gateway.url, stream=self.gateway.stream_url, timeout_seconds=10)
-        self.updates = AlpacaUpdates(where, first_pause=0.05)
+        self.updates, before = AlpacaUpdates(where, first_pause=0.05), self.gateway.listened
         self.updates.__enter__()
         self.desk = AlpacaDesk(where, self.updates)
-        self.until(lambda: self.updates.connected)
+        self.until(lambda: self.updates.connected and self.gateway.listened > before)
 
     def die(self) -> None:
         self.desk.close()

@@ -82,7 +82,7 @@ def test_the_feed_keeps_the_vendors_pace_and_ends_at_once_while_it_waits(vendor,
         vendor[0].hang_up()
         eventually(lambda: len(pauses) >= 2, "a turn that does not come")
         assert vendor[0].connections == 1
-        assert pauses == [1, 1]  # waiting for one's turn is no failure
+        assert set(pauses) == {1}  # waiting for one's turn is no failure
         feed.stop()
     assert f"line to {NAME}" not in {thread.name for thread in threading.enumerate()}
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 11, 20, 14, tzinfo=UTC)
 FIRST, SECOND = date(2012, 1, 3), date(2012, 1, 4)
+END = "end"
 
 
 class Ticking:
@@ -60,8 +61,9 @@ def messages():
         subscription.get_message(timeout=60)  # Redis has confirmed
 
     def read() -> list:
+        redis_client().publish(next(iter(CHANNELS.values())), END)  # whatever was announced comes before it
         result = []
-        while raw := subscription.get_message(timeout=0.2):
+        while (raw := subscription.get_message(timeout=60))["data"] != END:
             result.append(message_from_json(raw["data"]))
         return result
 

@@ -1,5 +1,6 @@
 """Lines that break and processes that die around a message: it is looked up, and nothing is sent twice."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -9,7 +10,7 @@ import pytest
 
 from apps.alerts.models import Alert
 from apps.core import clock
-from apps.execution.brokers.ib_line import GatewaySettings, IbLine
+from apps.execution.brokers.ib_line import IbLine
 from apps.execution.models import BrokerRequest, Order
 from apps.execution.services.ib_desk import PATIENCE, IbDesk
 from apps.execution.services.orders import order_cancel
@@ -120,11 +121,13 @@ class TestBrokenLines:
         assert (order.limit_price, gateway.order(reference(order)).changes) == (Decimal(98), 1)
 
     def test_a_silent_gateway_is_asked_and_the_line_opened_anew(self, desk, gateway, process):
-        process.line.settings = GatewaySettings(host="127.0.0.1", port=gateway.port, client_id=17, timeout_seconds=0.3)
         process.step()
+        patient = process.line.settings
+        process.line.settings = replace(patient, timeout_seconds=0.3)
         gateway.silent = True
         process.step(later=timedelta(seconds=16))
         assert not process.line.connected
+        process.line.settings = patient
         gateway.silent = False
         process.step(later=timedelta(seconds=2))
         assert (process.line.connected, gateway.connections) == (True, 2)
