@@ -6,7 +6,7 @@ at each close, so that it has a history when the screens open on the crash weeks
 Loading may be killed at any moment: each step looks first at what is there, and the next load goes on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -15,7 +15,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from apps.alerts.selectors import receipts
 from apps.alerts.selectors.routes import routes_of
+from apps.alerts.services import alert_acknowledge
 from apps.alerts.services.mail import mail_configured
 from apps.alerts.services.policies import policy_ensure
 from apps.alerts.services.routes import route_create
@@ -208,10 +210,18 @@ def _fund_open(users: Mapping[str, User], now: Clock) -> int:
         met = order_limits(portfolio.pk, now(), book_id=None, instrument_id=instrument_id)
         if met.limits[LimitKind(kind)].scope is not LimitScope.INSTRUMENT:
             limit(kind=kind, soft=soft, hard=hard, instrument_id=instrument_id)
+    _opening_limits_seen(users.values(), now)
     for symbol, reason in demo.RESTRICTED.items():
         with suppress(Conflict):  # it stands there already
             restriction_add(instrument_id=instrument_get(symbol).pk, level="restricted", reason=reason, user=users["compliance"], active_from=now())
     return portfolio.pk
+
+
+def _opening_limits_seen(users: Iterable[User], now: Clock) -> None:
+    """The bell begins with what the market does, not with how the desk was set up."""
+    for user in users:
+        for receipt in receipts(user).filter(alert__code="LIMIT_CHANGED", alert__detail=demo.LIMITS_REASON):
+            alert_acknowledge(user=user, alert_id=receipt.alert_id, note=demo.LIMITS_REASON, at=now())
 
 
 def _summer_replay(trader: User, portfolio_id: int, now: Clock) -> None:

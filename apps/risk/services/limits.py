@@ -47,12 +47,14 @@ def limit_change_request(
     book_id: int | None = None,
     instrument_id: int | None = None,
     sector: str = "",
+    tell: bool = True,
 ) -> LimitChange:
     """Ask for a limit of a portfolio (None: for a control of the desk) or of one book, instrument or sector; without `hard` for its end.
 
     `action` is what the monitor does on a breach. It holds from the approval on, or from `active_from` if that is later, until `active_to` or
-    until it is changed. Raises NotPermitted, NotFound (portfolio) and InvalidInput (unknown kind or action, a kind that the part cannot be
-    limited in, a level that is not positive or has too many places, soft above hard, no reason, an end before the beginning).
+    until it is changed. `tell` False where the second person is at hand: nobody is to be asked. Raises NotPermitted, NotFound (portfolio)
+    and InvalidInput (unknown kind or action, a kind that the part cannot be limited in, a level that is not positive or has too many places,
+    soft above hard, no reason, an end before the beginning).
     """
     if not user.is_active or not user.has_perm(REQUEST):
         raise NotPermitted("only the risk manager changes limits")
@@ -79,7 +81,8 @@ def limit_change_request(
             requested_at=at,
             expires_at=at + REQUEST_LIFE,
         )
-        _tell(change, "LIMIT_CHANGE_REQUESTED", f"{user} asks for another limit: {_terms(change)}", change.reason, at)
+        if tell:
+            _tell(change, "LIMIT_CHANGE_REQUESTED", f"{user} asks for another limit: {_terms(change)}", change.reason, at)
     return change
 
 
@@ -124,7 +127,7 @@ def limit_set(
     with transaction.atomic():
         change = limit_change_request(
             portfolio_id=portfolio_id, kind=kind, hard=hard, soft=soft, action=action, reason=reason, user=user, at=active_from,
-            book_id=book_id, instrument_id=instrument_id, sector=sector,
+            book_id=book_id, instrument_id=instrument_id, sector=sector, tell=False,
         )  # fmt: skip
         return limit_change_decide(change_id=change.pk, user=approver, approve=True, at=active_from)
 

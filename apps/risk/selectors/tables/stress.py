@@ -27,7 +27,7 @@ def stress_table(board: RiskBoard) -> Table:
             Column(key="coverage", label="Coverage", unit="share"),
             Column(key="proxied", label="By a proxy", unit="wrap"),
             Column(key="excluded", label="Not known", unit="wrap"),
-            Column(key="distance", label="Daily deviations away", unit="ratio"),
+            Column(key="distance", label="Deviations away", unit="ratio"),
             Column(key="note", label="Note", unit="wrap"),
         ),
         rows=[_line(outcome) for outcome in board.stress.outcomes],
