@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -28,9 +29,6 @@ ORDERS = 400
 PASSWORD = "a-bench-password"  # noqa: S105
 #: Orders a second while everything else runs, and for how long [s].
 PACE, PACED_SECONDS = 20, 20
-#: What a desk runs beside the web server and the prices.
-PROCESSES = ("run_risk_monitor", "run_broker", "run_algos", "run_beat")
-WORKERS = ("trade", "data", "compute")
 READY_SECONDS = 20
 
 
@@ -107,14 +105,16 @@ def computed_after(token: int) -> float:
 
 @contextmanager
 def everything_on() -> Iterator[None]:
-    """The desk's other processes, and prices of all positions twice a second."""
+    """The desk's other processes as its supervisor starts them, and prices of all positions twice a second."""
+    from apps.desk.domain.processes import desk_processes
     from apps.risk.models import MonitorState
 
-    python = [sys.executable]
-    commands = [[*python, "manage.py", name] for name in PROCESSES]
-    commands += [[*python, "-m", "celery", "--app", "smarttrader", "worker", "--queues", name, "--concurrency", "1"] for name in WORKERS]
+    table = desk_processes(python=sys.executable, manage="manage.py", host="127.0.0.1", port=0, replay=None)
+    others = [process for process in table if process.name != "web"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = [subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), **quiet) for command in commands]
+    running = [
+        subprocess.Popen(process.argv, cwd=ROOT, env=dict(os.environ), preexec_fn=partial(os.nice, process.niceness), **quiet) for process in others
+    ]
     stop = Event()
 
     def publish() -> None:
@@ -126,7 +126,7 @@ def everything_on() -> Iterator[None]:
     prices.start()
     try:
         time.sleep(READY_SECONDS)  # starting is not what is measured
-        ended = [command[-1] for command, process in zip(commands, running, strict=True) if process.poll() is not None]
+        ended = [process.name for process, child in zip(others, running, strict=True) if child.poll() is not None]
         if ended:
             raise RuntimeError(f"ended by themselves: {', '.join(ended)}")
         computed_after(0)  # until then the gate opens nothing
@@ -135,10 +135,10 @@ def everything_on() -> Iterator[None]:
     finally:
         stop.set()
         prices.join()
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(30)
+        for child in running:
+            child.terminate()
+        for child in running:
+            child.wait(30)
         MonitorState.objects.all().delete()  # the suites after this one have no monitor
 
 

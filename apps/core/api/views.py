@@ -16,6 +16,7 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from apps.core import clock
+from apps.core.api.authentication import NAME_CLAIM
 from apps.core.api.filters import StrictFilterBackend, refuse_unknown_parameters
 from apps.core.api.problems import problem_codes
 from apps.core.api.serializers import _RefusesUnknownFields
@@ -38,6 +39,13 @@ class LoginThrottle(SimpleRateThrottle):
 
 class StrictTokenSerializer(_RefusesUnknownFields, TokenObtainPairSerializer):
     """{username, password} -> {access, refresh}."""
+
+    @classmethod
+    def get_token(cls, user: Any) -> Any:
+        """A refresh token which names the user, as the access tokens made of it will."""
+        token = super().get_token(user)
+        token[NAME_CLAIM] = user.get_username()
+        return token
 
 
 class StrictRefreshSerializer(_RefusesUnknownFields, TokenRefreshSerializer):

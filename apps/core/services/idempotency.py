@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from django.db import connection
+from django.db import connection, transaction
 from psycopg.types.json import Jsonb
 
 from apps.core.documents import document
@@ -39,10 +39,14 @@ select got, (select id from made) from held
 
 # This commit is not waited for either: should it be lost with the machine, the row has no answer and a free lock, so a repeat does the
 # work again, finds what the first one made by the key's UUID, and answers the same.
+# The lock is freed in the same statement, a moment before its commit: who gets it then waits for the row (`_unanswered`).
 COMPLETE = """
-with relaxed as materialized (select set_config('synchronous_commit', 'off', true))
-update core_idempotentrequest set status = %(status)s, body = %(body)s, location = %(location)s
-from relaxed where user_id = %(user)s and key = %(key)s
+with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
+answered as (
+    update core_idempotentrequest set status = %(status)s, body = %(body)s, location = %(location)s
+    from relaxed where user_id = %(user)s and key = %(key)s returning 1
+)
+select pg_advisory_unlock(%(lock)s) from (select count(*) from answered) as done
 """
 
 
@@ -89,6 +93,8 @@ def request_claim(*, user_id: int, key: str, method: str, path: str, body_sha256
     if made is not None:
         return Claim(state=ClaimState.OURS, user_id=user_id, key=key)
     row = IdempotentRequest.objects.filter(user_id=user_id, key=key).first()
+    if row is not None and row.status is None and got:
+        row = _unanswered(row)
     if row is not None and (row.method, row.path, row.body_sha256) != (method, path, body_sha256):
         state = ClaimState.OTHER_REQUEST
     elif row is not None and row.status is not None:
@@ -110,9 +116,10 @@ def request_complete(claim: Claim, *, status: int, body: Any, location: str = ""
     answer: dict[str, Any] = {"status": status, "body": None if body is None else Jsonb(body, dumps=document), "location": location}
     try:
         with connection.cursor() as cursor:
-            cursor.execute(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key})
-    finally:
+            cursor.execute(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key, "lock": _lock(claim.user_id, claim.key)})
+    except BaseException:
         _unlock(claim.user_id, claim.key)
+        raise
 
 
 def request_release(claim: Claim) -> None:
@@ -127,6 +134,12 @@ def requests_purge(*, at: datetime) -> int:
     """Delete answers older than a day and return how many. Those of orders are kept for ever."""
     deleted, _ = IdempotentRequest.objects.filter(created_at__lt=at - KEPT).exclude(path__contains="/orders").delete()
     return deleted
+
+
+def _unanswered(row: IdempotentRequest) -> IdempotentRequest | None:
+    """The row as it is once whoever completes it has committed: their lock was free a moment before."""
+    with transaction.atomic():
+        return IdempotentRequest.objects.select_for_update().filter(pk=row.pk).first()
 
 
 def _lock(user_id: int, key: str) -> int:

@@ -11,7 +11,7 @@ from apps.core.errors import InvalidInput, NotFound, NotPermitted
 from apps.core.money import PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES, exact
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
 from apps.marketdata.selectors.instruments import instrument_get
-from apps.portfolios.selectors.membership import tradable_currency
+from apps.portfolios.selectors.membership import tradable_book, tradable_currency
 from apps.portfolios.selectors.portfolios import books, portfolio_get
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def intent_build(
     Raises InvalidInput (naming the field), NotFound (portfolio, also one the user does not see; book; symbol) and NotPermitted
     (the user sees the portfolio but does not trade in it, or it is closed). Nothing is rounded and nothing is written.
     """
-    portfolio_check(user=user, portfolio_id=portfolio_id)
+    book_id = tradable_book(user_id=user.pk, portfolio_id=portfolio_id, book=book)
+    if book_id is None:
+        portfolio_check(user=user, portfolio_id=portfolio_id)
     instrument = instrument_get(symbol)
     kind = _choice(OrderType, order_type, "order_type")
     tif = _choice(TimeInForce, time_in_force, "time_in_force")
@@ -57,7 +59,7 @@ def intent_build(
     return OrderIntent(
         client_order_id=_client_order_id(client_order_id),
         portfolio_id=portfolio_id,
-        book_id=_book_id(portfolio_id, book),
+        book_id=_book_id(portfolio_id, book) if book_id is None else book_id,
         instrument_id=instrument.pk,
         symbol=instrument.symbol,
         side=_choice(Side, side, "side"),

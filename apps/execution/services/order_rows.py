@@ -18,7 +18,7 @@ from apps.execution.models import Fill, Order, OrderEvent
 
 _ATTRIBUTES = {str(field.column): field.attname for field in Order._meta.concrete_fields if field.column}
 _COLUMNS = list(_ATTRIBUTES)
-_MADE = [column for column in _COLUMNS if column != "id"]
+_GIVEN = [column for column in _COLUMNS if column != "id"]
 _HISTORY = ", ".join(_COLUMNS)
 #: What may change after an order was made: where it stands, and what an allowed replacement changes.
 _CHANGING = (
@@ -40,12 +40,17 @@ _EVENTS = """
         occurred_at timestamptz, recorded_at timestamptz) order by e.n"""
 
 _INSERT = f"""
-with made as (
-    insert into execution_order ({", ".join(_MADE)}) values ({", ".join(f"%({column})s" for column in _MADE)}) returning *
+with numbered as materialized (
+    select nextval(pg_get_serial_sequence('execution_order', 'id')) as id
 ), decided as (
     insert into execution_orderdecision (order_id, authority, intent_digest, allowed, checks, decided_at, expires_at)
-    select made.id, d.authority, made.intent_digest, d.allowed, d.checks, made.created_at, %(expires_at)s
-    from made, jsonb_to_recordset(%(decisions)s::jsonb) as d (n integer, authority text, allowed boolean, checks jsonb) order by d.n
+    select numbered.id, d.authority, %(intent_digest)s, d.allowed, d.checks, %(created_at)s, %(expires_at)s
+    from numbered, jsonb_to_recordset(%(decisions)s::jsonb) as d (n integer, authority text, allowed boolean, checks jsonb) order by d.n
+    returning id
+), made as (
+    insert into execution_order (id, {", ".join(_GIVEN)})
+    values ((select numbered.id from numbered, (select count(*) from decided) as judged), {", ".join(f"%({column})s" for column in _GIVEN)})
+    returning *
 ), stepped as ({_EVENTS.format(order="made.id", rows="made, ")}
 ), remembered as (
     insert into execution_historicalorder ({_HISTORY}, history_date, history_type, history_user_id)
@@ -70,12 +75,15 @@ insert into execution_historicalorder ({_HISTORY}, history_date, history_type) s
 
 
 def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Sequence[OrderEvent], expires_at: datetime) -> Order:
-    """Store a new order with its decisions, its first events and its history, and give it its id."""
+    """Store a new order where it stands now, with its decisions, its first events and its history, and give it its id.
+
+    The decisions are written first: the database takes a row that may be sent only with them.
+    """
     decisions = [
         {"n": n, "authority": verdict.authority, "allowed": verdict.allowed, "checks": [check_as_dict(check) for check in verdict.checks]}
         for n, verdict in enumerate(verdicts)
     ]
-    values: dict[str, Any] = {column: getattr(order, _ATTRIBUTES[column]) for column in _MADE}
+    values: dict[str, Any] = {column: getattr(order, _ATTRIBUTES[column]) for column in _GIVEN}
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, {**values, "decisions": json.dumps(decisions), "events": _event_rows(events), "expires_at": expires_at})
         (order.pk,) = cursor.fetchone()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.core.errors import Conflict, DeskError, NotFound
 from apps.core.trading import OrderIntent
@@ -192,13 +192,10 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
     target = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
     judged = event_of(order, kind=kind, before=order.status, source=GATE, at=at, reason=order.reason)
     judged.to_status = target
+    order.status = target
     order_row_insert(order, verdicts=gate.verdicts, events=[made, judged], expires_at=at + DECISION_VALIDITY)
     if gate.allowed:
         locates_take(gate, at=at)
-    # Its decisions must be there before the database lets it move.
-    with connection.cursor() as cursor:
-        cursor.execute("update execution_order set status = %s where id = %s", [str(target), order.pk])
-    order.status = target
     return order
 
 

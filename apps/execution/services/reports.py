@@ -46,10 +46,11 @@ def order_lock(*, portfolio_id: int, order_id: int) -> Order:
     return Order.objects.select_for_update(of=("self",)).select_related(*RELATED).get(pk=order_id, portfolio_id=portfolio_id)
 
 
+# Rows are locked in the order in which the statement names them: the portfolio first, as everybody does.
 _LOCK_MADE = """
-select o.status, i.symbol, i.currency, b.name from execution_order o
+select o.status, i.symbol, i.currency, b.name from execution_order o join portfolios_portfolio p on p.id = o.portfolio_id
 join marketdata_instrument i on i.id = o.instrument_id join portfolios_book b on b.id = o.book_id
-where o.id = %s for update of o
+where o.id = %s for update of p for update of o
 """
 
 
@@ -58,7 +59,6 @@ def made_order_lock(order: Order) -> Order:
 
     Only the status can have changed since, and then the order is read again.
     """
-    portfolio_lock(order.portfolio_id)
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_MADE, [order.pk])
         status, symbol, currency, book = cursor.fetchone()

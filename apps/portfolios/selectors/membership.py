@@ -7,7 +7,7 @@ from apps.portfolios.models import PortfolioRole, PortfolioStatus
 # The user is active and has the permission (as superuser, directly or by a group: what User.has_perm answers by three queries), is a
 # trader or manager of the portfolio, and the portfolio is open. In one statement, because each order asks it twice.
 _MAY_TRADE = """
-select portfolio.base_currency
+select portfolio.base_currency, (select id from portfolios_book where portfolio_id = portfolio.id and name = %(book)s)
 from core_user u
 join portfolios_portfoliomembership member on member.user_id = u.id and member.role = any(%(roles)s)
 join portfolios_portfolio portfolio on portfolio.id = member.portfolio_id and portfolio.status = %(status)s
@@ -22,7 +22,17 @@ where u.id = %(user)s and portfolio.id = %(portfolio)s and u.is_active and (u.is
 
 def tradable_currency(*, user_id: int, portfolio_id: int) -> str | None:
     """Base currency of the portfolio when it is open and the user may place orders in it, else None."""
+    return _may_trade(user_id, portfolio_id, "")[0]
+
+
+def tradable_book(*, user_id: int, portfolio_id: int, book: str) -> int | None:
+    """Id of the portfolio's book of that name under the same conditions; None also where there is no such book. One query for both."""
+    return _may_trade(user_id, portfolio_id, book)[1]
+
+
+def _may_trade(user_id: int, portfolio_id: int, book: str) -> tuple[str | None, int | None]:
     values: dict[str, int | str | list[str]] = {
+        "book": book,
         "user": user_id,
         "portfolio": portfolio_id,
         "roles": [PortfolioRole.TRADER.value, PortfolioRole.MANAGER.value],
@@ -31,4 +41,4 @@ def tradable_currency(*, user_id: int, portfolio_id: int) -> str | None:
     with connection.cursor() as cursor:
         cursor.execute(_MAY_TRADE, values)
         row = cursor.fetchone()
-    return row[0] if row else None
+    return row or (None, None)

@@ -77,10 +77,11 @@ def entry_post(
     # No savepoint: an error leaves nothing half-done, in the caller's transaction neither.
     with transaction.atomic(savepoint=False):
         portfolio = locked or portfolio_of_book(portfolio_id=portfolio_id, book_id=book_id)
-        if posted := entry_posted_as(source, source_ref):
+        held = _held(fact, (source, source_ref))
+        if (held is None or held.posted) and (posted := entry_posted_as(source, source_ref)):
             return _same(posted, fact)
         rate_check(fact, base_currency=portfolio.base_currency, fx_rate=fx_rate)
-        treatment = _treatment(fact, method=LotMethod(portfolio.lot_method), named=lots, settles_on=settles_on)
+        treatment = _treatment(fact, held=held, method=LotMethod(portfolio.lot_method), named=lots, settles_on=settles_on)
         return fact_post(fact, treatment=treatment, source=source, source_ref=source_ref, recorded_at=recorded_at)
 
 
@@ -113,13 +114,19 @@ def _same(posted: LedgerEntry, fact: Fact) -> LedgerEntry:
     return posted
 
 
-def _treatment(fact: Fact, *, method: LotMethod, named: Named | None, settles_on: date | None) -> Treatment:
-    """How a trade closes and opens lots; cash touches none."""
+def _held(fact: Fact, reference: tuple[str, str]) -> OpenPosition | None:
+    """What a trade may close, and whether it is posted already; None for cash, which touches no lots."""
     if fact.kind not in TRADED or fact.instrument_id is None:
+        return None
+    return open_position(book_id=fact.book_id, instrument_id=fact.instrument_id, against=fact.quantity, reference=reference)
+
+
+def _treatment(fact: Fact, *, held: OpenPosition | None, method: LotMethod, named: Named | None, settles_on: date | None) -> Treatment:
+    """How a trade closes and opens lots."""
+    if held is None:
         if named:
             raise InvalidInput(f"a {fact.kind} closes no lots", field="lots")
         return Treatment(settles_on=settles_on or local_date(HOME_CALENDAR, fact.effective_at))
-    held = open_position(book_id=fact.book_id, instrument_id=fact.instrument_id, against=fact.quantity)
     named = {lot_id: number(part, places=QUANTITY_PLACES, digits=QUANTITY_DIGITS, field="lots") for lot_id, part in (named or {}).items()}
     if not named and method is LotMethod.SPECIFIC:
         method = LotMethod.FIFO  # nothing was identified

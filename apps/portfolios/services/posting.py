@@ -16,9 +16,11 @@ from apps.core.errors import NotFound
 from apps.core.money import ZERO
 from apps.portfolios.domain.lots import Booking, OpenLot, base_amount
 
-# The instrument's terms come with its lots: one round trip for both.
+# The instrument's terms come with its lots, and whether the reference is used: one round trip for all.
 _POSITION = """
-select i.calendar, i.asset_class, lot.id, lot.remaining, lot.remaining_cost, lot.entry_id, lot.opened_at from marketdata_instrument i
+select i.calendar, i.asset_class, exists (select 1 from portfolios_ledgerentry where source = %s and source_ref = %s),
+    lot.id, lot.remaining, lot.remaining_cost, lot.entry_id, lot.opened_at
+from marketdata_instrument i
 left join portfolios_lot lot on lot.book_id = %s and lot.instrument_id = i.id and lot.remaining <> 0
     and sign(lot.remaining) <> sign(%s::numeric)
 where i.id = %s order by lot.opened_at, lot.id
@@ -98,27 +100,35 @@ class Treatment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPosition:
-    """An instrument's terms, and the open lots of its position in order of acquisition. `entry_ids` and `opened_at` by lot."""
+    """An instrument's terms, and the open lots of its position in order of acquisition. `entry_ids` and `opened_at` by lot.
+
+    `posted`: an entry under the reference is there already.
+    """
 
     calendar: str
     asset_class: str
+    posted: bool
     lots: tuple[OpenLot, ...]
     entry_ids: Mapping[int, int] = field(default_factory=dict)
     opened_at: Mapping[int, datetime] = field(default_factory=dict)
 
 
-def open_position(*, book_id: int, instrument_id: int, against: Decimal) -> OpenPosition:
-    """The lots that a trade of signed quantity `against` would close; none for a trade with the position. Raises NotFound (instrument)."""
+def open_position(*, book_id: int, instrument_id: int, against: Decimal, reference: tuple[str, str] = ("", "")) -> OpenPosition:
+    """The lots that a trade of signed quantity `against` would close; none for a trade with the position. Raises NotFound (instrument).
+
+    `reference` is the (source, source_ref) under which the trade is posted, "" of one that is not.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_POSITION, [book_id, against, instrument_id])
+        cursor.execute(_POSITION, [*reference, book_id, against, instrument_id])
         rows = cursor.fetchall()
     if not rows:
         raise NotFound(f"no instrument {instrument_id}", field="instrument_id")
-    calendar, asset_class = rows[0][:2]
-    held = [row[2:] for row in rows if row[2] is not None]
+    calendar, asset_class, posted = rows[0][:3]
+    held = [row[3:] for row in rows if row[3] is not None]
     return OpenPosition(
         calendar=calendar,
         asset_class=asset_class,
+        posted=posted,
         lots=tuple(OpenLot(lot_id=lot_id, remaining=remaining, cost=cost) for lot_id, remaining, cost, _, _ in held),
         entry_ids={lot_id: entry_id for lot_id, _, _, entry_id, _ in held},
         opened_at={lot_id: opened_at for lot_id, _, _, _, opened_at in held},

@@ -1,11 +1,12 @@
 """The same key never does the work twice: in turn, at once, after a crash, and through HTTP."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 from django.urls import include, path
 from rest_framework.request import Request
@@ -19,7 +20,7 @@ from apps.core.errors import RuleRefused
 from apps.core.locks import lock_key
 from apps.core.models import IdempotentRequest, User
 from apps.core.postgres.session import open_session
-from apps.core.services.idempotency import ClaimState, request_claim, request_complete, request_release, requests_purge
+from apps.core.services.idempotency import Claim, ClaimState, request_claim, request_complete, request_release, requests_purge
 from apps.core.tests.factories import UserFactory
 
 
@@ -202,6 +203,28 @@ class TestAtOnce:
         assert len(work.done) == 1
         assert set(answers) <= {202, 409}
         assert 202 in answers
+
+    def test_who_comes_between_the_free_lock_and_the_commit_waits_for_the_answer(self, user: User) -> None:
+        request = {"user_id": user.pk, "key": "k", "method": "POST", "path": "/api/thing/", "body_sha256": "0" * 64, "at": clock.now()}
+        seen: list[Claim] = []
+        thread = threading.Thread(target=lambda: (seen.append(request_claim(**request)), connection.close()))
+        claim = request_claim(**request)
+        with transaction.atomic():
+            request_complete(claim, status=200, body={"a": 1})
+            thread.start()
+            wait_for_a_waiting_lock()
+        thread.join(60)
+        assert (seen[0].state, seen[0].body) == (ClaimState.DONE, {"a": 1})
+
+
+def wait_for_a_waiting_lock() -> None:
+    deadline = time.monotonic() + 60
+    looking = open_session()
+    try:
+        while not looking.execute("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").rowcount:
+            assert time.monotonic() < deadline, "nobody waits"
+    finally:
+        looking.close()
 
 
 class TestAfterACrash:
