@@ -20,21 +20,9 @@ from apps.alerts.models import (
     EscalationPolicy,
     EscalationStep,
 )
+from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.core.errors import InvalidInput
 from apps.core.forms import FreshReasonForm
-
-
-class ReadOnly:
-    """Mixin for what is a fact: rows are shown, and neither added, changed nor deleted."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class AlertReceiptInline(ReadOnly, admin.TabularInline):
@@ -53,7 +41,7 @@ class AlertEscalationInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnly, admin.ModelAdmin):
+class AlertAdmin(ReadOnlyAdmin):
     list_display = ("id", "recorded_at", "severity", "code", "title", "subject")
     list_filter = ("severity", "code")
     search_fields = ("title", "detail", "subject")
@@ -70,7 +58,6 @@ class AlertRouteAdmin(ReadOnly, SimpleHistoryAdmin):
     list_select_related = ("user",)
     search_fields = ("target", "user__username")
     history_list_display = ("target", "minimum", "kinds", "portfolios", "quiet_from", "quiet_to", "time_zone", "digest_minutes", "ended_at")
-    show_full_result_count = False
 
 
 class ItemInline(ReadOnly, admin.TabularInline):
@@ -85,14 +72,13 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(AlertDelivery)
-class AlertDeliveryAdmin(ReadOnly, admin.ModelAdmin):
+class AlertDeliveryAdmin(ReadOnlyAdmin):
     list_display = ("id", "created_at", "state", "route", "attempts", "due_at", "finished_at", "detail")
     list_filter = ("state", "route__channel")
     list_select_related = ("route",)
     search_fields = ("key", "route__target")
     date_hierarchy = "created_at"
     inlines = (ItemInline, AttemptInline)
-    show_full_result_count = False
 
 
 class EscalationPolicyForm(FreshReasonForm):
@@ -151,9 +137,8 @@ class EscalationPolicyAdmin(SimpleHistoryAdmin):
 
 
 @admin.register(AlertEscalation)
-class AlertEscalationAdmin(ReadOnly, admin.ModelAdmin):
+class AlertEscalationAdmin(ReadOnlyAdmin):
     list_display = ("recorded_at", "alert", "policy", "number", "told", "people")
     list_filter = ("policy",)
     list_select_related = ("alert", "policy")
     date_hierarchy = "recorded_at"
-    show_full_result_count = False

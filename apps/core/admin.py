@@ -18,10 +18,15 @@ from apps.core.selectors.journal import Verdict, chain_head, journal_verify
 LEVELS = {Verdict.CLEAN: messages.SUCCESS, Verdict.BROKEN: messages.ERROR, Verdict.UNKNOWN: messages.WARNING}
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Nobody adds, changes or deletes here."""
+class ReadOnly:
+    """Mixin for what is a fact or follows from facts, of a model's admin or of an inline: nobody adds, changes or deletes.
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    Facts may be many: they are not counted.
+    """
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
 
@@ -32,6 +37,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
+
+
+class ReadOnlyAdmin(ReadOnly, admin.ModelAdmin):
+    """Rows of facts."""
 
 
 class EstimatingPaginator(Paginator):
@@ -76,7 +85,6 @@ class JobRunAdmin(ReadOnlyAdmin):
     list_filter = ("state", "job")
     list_select_related = ("requested_by",)
     ordering = ("-id",)
-    show_full_result_count = False
 
 
 @admin.register(JournalEntry)
@@ -88,7 +96,6 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     search_fields = ("=row_id", "=request_id", "=actor", "=table_name")
     search_help_text = "A row's id, a request id, an actor or a table, exactly as written"
     ordering = ("-id",)
-    show_full_result_count = False
     paginator = EstimatingPaginator
 
     def get_urls(self) -> list[URLPattern]:

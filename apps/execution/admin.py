@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.core.clock import now
 from apps.execution.models import (
     AlgoOrder,
@@ -32,29 +33,7 @@ from apps.execution.models import (
 from apps.execution.services.reconciliation import break_resolve
 
 
-class _ReadOnly:
-    """Facts are read here and made elsewhere."""
-
-    show_full_result_count = False
-
-    def get_actions(self, _request: HttpRequest) -> dict[str, Any]:
-        """No bulk actions."""
-        return {}
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody adds."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes."""
-        return False
-
-
-class OrderEventInline(_ReadOnly, admin.TabularInline):
+class OrderEventInline(ReadOnly, admin.TabularInline):
     """The order's life."""
 
     model = OrderEvent
@@ -62,7 +41,7 @@ class OrderEventInline(_ReadOnly, admin.TabularInline):
     extra = 0
 
 
-class OrderDecisionInline(_ReadOnly, admin.TabularInline):
+class OrderDecisionInline(ReadOnly, admin.TabularInline):
     """What the gate said."""
 
     model = OrderDecision
@@ -70,7 +49,7 @@ class OrderDecisionInline(_ReadOnly, admin.TabularInline):
     extra = 0
 
 
-class FillInline(_ReadOnly, admin.TabularInline):
+class FillInline(ReadOnly, admin.TabularInline):
     """What traded."""
 
     model = Fill
@@ -79,7 +58,7 @@ class FillInline(_ReadOnly, admin.TabularInline):
 
 
 @admin.register(Order)
-class OrderAdmin(_ReadOnly, SimpleHistoryAdmin):
+class OrderAdmin(ReadOnly, SimpleHistoryAdmin):
     """All orders with their history."""
 
     list_display = (
@@ -105,7 +84,7 @@ class OrderAdmin(_ReadOnly, SimpleHistoryAdmin):
 
 
 @admin.register(Fill)
-class FillAdmin(_ReadOnly, admin.ModelAdmin):
+class FillAdmin(ReadOnlyAdmin):
     """All executions."""
 
     list_display = ("id", "executed_at", "order", "broker", "execution_id", "quantity", "price", "fee")
@@ -115,7 +94,7 @@ class FillAdmin(_ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(BrokerRequest)
-class BrokerRequestAdmin(_ReadOnly, admin.ModelAdmin):
+class BrokerRequestAdmin(ReadOnlyAdmin):
     """What a broker's process was about to send, and under which id."""
 
     list_display = ("id", "attempted_at", "kind", "event", "gateway", "client_id", "broker_order_id")
@@ -125,7 +104,7 @@ class BrokerRequestAdmin(_ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(BrokerageAccount)
-class BrokerageAccountAdmin(_ReadOnly, SimpleHistoryAdmin):
+class BrokerageAccountAdmin(ReadOnly, SimpleHistoryAdmin):
     """Where orders go, and in which mode."""
 
     list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
@@ -133,7 +112,7 @@ class BrokerageAccountAdmin(_ReadOnly, SimpleHistoryAdmin):
 
 
 @admin.register(AlgoOrder)
-class AlgoOrderAdmin(_ReadOnly, SimpleHistoryAdmin):
+class AlgoOrderAdmin(ReadOnly, SimpleHistoryAdmin):
     """Parent orders with their history."""
 
     list_display = ("id", "created_at", "algo", "portfolio", "instrument", "side", "quantity", "status", "created_by", "reason")
@@ -144,7 +123,7 @@ class AlgoOrderAdmin(_ReadOnly, SimpleHistoryAdmin):
 
 
 @admin.register(RoutingDecision)
-class RoutingDecisionAdmin(_ReadOnly, admin.ModelAdmin):
+class RoutingDecisionAdmin(ReadOnlyAdmin):
     """What venues displayed, and who got what: for best execution."""
 
     list_display = ("id", "recorded_at", "algo", "quantity", "best_bid", "best_ask", "order_protection")
@@ -152,7 +131,7 @@ class RoutingDecisionAdmin(_ReadOnly, admin.ModelAdmin):
     ordering = ("-id",)
 
 
-class EngineEventInline(_ReadOnly, admin.TabularInline):
+class EngineEventInline(ReadOnly, admin.TabularInline):
     """What people and hosts did with it."""
 
     model = EngineEvent
@@ -162,7 +141,7 @@ class EngineEventInline(_ReadOnly, admin.TabularInline):
 
 
 @admin.register(TradingEngine)
-class TradingEngineAdmin(_ReadOnly, SimpleHistoryAdmin):
+class TradingEngineAdmin(ReadOnly, SimpleHistoryAdmin):
     """Live engines with who changed what of them."""
 
     list_display = ("id", "strategy", "portfolio", "mode", "wanted", "runs_as", "updated_at")
@@ -171,7 +150,7 @@ class TradingEngineAdmin(_ReadOnly, SimpleHistoryAdmin):
     inlines = (EngineEventInline,)
 
 
-class EngineStepInline(_ReadOnly, admin.TabularInline):
+class EngineStepInline(ReadOnly, admin.TabularInline):
     """The eleven steps."""
 
     model = EngineStep
@@ -180,7 +159,7 @@ class EngineStepInline(_ReadOnly, admin.TabularInline):
     extra = 0
 
 
-class EngineDecisionInline(_ReadOnly, admin.TabularInline):
+class EngineDecisionInline(ReadOnly, admin.TabularInline):
     """What it decided to order."""
 
     model = EngineDecision
@@ -189,7 +168,7 @@ class EngineDecisionInline(_ReadOnly, admin.TabularInline):
 
 
 @admin.register(EngineCycle)
-class EngineCycleAdmin(_ReadOnly, admin.ModelAdmin):
+class EngineCycleAdmin(ReadOnlyAdmin):
     """Cycles that did something, step by step."""
 
     list_display = ("id", "engine", "number", "trigger", "bar_ts", "market_time", "recorded_at", "token")
@@ -200,7 +179,7 @@ class EngineCycleAdmin(_ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(LiveApproval)
-class LiveApprovalAdmin(_ReadOnly, admin.ModelAdmin):
+class LiveApprovalAdmin(ReadOnlyAdmin):
     """Who let which engine trade live, as it was configured then."""
 
     list_display = ("id", "engine", "requested_by", "requested_at", "approved_by", "approved_at", "revoked_by", "revoked_at")
@@ -209,7 +188,7 @@ class LiveApprovalAdmin(_ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(OrderGroup)
-class OrderGroupAdmin(_ReadOnly, admin.ModelAdmin):
+class OrderGroupAdmin(ReadOnlyAdmin):
     """Brackets and OCO pairs."""
 
     list_display = ("id", "created_at", "kind", "portfolio", "instrument", "side", "quantity", "take_profit", "stop_loss", "created_by")
@@ -253,7 +232,7 @@ class OrderProtectionAdmin(admin.ModelAdmin):
 
 
 @admin.register(ReconciliationRun)
-class ReconciliationRunAdmin(_ReadOnly, admin.ModelAdmin):
+class ReconciliationRunAdmin(ReadOnlyAdmin):
     """Every comparison with a broker's books."""
 
     list_display = ("id", "started_at", "account", "trigger", "state", "open_breaks", "booked_fills", "detail")
@@ -263,7 +242,7 @@ class ReconciliationRunAdmin(_ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(ReconciliationBreak)
-class ReconciliationBreakAdmin(_ReadOnly, admin.ModelAdmin):
+class ReconciliationBreakAdmin(ReadOnlyAdmin):
     """What the desk and a broker disagree in. A resolution is added in its own table."""
 
     list_display = ("id", "found_at", "account", "kind", "subject", "key", "ours", "theirs", "difference", "halts", "resolution")

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.portfolios.models import (
     CashBalance,
     LedgerEntry,
@@ -19,19 +20,6 @@ from apps.portfolios.models import (
     TargetPlan,
     TargetWeight,
 )
-
-
-class ReadOnly:
-    """Mixin for what is a fact or follows from facts: rows are shown, and neither added, changed nor deleted."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class PortfolioMembershipInline(admin.TabularInline):
@@ -68,24 +56,22 @@ class PortfolioMembershipAdmin(SimpleHistoryAdmin):
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnly, admin.ModelAdmin):
+class LedgerEntryAdmin(ReadOnlyAdmin):
     list_display = ("id", "effective_at", "portfolio", "book", "kind", "instrument", "quantity", "price", "amount", "fee", "source", "source_ref")
     list_filter = ("kind", "portfolio", "source")
     list_select_related = ("portfolio", "book__portfolio", "instrument")
     search_fields = ("source_ref", "instrument__symbol")
     date_hierarchy = "effective_at"
-    show_full_result_count = False
 
 
 @admin.register(LotClosure)
-class LotClosureAdmin(ReadOnly, admin.ModelAdmin):
+class LotClosureAdmin(ReadOnlyAdmin):
     list_display = ("id", "lot", "entry", "quantity", "cost", "proceeds", "realised")
     list_select_related = ("lot__instrument", "entry")
-    show_full_result_count = False
 
 
 @admin.register(Position)
-class PositionAdmin(ReadOnly, admin.ModelAdmin):
+class PositionAdmin(ReadOnlyAdmin):
     list_display = ("book", "instrument", "quantity", "cost", "realised", "last_entry_id")
     list_filter = ("book__portfolio",)
     list_select_related = ("book__portfolio", "instrument")
@@ -93,7 +79,7 @@ class PositionAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CashBalance)
-class CashBalanceAdmin(ReadOnly, admin.ModelAdmin):
+class CashBalanceAdmin(ReadOnlyAdmin):
     list_display = ("portfolio", "currency", "amount", "last_entry_id")
     list_select_related = ("portfolio",)
 
@@ -104,7 +90,7 @@ class TargetWeightInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(TargetPlan)
-class TargetPlanAdmin(ReadOnly, admin.ModelAdmin):
+class TargetPlanAdmin(ReadOnlyAdmin):
     """Every plan that was ever set: its history is the list itself, since a change is a new plan. Set on the portfolio's page or by REST."""
 
     list_display = (
@@ -137,7 +123,7 @@ class RebalanceEventInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(RebalanceProposal)
-class RebalanceProposalAdmin(ReadOnly, admin.ModelAdmin):
+class RebalanceProposalAdmin(ReadOnlyAdmin):
     list_display = ("id", "portfolio", "session", "reason", "equity", "max_drift", "turnover", "estimated_cost", "created_by", "recorded_at")
     list_filter = ("reason", "portfolio")
     list_select_related = ("portfolio", "created_by")
@@ -146,7 +132,7 @@ class RebalanceProposalAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(RebalanceEvent)
-class RebalanceEventAdmin(ReadOnly, admin.ModelAdmin):
+class RebalanceEventAdmin(ReadOnlyAdmin):
     list_display = ("id", "portfolio", "proposal", "date", "reason", "status", "max_drift", "num_trades", "total_cost", "user", "recorded_at")
     list_filter = ("status", "reason", "portfolio")
     list_select_related = ("portfolio", "proposal__portfolio", "user")

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.core.clock import now
 from apps.core.errors import DeskError
 from apps.core.forms import FreshReasonForm
@@ -31,25 +32,7 @@ from apps.risk.selectors.replay import DAYS, limit_replay
 from apps.risk.services.limits import APPROVE, limit_change_decide, limit_change_request, limit_change_withdraw
 
 
-class Facts(admin.ModelAdmin):
-    """Rows are shown, and neither added, changed nor deleted."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds facts by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes facts."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes facts."""
-        return False
-
-
-class LimitAdmin(SimpleHistoryAdmin, Facts):
+class LimitAdmin(ReadOnly, SimpleHistoryAdmin):
     """Limits with their history, to be read: they change by a `LimitChange` that two people make."""
 
     history_list_display = ("soft", "hard", "action", "active_from", "active_to", "reason")
@@ -264,7 +247,7 @@ class StressExposureAdmin(SimpleHistoryAdmin):
 
 
 @admin.register(TradingStateChange)
-class TradingStateChangeAdmin(Facts):
+class TradingStateChangeAdmin(ReadOnlyAdmin):
     list_display = ("recorded_at", "scope", "state", "flatten", "reason", "changed_by", "approved_by")
     list_filter = ("state", "portfolio")
     list_select_related = ("portfolio", "changed_by", "approved_by")
@@ -278,14 +261,14 @@ class TradingStateChangeAdmin(Facts):
 
 
 @admin.register(ReleaseRequest)
-class ReleaseRequestAdmin(Facts):
+class ReleaseRequestAdmin(ReadOnlyAdmin):
     list_display = ("requested_at", "portfolio", "state", "requested_by", "approved_by", "expires_at", "decided_at", "reason")
     list_filter = ("state",)
     list_select_related = ("portfolio", "requested_by", "approved_by")
 
 
 @admin.register(LimitEvent)
-class LimitEventAdmin(Facts):
+class LimitEventAdmin(ReadOnlyAdmin):
     list_display = ("recorded_at", "portfolio", "kind", "level", "change", "used", "limit", "market_time")
     list_filter = ("kind", "level", "change", "portfolio")
     list_select_related = ("portfolio",)

@@ -1,34 +1,15 @@
 """Backtests and signals in the admin: facts, to look at."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from apps.core.admin import ReadOnlyAdmin
 from apps.strategies.models import BacktestRun, Signal
 
 
-class Facts(admin.ModelAdmin):
-    """Rows are shown, and neither added, changed nor deleted."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds facts by hand."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody changes facts."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes facts."""
-        return False
-
-
 @admin.register(BacktestRun)
-class BacktestRunAdmin(Facts):
+class BacktestRunAdmin(ReadOnlyAdmin):
     """The curve and the trades are on the run's page of the strategy lab; here they would be walls of text."""
 
     list_display = (
@@ -57,7 +38,7 @@ class BacktestRunAdmin(Facts):
 
 
 @admin.register(Signal)
-class SignalAdmin(Facts):
+class SignalAdmin(ReadOnlyAdmin):
     list_display = ("id", "recorded_at", "strategy", "book", "instrument", "action", "price", "bar_ts", "market_time")
     list_filter = ("strategy", "action")
     list_select_related = ("book", "instrument")

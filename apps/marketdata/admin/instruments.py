@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.admin import ReadOnlyAdmin
 from apps.marketdata.models import FeedState, Instrument
 
 
@@ -26,19 +27,7 @@ class InstrumentAdmin(SimpleHistoryAdmin):
 
 
 @admin.register(FeedState)
-class FeedStateAdmin(admin.ModelAdmin):
+class FeedStateAdmin(ReadOnlyAdmin):
     """Where the feeds stand: to be looked at, only a feed moves it."""
 
     list_display = ["name", "mode", "session", "step", "market_time", "ended", "updated_at"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False

@@ -1,31 +1,13 @@
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
+from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import QualityFinding, Quarantine
 
 
-class _Shown:
-    """Rows are shown, and neither added, changed nor deleted here."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-
 @admin.register(Quarantine)
-class QuarantineAdmin(_Shown, SimpleHistoryAdmin):
+class QuarantineAdmin(ReadOnly, SimpleHistoryAdmin):
     """Quarantines with who changed what. They are opened and released on the page "Data", where the reason is asked for."""
 
     list_display = ["instrument", "bars", "from_date", "to_date", "reason", "opened_by", "opened_at", "released_by", "released_at"]
@@ -42,7 +24,7 @@ class QuarantineAdmin(_Shown, SimpleHistoryAdmin):
 
 
 @admin.register(QualityFinding)
-class QualityFindingAdmin(_Shown, admin.ModelAdmin):
+class QualityFindingAdmin(ReadOnlyAdmin):
     """Everything that data checks have found."""
 
     list_display = ["found_at", "instrument", "bars", "severity", "check_code", "first", "last", "count", "text"]
@@ -50,7 +32,6 @@ class QualityFindingAdmin(_Shown, admin.ModelAdmin):
     list_select_related = ["instrument"]
     search_fields = ["instrument__symbol"]
     ordering = ["-id"]
-    show_full_result_count = False
 
     @admin.display(description="bars")
     def bars(self, finding: QualityFinding) -> str:

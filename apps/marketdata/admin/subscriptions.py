@@ -87,4 +87,3 @@ class SubscriptionRunAdmin(ReadOnlyAdmin):
     list_filter = ("outcome", "subscription")
     list_select_related = ("subscription",)
     ordering = ("-slot", "-attempt")
-    show_full_result_count = False

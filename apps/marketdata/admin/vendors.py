@@ -112,4 +112,3 @@ class VendorIncidentAdmin(ReadOnlyAdmin):
     search_fields = ("symbol", "detail")
     date_hierarchy = "occurred_at"
     ordering = ("-occurred_at", "-pk")
-    show_full_result_count = False
