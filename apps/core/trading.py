@@ -193,7 +193,8 @@ class MarketFacts:
     published them (None: it has not), `recent_mean` the mean price of the last five minutes (None: no minute of them is stored), `wide`
     whether bands are doubled now (near open and close). `tier` is that of the bands (1: members of the large indices, 2: all others).
     `average_volume` is that of the `volume_days` sessions before the current one (None: not one is stored). `delisted_on` only
-    when that day has come. `previous_close` is that of the last session before this one (None: not stored).
+    when that day has come. `previous_close` is that of the last session before this one (None: not stored). `quarantines` says for each
+    open quarantine of the instrument's data whose days include the market's which data it is and why.
     """
 
     instrument_id: int
@@ -211,6 +212,7 @@ class MarketFacts:
     average_volume: Decimal | None = None
     volume_days: int = 0
     previous_close: Decimal | None = None
+    quarantines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,13 +81,14 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
     market_time = market_time_at(at)
-    facts = market_facts(intent.symbol, market_time=market_time)
+    reference = reference_prices([intent.symbol]).get(intent.symbol)
+    facts = market_facts(intent.symbol, market_time=market_time, day=(reference.market_time if reference else at).date())
     around = surroundings_of(intent=intent, at=at, market_time=market_time, instead_of=instead_of, algo_id=algo_id)
     rates = around.rates
     snapshot = PreTradeSnapshot(
         intent=intent,
         working_orders=around.working,
-        reference=reference_prices([intent.symbol]).get(intent.symbol),
+        reference=reference,
         orders_last_minute=rates.portfolio,
         symbol_orders_last_minute=rates.instrument,
         user_id=user_id,

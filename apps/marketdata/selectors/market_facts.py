@@ -1,6 +1,6 @@
 """What the market says of one instrument, for an order that waits to be judged: one query."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from django.db import connection
@@ -11,6 +11,7 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.models import MarketStatus
 from apps.marketdata.selectors.market import HOME_CALENDAR
+from apps.marketdata.selectors.quarantine import quarantine_text
 
 #: Sessions whose mean volume is the average volume, and the days in which they are looked for.
 VOLUME_SESSIONS = 20
@@ -27,7 +28,10 @@ select i.id, i.symbol, i.tradable, i.currency, i.calendar, i.delisted_on, daily.
             and (m.removed_on is null or m.removed_on > %(session)s)),
     (select avg(minute.close) from (
         select distinct on (b.ts) b.close from marketdata_bar b where b.instrument_id = i.id and b.timeframe = {int(Timeframe.MINUTE)}
-            and b.ts >= %(recent)s and b.ts <= %(market_time)s order by b.ts desc, b.revision desc) minute)
+            and b.ts >= %(recent)s and b.ts <= %(market_time)s order by b.ts desc, b.revision desc) minute),
+    (select json_agg(json_build_array(q.timeframe, q.reason, q.from_date, q.to_date) order by q.from_date nulls first, q.id)
+        from marketdata_quarantine q where q.instrument_id = i.id and q.released_at is null
+            and (q.from_date is null or q.from_date <= %(day)s) and (q.to_date is null or q.to_date >= %(day)s))
 from marketdata_instrument i
 left join lateral (
     select avg(d.volume) as volume, count(*) as days, (array_agg(d.close order by d.ts desc))[1] as close from (
@@ -41,8 +45,11 @@ where i.symbol = %(symbol)s
 """  # noqa: S608 - numbers of this module only
 
 
-def market_facts(symbol: str, *, market_time: datetime) -> MarketFacts | None:
-    """The facts at a time of the market; None for an unknown symbol. One query, in SQL because each order asks it."""
+def market_facts(symbol: str, *, market_time: datetime, day: date | None = None) -> MarketFacts | None:
+    """The facts at a time of the market; None for an unknown symbol. One query, in SQL because each order asks it.
+
+    `day` is the one whose quarantines count: that of the price by which an order is judged, that of the market's time without one.
+    """
     session = calendars.session_at(HOME_CALENDAR, market_time)
     midnight = datetime.combine(session, time(), UTC)
     with connection.cursor() as cursor:
@@ -55,12 +62,13 @@ def market_facts(symbol: str, *, market_time: datetime) -> MarketFacts | None:
                 "midnight": midnight,
                 "oldest": midnight - timedelta(days=VOLUME_DAYS),
                 "recent": market_time - BAND_WINDOW,
+                "day": day or market_time.date(),
             },
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    pk, name, tradable, currency, calendar, delisted_on, volume, days, close, status, reason, low, high, tier, mean = row
+    pk, name, tradable, currency, calendar, delisted_on, volume, days, close, status, reason, low, high, tier, mean, held_back = row
     gone = delisted_on is not None and calendars.local_date(calendar, market_time) >= delisted_on
     return MarketFacts(
         instrument_id=pk,
@@ -78,6 +86,7 @@ def market_facts(symbol: str, *, market_time: datetime) -> MarketFacts | None:
         average_volume=Decimal(repr(volume)) if volume else None,
         volume_days=days,
         previous_close=None if close is None else price_from_float(close),
+        quarantines=tuple(quarantine_text(name, None if code is None else Timeframe(code), *rest) for code, *rest in held_back or ()),
     )
 
 

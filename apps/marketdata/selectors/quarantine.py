@@ -29,14 +29,23 @@ class Quarantined:
     @property
     def period(self) -> str:
         """The days in words."""
-        if self.from_date is None and self.to_date is None:
-            return "on all days"
-        first = "the beginning" if self.from_date is None else str(self.from_date)
-        return f"from {first} {'on' if self.to_date is None else f'to {self.to_date}'}"
+        return _period(self.from_date, self.to_date)
 
     def __str__(self) -> str:
-        bars = "" if self.timeframe is None else f" bars of {self.timeframe.code}"
-        return f"{self.symbol}{bars} {self.period}: {self.reason}"
+        return quarantine_text(self.symbol, self.timeframe, self.reason, self.from_date, self.to_date)
+
+
+def quarantine_text(symbol: str, timeframe: Timeframe | None, reason: str, from_date: date | str | None, to_date: date | str | None) -> str:
+    """What is held back and why, for people. Days may come as ISO texts."""
+    bars = "" if timeframe is None else f" bars of {timeframe.code}"
+    return f"{symbol}{bars} {_period(from_date, to_date)}: {reason}"
+
+
+def _period(from_date: date | str | None, to_date: date | str | None) -> str:
+    if from_date is None and to_date is None:
+        return "on all days"
+    first = "the beginning" if from_date is None else str(from_date)
+    return f"from {first} {'on' if to_date is None else f'to {to_date}'}"
 
 
 def quarantined(symbols: Iterable[str], timeframe: Timeframe | None, on: date) -> dict[str, tuple[Quarantined, ...]]:

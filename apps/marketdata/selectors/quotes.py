@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import filterfalse
 from typing import Any
 
 from django.db import connection
@@ -142,9 +143,8 @@ def last_prices(symbols: Iterable[str], *, market_time: datetime | None = None) 
 
     A price may be `RECENT_SECONDS` old: in that time a desk's orders share one look at Redis.
     """
-    wanted = list(dict.fromkeys(symbols))
     prices = _recent.prices()
-    if unknown := [symbol for symbol in wanted if symbol not in prices]:
+    if unknown := list(dict.fromkeys(filterfalse(prices.__contains__, symbols))):
         client: Any = redis_client()
         with redis_errors():
             texts = client.hmget(LATEST, unknown)

@@ -17,27 +17,23 @@ from apps.core.errors import NotFound
 from apps.core.kept import Kept
 from apps.core.money import ZERO
 
-#: Between the values of one column: in no symbol and in no number.
+#: Between the values of a position's line, and between the lines: in no symbol, currency or number.
 _BETWEEN: Final = "\x1f"
+_LINE: Final = "\x1e"
 #: Symbols and currencies are read again after so many seconds: an instrument may be renamed without a posting.
 KEPT_SECONDS: Final = 30.0
 # One row, however many positions: a thousand rows of five columns cost an order more than all its checks.
 _QUANTITIES = """
 select f.base_currency, coalesce(c.amount, 0), exists (select 1 from portfolios_cashbalance o
         where o.portfolio_id = f.id and o.currency <> f.base_currency and o.amount <> 0),
-    p.positions, p.entries, p.weighed, p.newest, p.books, p.ids, p.symbols, p.currencies, p.quantities, p.entry_ids
+    p.positions, p.entries, p.weighed, p.newest, p.changed
 from portfolios_portfolio f left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
 cross join lateral (
     select count(*) as positions, coalesce(sum(q.last_entry_id), 0) as entries, coalesce(sum(q.quantity * q.instrument_id), 0) as weighed,
         coalesce(max(q.last_entry_id), 0) as newest,
-        string_agg(q.book_id::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as books,
-        string_agg(q.instrument_id::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as ids,
-        string_agg((select i.symbol from marketdata_instrument i where i.id = q.instrument_id), %(between)s)
-            filter (where q.last_entry_id > %(seen)s) as symbols,
-        string_agg((select i.currency from marketdata_instrument i where i.id = q.instrument_id), %(between)s)
-            filter (where q.last_entry_id > %(seen)s) as currencies,
-        string_agg(q.quantity::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as quantities,
-        string_agg(q.last_entry_id::text, %(between)s) filter (where q.last_entry_id > %(seen)s) as entry_ids
+        string_agg(concat_ws(%(between)s, q.book_id, q.instrument_id, (select concat_ws(%(between)s, i.symbol, i.currency)
+            from marketdata_instrument i where i.id = q.instrument_id), q.quantity, q.last_entry_id), %(line)s)
+            filter (where q.last_entry_id > %(seen)s) as changed
     from portfolios_book b join portfolios_position q on q.book_id = b.id where b.portfolio_id = f.id) p
 where f.id = %(portfolio)s
 """
@@ -47,7 +43,8 @@ where f.id = %(portfolio)s
 class Quantities:
     """Cash of the base `currency`, signed quantities over all books and symbols by instrument id, and what one book holds of one instrument.
 
-    `foreign` is True when something held, cash or shares, is in another currency, so that prices need rates.
+    `foreign` is True when something held, cash or shares, is in another currency, so that prices need rates. `of_book` is what the one book
+    holds by instrument id.
     """
 
     currency: str
@@ -56,6 +53,7 @@ class Quantities:
     symbols: Mapping[int, str]
     book_held: Decimal
     foreign: bool
+    of_book: Mapping[int, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +73,7 @@ class _Memory:
     parts: Mapping[tuple[int, int], _Part] = field(default_factory=dict)
     held: Mapping[int, Decimal] = field(default_factory=dict)
     symbols: Mapping[int, str] = field(default_factory=dict)
+    books: Mapping[int, Mapping[int, Decimal]] = field(default_factory=dict)
     currencies: frozenset[str] = frozenset()
     entries: int = 0
     weighed: Decimal = ZERO
@@ -102,28 +101,22 @@ def quantities_of(portfolio_id: int, *, book_id: int, instrument_id: int) -> Qua
         row = _read(portfolio_id, 0)
         memory = _with_changes(_NOTHING, row)
     _memories.put(portfolio_id, memory)
-    own = memory.parts.get((book_id, instrument_id))
+    of_book = memory.books.get(book_id, {})
     currency, cash, foreign_cash = row[:3]
     return Quantities(
         currency=currency,
         cash=cash,
         held=memory.held,
         symbols=memory.symbols,
-        book_held=own.quantity if own else ZERO,
+        book_held=of_book.get(instrument_id, ZERO),
         foreign=foreign_cash or bool(memory.currencies - {currency}),
+        of_book=of_book,
     )
-
-
-def book_quantities(book_id: int) -> dict[int, Decimal]:
-    """Signed quantities of one book by instrument id; those of nothing are left out. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute("select instrument_id, quantity from portfolios_position where book_id = %s and quantity <> 0", [book_id])
-        return dict(cursor.fetchall())
 
 
 def _read(portfolio_id: int, seen: int) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
-        cursor.execute(_QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": _BETWEEN})
+        cursor.execute(_QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": _BETWEEN, "line": _LINE})
         row: tuple[Any, ...] | None = cursor.fetchone()
     if row is None:
         raise NotFound(f"no portfolio {portfolio_id}")
@@ -132,12 +125,13 @@ def _read(portfolio_id: int, seen: int) -> tuple[Any, ...]:
 
 def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
     """The memory brought up to the row. Other threads may be reading the old one: nothing of it is changed."""
-    newest, *columns = row[6:]
-    if columns[0] is None:
+    newest, changed = row[6:]
+    if changed is None:
         return known
     parts, held, symbols = dict(known.parts), dict(known.held), dict(known.symbols)
+    books = dict[int, dict[int, Decimal]]()
     entries, weighed = known.entries, known.weighed
-    for book, key, part in _changed(columns):
+    for book, key, part in _changed(changed):
         before = parts.get((book, key))
         moved = part.quantity - (before.quantity if before else ZERO)
         parts[book, key] = part
@@ -147,10 +141,16 @@ def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
         held[key] = held.get(key, ZERO) + moved
         if not held[key]:
             del held[key], symbols[key]
+        if book not in books:
+            books[book] = dict(known.books.get(book, {}))
+        books[book][key] = part.quantity
+        if not part.quantity:
+            del books[book][key]
     return _Memory(
         parts=parts,
         held=held,
         symbols=symbols,
+        books={**known.books, **books},
         currencies=frozenset(part.currency for (_, key), part in parts.items() if key in held),
         entries=entries,
         weighed=weighed,
@@ -159,7 +159,8 @@ def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
     )
 
 
-def _changed(columns: list[str]) -> Iterator[tuple[int, int, _Part]]:
+def _changed(lines: str) -> Iterator[tuple[int, int, _Part]]:
     """Book id, instrument id and what is held now, of each position that the row names."""
-    for book, key, symbol, currency, quantity, entry in zip(*(column.split(_BETWEEN) for column in columns), strict=True):
+    for line in lines.split(_LINE):
+        book, key, symbol, currency, quantity, entry = line.split(_BETWEEN)
         yield int(book), int(key), _Part(quantity=Decimal(quantity), entry_id=int(entry), symbol=symbol, currency=currency)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from apps.core.trading import Check, OrderIntent, Outcome, ReferencePrice, TradingState, WorkingOrder, closable_quantity
-from apps.risk.domain.exposure import WorkingQuantities, largest_size, working_quantities
+from apps.risk.domain.exposure import Exposure, WorkingQuantities, exposure, largest_size, working_quantities
 from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.domain.pretrade_risk import RiskImpact
 
@@ -91,9 +91,14 @@ class Case:
         return working_quantities(self.working_orders)
 
     @cached_property
+    def exposure(self) -> Exposure:
+        """Of the whole portfolio, without this order. Raises KeyError when something held or ordered has no price."""
+        return exposure(self.held, self.working, self.prices)
+
+    @property
     def equity(self) -> Decimal:
-        """What the portfolio is worth: cash and all that is held. Raises KeyError when something held has no price."""
-        return self.cash + sum((quantity * self.prices[key] for key, quantity in self.held.items() if quantity), ZERO)
+        """What the portfolio is worth: cash and all that is held. Raises KeyError when something held or ordered has no price."""
+        return self.cash + self.exposure.net
 
     @cached_property
     def quantity_held(self) -> Decimal:

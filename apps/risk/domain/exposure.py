@@ -46,22 +46,32 @@ def largest_size(held: Decimal, instrument_id: int, working: WorkingQuantities) 
     return max(abs(bought), abs(sold))
 
 
-def gross_exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> Decimal:
-    """Largest gross exposure [money]: sum of largest size x price. Raises KeyError when an instrument has no price."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What is held and what it can become [money, in the currency of the prices].
+
+    `net` is the signed value of what is held, `gross` the largest gross exposure (sum of largest size x price), `lowest` and `highest` the net
+    exposure that can be reached.
+    """
+
+    net: Decimal
+    gross: Decimal
+    lowest: Decimal
+    highest: Decimal
+
+
+def exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> Exposure:
+    """Exposure of the signed quantities `held`. Raises KeyError when an instrument has no price; what is not held any more needs none."""
     # Without Python's own loop over what nothing is ordered in: a thousand positions are the rule, a hundred orders are not.
-    kept = {key: quantity for key, quantity in held.items() if quantity} if ZERO in held.values() else held
-    gross = sum(map(mul, map(abs, kept.values()), map(prices.__getitem__, kept)), ZERO)
+    try:
+        values = list(map(mul, held.values(), map(prices.__getitem__, held)))
+    except KeyError:
+        values = [quantity * prices[key] for key, quantity in held.items() if quantity]
+    net, gross = sum(values, ZERO), sum(map(abs, values), ZERO)
     for instrument_id in working.buys.keys() | working.sells.keys():
         now = held.get(instrument_id, ZERO)
         if more := largest_size(now, instrument_id, working) - abs(now):
             gross += more * prices[instrument_id]
-    return gross
-
-
-def net_exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> tuple[Decimal, Decimal]:
-    """Lowest and highest net exposure [money, signed] that can be reached. Raises KeyError when an instrument has no price."""
-    kept = {key: quantity for key, quantity in held.items() if quantity} if ZERO in held.values() else held
-    now = sum(map(mul, kept.values(), map(prices.__getitem__, kept)), ZERO)
     sold = sum((quantity * prices[key] for key, quantity in working.sells.items()), ZERO)
     bought = sum((quantity * prices[key] for key, quantity in working.buys.items()), ZERO)
-    return now - sold, now + bought
+    return Exposure(net=net, gross=gross, lowest=net - sold, highest=net + bought)

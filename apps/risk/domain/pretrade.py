@@ -12,7 +12,6 @@ from typing import Final
 from apps.core.trading import Check, OrderIntent, Outcome, Side, TradingState, WorkingOrder
 from apps.risk.domain.case import ONE, ZERO, Case, against, amount, number
 from apps.risk.domain.controls import approval, collar, collar_kind, duplicate, order_size, rates
-from apps.risk.domain.exposure import gross_exposure, net_exposure
 from apps.risk.domain.limits import EXPOSURE_KINDS, RATE_AND_PRICE_KINDS, SIZE_KINDS, LimitKind
 from apps.risk.domain.relative import book, liquidity, losses, shares
 from apps.risk.domain.tail_limits import tail_limits
@@ -295,11 +294,11 @@ def _exposure(case: Case) -> list[Check]:
     checks, intent = [], case.intent
     price = case.prices[intent.instrument_id]
     if gross := case.limits.get(LimitKind.TOTAL_EXPOSURE):
-        before = gross_exposure(case.held, case.working, case.prices)
+        before = case.exposure.gross
         after = before + (case.size_after - case.size_before) * price
         checks.append(against(gross, code="TOTAL_EXPOSURE_LIMIT", before=before, after=after, what="gross exposure", waived=case.reduces))
     if net := case.limits.get(LimitKind.NET_EXPOSURE):
-        lowest, highest = net_exposure(case.held, case.working, case.prices)
+        lowest, highest = case.exposure.lowest, case.exposure.highest
         before = max(highest, -lowest)
         added = intent.signed_quantity * price
         after = max(highest + max(added, ZERO), -lowest - min(added, ZERO))

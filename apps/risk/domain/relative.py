@@ -10,7 +10,7 @@ from typing import Final
 
 from apps.core.trading import Check, Outcome
 from apps.risk.domain.case import ZERO, Case, against, number
-from apps.risk.domain.exposure import WorkingQuantities, gross_exposure, largest_size, net_exposure, working_quantities
+from apps.risk.domain.exposure import Exposure, exposure, largest_size, working_quantities
 from apps.risk.domain.limits import LARGEST_COUNTED, PARTICIPATION, Limit, LimitKind
 
 PLACES: Final = Decimal("0.000001")
@@ -37,7 +37,7 @@ def shares(case: Case) -> list[Check]:
         before = sum((value for key, value in _sizes(case).items() if case.sectors.get(key, UNKNOWN_SECTOR) == sector), ZERO)
         checks.append(_share(case, limit, "SECTOR_LIMIT", before, before + added, f"share of the sector {sector.replace('_', ' ')}"))
     if limit := case.limits.get(LimitKind.LEVERAGE):
-        before = gross_exposure(case.held, case.working, case.prices)
+        before = case.exposure.gross
         checks.append(_share(case, limit, "LEVERAGE_LIMIT", before, before + added, "gross exposure in times of the value"))
     return checks
 
@@ -65,8 +65,8 @@ def book(case: Case) -> list[Check]:
     working, key = working_quantities(orders), intent.instrument_id
     size = largest_size(case.book_held, key, working)
     grown = largest_size(case.book_held, key, working.with_order(key, intent.side, intent.quantity))
-    gross = gross_exposure(case.book_quantities, working, case.prices)
-    net = _net(case.book_quantities, working, case, added=ZERO), _net(case.book_quantities, working, case, added=intent.signed_quantity * price)
+    now = exposure(case.book_quantities, working, case.prices)
+    gross, net = now.gross, (_net(now, added=ZERO), _net(now, added=intent.signed_quantity * price))
     numbers = {
         LimitKind.POSITION_SIZE: ("BOOK_POSITION_SIZE_LIMIT", size, grown, f"shares of {intent.symbol}"),
         LimitKind.POSITION_VALUE: ("BOOK_POSITION_VALUE_LIMIT", size * price, grown * price, f"value of {intent.symbol}"),
@@ -129,7 +129,6 @@ def _largest(sizes: Mapping[int, Decimal]) -> Decimal:
     return sum(nlargest(LARGEST_COUNTED, sizes.values()), ZERO)
 
 
-def _net(held: Mapping[int, Decimal], working: WorkingQuantities, case: Case, *, added: Decimal) -> Decimal:
+def _net(now: Exposure, *, added: Decimal) -> Decimal:
     """Largest net exposure [money], long or short, with an order of the signed value `added`."""
-    lowest, highest = net_exposure(held, working, case.prices)
-    return max(highest + max(added, ZERO), -lowest - min(added, ZERO))
+    return max(now.highest + max(added, ZERO), -now.lowest - min(added, ZERO))

@@ -1,6 +1,6 @@
 """Limits in force. Of several of one scope the tightest counts; how the scopes combine says `limits_met`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,8 @@ from apps.risk.models import RiskLimit
 
 #: Losses that the monitor watches and that stop new risk in the gate while their hard level stands broken.
 LOSSES = (LimitKind.DAILY_LOSS, LimitKind.DRAWDOWN)
-# The third part: the newest event of each loss says whether its hard level is broken. In SQL, because each order asks it.
 _IN_FORCE = """
-select l.kind, l.soft, l.hard, l.action, true, l.book_id, b.name, l.instrument_id, l.sector from risk_risklimit l
+select l.kind, l.soft, l.hard, l.action, true as own, l.book_id, b.name, l.instrument_id, l.sector from risk_risklimit l
 left join portfolios_book b on b.id = l.book_id
 where l.portfolio_id = %(portfolio)s and l.active_from <= %(at)s and (l.active_to is null or l.active_to > %(at)s)
     and (l.book_id is null or l.book_id = %(book)s) and (l.instrument_id is null or l.instrument_id = %(instrument)s)
@@ -24,12 +23,17 @@ where l.active_from <= %(at)s and (l.active_to is null or l.active_to > %(at)s)
     and (l.instrument_id is null or l.instrument_id = %(instrument)s)
     and (l.sector = '' or l.sector = (select sector from marketdata_instrument where id = %(instrument)s))
 """
-_BROKEN = """
-union all select k.kind, null, e.used, '', null, null, null, null, '' from unnest(%(losses)s::text[]) k (kind) cross join lateral (
+# The newest event of each loss says whether its hard level is broken. The losses are named in the text: of a parameter PostgreSQL expects ten,
+# and plans each order anew.
+_BROKEN = f"""
+select k.kind, null, e.used, '', null, null, null, null, '' from (values {", ".join(f"('{kind}')" for kind in LOSSES)}) k (kind)
+cross join lateral (
     select used, change from risk_limitevent
     where portfolio_id = %(portfolio)s and kind = k.kind and level = 'hard' order by id desc limit 1) e
 where e.change = 'raised'
-"""
+"""  # noqa: S608 - the list is that above
+#: Nine columns a limit in force, and a loss that stands broken: in SQL, because each order asks it.
+LIMITS_MET = f"{_IN_FORCE} union all {_BROKEN}"
 _OF_MANY = """
 select portfolio_id, kind, soft, hard, action from risk_risklimit
 where portfolio_id = any(%(portfolios)s) and active_from <= %(at)s and (active_to is null or active_to > %(at)s)
@@ -52,18 +56,20 @@ def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
 
 def order_limits(portfolio_id: int, at: datetime, *, book_id: int | None, instrument_id: int | None) -> LimitsMet:
     """What an order of the book in the instrument is held to, and which losses stand broken. One query."""
-    values: dict[str, Any] = {
-        "portfolio": portfolio_id,
-        "at": at,
-        "book": book_id,
-        "instrument": instrument_id,
-        "losses": [kind.value for kind in LOSSES],
-    }
     with connection.cursor() as cursor:
-        cursor.execute(_IN_FORCE + _BROKEN, values)
-        rows = cursor.fetchall()
-    broken = {LimitKind(kind): used for kind, _, used, _, own, *_ in rows if own is None}
-    return limits_met((_scoped(row) for row in rows if row[4] is not None), broken)
+        cursor.execute(LIMITS_MET, {"portfolio": portfolio_id, "at": at, "book": book_id, "instrument": instrument_id})
+        return met_by(cursor.fetchall())
+
+
+def met_by(rows: Iterable[tuple[Any, ...]]) -> LimitsMet:
+    """What the rows of `LIMITS_MET` say."""
+    limits, broken = [], {}
+    for row in rows:
+        if row[4] is None:
+            broken[LimitKind(row[0])] = row[2]
+        else:
+            limits.append(_scoped(row))
+    return limits_met(limits, broken)
 
 
 def _scoped(row: tuple[Any, ...]) -> ScopedLimit:

@@ -15,10 +15,8 @@ from apps.risk.domain.state import StateView, never_switched, stricter
 from apps.risk.models import MonitorState, ReleaseRequest, ReleaseState, TradingStateChange
 
 __all__ = [
-    "GateState",
     "StateView",
     "Watch",
-    "gate_state",
     "monitor_state",
     "own_state",
     "release_requests_open",
@@ -37,10 +35,6 @@ _NEWEST = """
     where c.portfolio_id {} order by c.id desc limit 1"""
 _NEWEST_OF, _NEWEST_OF_DESK = _NEWEST.format("= %s"), _NEWEST.format("is null")
 _FIELDS = ("portfolio_id", "id", "state", "reason", "recorded_at", "changed_by__username", "changed_by_id", "flatten", "limit_event_id")
-# What an order needs at once: both states, and in a row of its own when the live monitor computed all portfolios last.
-_AT_GATE = f"""
-    ({_NEWEST_OF}) union all ({_NEWEST_OF_DESK})
-    union all select null, null, null, null, computed_at, null, null, null, null from risk_monitorstate"""  # noqa: S608 - nothing in it comes from outside
 
 
 def trading_state(portfolio_id: int | None) -> StateView:
@@ -51,26 +45,6 @@ def trading_state(portfolio_id: int | None) -> StateView:
         cursor.execute(f"({_NEWEST_OF}) union all ({_NEWEST_OF_DESK})", [portfolio_id])
         views = _views(cursor.fetchall())
     return stricter(_of(views, portfolio_id), _of(views, None))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateState:
-    """What an order meets first: the state that holds, whether a monitor has ever run here, and when it computed all portfolios last."""
-
-    view: StateView
-    monitored: bool
-    risk_computed_at: datetime | None
-
-
-def gate_state(portfolio_id: int) -> GateState:
-    """`trading_state` and the live monitor's heartbeat. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(_AT_GATE, [portfolio_id])
-        rows = cursor.fetchall()
-    beats = [row[4] for row in rows if row[1] is None]
-    views = _views([row for row in rows if row[1] is not None])
-    view = stricter(_of(views, portfolio_id), _of(views, None))
-    return GateState(view=view, monitored=bool(beats), risk_computed_at=beats[0] if beats else None)
 
 
 def monitor_state() -> MonitorState | None:

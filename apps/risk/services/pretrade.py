@@ -13,18 +13,16 @@ from django.db import transaction
 from apps.core.money import ZERO
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, ReferencePrice, Verdict
 from apps.marketdata.selectors.instruments import sectors_of
-from apps.marketdata.selectors.quarantine import quarantined
 from apps.marketdata.selectors.quotes import last_prices, reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.quantities import book_quantities, quantities_of
+from apps.portfolios.selectors.quantities import quantities_of
 from apps.risk.domain.case import Case, Settings
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
 from apps.risk.domain.pretrade_risk import RiskImpact
 from apps.risk.domain.tail_limits import TAIL_KINDS
-from apps.risk.selectors.limits import order_limits
-from apps.risk.selectors.state import gate_state
+from apps.risk.selectors.gate import at_gate
 from apps.risk.services.pretrade_risk import order_risk
 
 logger = logging.getLogger(__name__)
@@ -36,9 +34,9 @@ ONE = Decimal(1)
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
-    Reads state (with the monitor's heartbeat), limits, quarantines and quantities (one query each; sectors and the book's quantities where
-    a limit needs them, returns and scenarios where one does and the process has not read them) and prices (one call to Redis). The caller
-    holds the portfolio's lock, so that two orders cannot both use the same room.
+    Reads what stands at the gate (state, limits, the monitor's heartbeat) and quantities by one query each, sectors where a limit needs them,
+    returns and scenarios where one does and the process has not read them, and prices (one call to Redis). The caller holds the portfolio's
+    lock, so that two orders cannot both use the same room.
     """
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
@@ -64,6 +62,7 @@ class _Valued:
     symbols: Mapping[int, str]
     held: Mapping[int, Decimal]
     book_held: Decimal
+    of_book: Mapping[int, Decimal]
     prices: Mapping[int, Decimal]
     unpriced: Collection[str]
     pair: str = ""
@@ -98,11 +97,9 @@ def _impact(snapshot: PreTradeSnapshot, valued: _Valued) -> RiskImpact:
 
 def _case(snapshot: PreTradeSnapshot) -> Case:
     intent = snapshot.intent
-    gate = gate_state(intent.portfolio_id)
-    met = order_limits(intent.portfolio_id, snapshot.as_of, book_id=intent.book_id, instrument_id=intent.instrument_id)
+    gate = at_gate(intent, snapshot.as_of)
+    met = gate.met
     valued = _valued(snapshot)
-    market_time = _market_time(snapshot)
-    held_back = quarantined([intent.symbol], None, (market_time or snapshot.as_of).date())
     case = Case(
         intent=intent,
         working_orders=snapshot.working_orders,
@@ -110,19 +107,19 @@ def _case(snapshot: PreTradeSnapshot) -> Case:
         orders_last_minute=snapshot.orders_last_minute,
         symbol_orders_last_minute=snapshot.symbol_orders_last_minute,
         as_of=snapshot.as_of,
-        state=gate.view.state,
-        state_reason=gate.view.reason,
+        state=gate.state,
+        state_reason=gate.reason,
         limits=met.limits,
         book_limits=met.book,
         broken=met.broken,
-        book_quantities=book_quantities(intent.book_id) if met.book else {},
+        book_quantities=valued.of_book,
         sectors=_sectors(snapshot, valued) if LimitKind.SECTOR_SHARE in met.limits else {},
         cash=valued.cash,
         held=valued.held,
         book_held=valued.book_held,
         prices=valued.prices,
         unpriced=tuple(sorted(valued.unpriced)),
-        quarantines=tuple(str(item) for item in held_back.get(intent.symbol, ())),
+        quarantines=snapshot.market.quarantines if snapshot.market else (),
         tier=snapshot.market.tier if snapshot.market else 2,
         average_volume=snapshot.market.average_volume if snapshot.market else None,
         strategy_orders_last_minute=snapshot.strategy_orders_last_minute,
@@ -153,15 +150,22 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
         return _valued_abroad(snapshot)
     named = {**found.symbols, **{order.instrument_id: order.symbol for order in snapshot.working_orders}}
-    symbols = dict(named)
-    symbols.pop(intent.instrument_id, None)
-    last = last_prices(symbols.values(), market_time=_market_time(snapshot)) if symbols else {}
-    prices = {key: last[symbol] for key, symbol in symbols.items() if symbol in last}
-    unpriced = () if len(prices) == len(symbols) else {symbol for symbol in symbols.values() if symbol not in last}
+    named.pop(intent.instrument_id, None)
+    last = last_prices(named.values(), market_time=_market_time(snapshot)) if named else {}
+    prices = {key: price for key, price in zip(named, map(last.get, named.values()), strict=True) if price is not None}
+    unpriced = () if len(prices) == len(named) else {symbol for symbol in named.values() if symbol not in last}
     if snapshot.reference is not None:
         prices[intent.instrument_id] = snapshot.reference.price
     named[intent.instrument_id] = intent.symbol
-    return _Valued(cash=found.cash, symbols=named, held=found.held, book_held=found.book_held, prices=prices, unpriced=unpriced)
+    return _Valued(
+        cash=found.cash,
+        symbols=named,
+        held=found.held,
+        book_held=found.book_held,
+        of_book=found.of_book,
+        prices=prices,
+        unpriced=unpriced,
+    )
 
 
 def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
@@ -182,12 +186,13 @@ def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
     quantities: dict[int, Decimal] = defaultdict(Decimal)
     for position in held.positions:
         quantities[position.instrument_id] += position.quantity
-    of_book = (p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id)
+    of_book = {p.instrument_id: p.quantity for p in held.positions if p.book_id == intent.book_id and p.quantity}
     return _Valued(
         cash=held.cash + sum((amount * raw[name] for name, amount in owed.items() if name in raw), ZERO),
         symbols=named | {intent.instrument_id: intent.symbol},
         held=dict(quantities),
-        book_held=sum(of_book, ZERO),
+        book_held=of_book.get(intent.instrument_id, ZERO),
+        of_book=of_book,
         prices=prices,
         unpriced={symbol for symbol in symbols.values() if symbol not in found} | {name for name in owed if name not in raw},
         pair=own,

@@ -12,11 +12,11 @@ from apps.core import clock
 from apps.core.check_codes import CheckCode
 from apps.core.errors import InvalidInput, NotPermitted
 from apps.core.roles import Role
-from apps.core.trading import Outcome
+from apps.core.trading import OrderType, Outcome, Side, TimeInForce, WorkingOrder
 from apps.execution.models import Order
-from apps.execution.selectors.working import surroundings_of
+from apps.execution.selectors.working import surroundings_of, working_orders
 from apps.execution.services.gate import gate_check
-from apps.execution.services.orders import order_submit
+from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.tests.factories import make_desk, make_user, quote
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.bars import BarSeries
@@ -139,6 +139,45 @@ def test_sessions_of_a_replay_that_follow_each_other_in_a_second_are_no_duplicat
 
     assert age(order.market_time) == 0
     assert age(order.market_time + timedelta(days=1)) == 86_400
+
+
+def test_the_working_orders_are_those_of_the_database_after_each_change(desk) -> None:
+    def beside():
+        now = clock.now()
+        return surroundings_of(intent=desk.intent(), at=now, market_time=now, instead_of=(), algo_id=None).working
+
+    assert beside() == ()
+    terms = [
+        {"order_type": "limit", "limit_price": "90.25", "time_in_force": "gtc"},
+        {"order_type": "stop", "stop_price": "120"},
+        {"order_type": "stop_limit", "stop_price": "121", "limit_price": "122.5"},
+    ]
+    orders = [desk.submit(**fields) for fields in terms]
+    assert beside() == working_orders(desk.portfolio.pk) == tuple(as_stored(order.pk) for order in orders)
+    Order.objects.filter(pk=orders[0].pk).update(cumulative_quantity=Decimal(4))
+    assert [order.leaves for order in beside()] == [6, 10, 10]
+    assert beside() == tuple(as_stored(order.pk) for order in orders)
+    order_cancel(order_id=orders[1].pk, user=desk.trader, at=clock.now())
+    assert beside() == tuple(as_stored(orders[n].pk) for n in (0, 2))
+
+
+def as_stored(order_id: int) -> WorkingOrder:
+    """The order by the ORM."""
+    order = Order.objects.select_related("instrument").get(pk=order_id)
+    return WorkingOrder(
+        order_id=order.pk,
+        client_order_id=order.client_order_id,
+        instrument_id=order.instrument_id,
+        symbol=order.instrument.symbol,
+        side=Side(order.side),
+        leaves=order.leaves_quantity,
+        order_type=OrderType(order.order_type),
+        time_in_force=TimeInForce(order.time_in_force),
+        limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        book_id=order.book_id,
+        currency=order.instrument.currency,
+    )
 
 
 def test_the_average_volume_is_that_of_the_stored_sessions(db) -> None:

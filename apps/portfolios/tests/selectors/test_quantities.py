@@ -50,6 +50,7 @@ def test_after_each_trade_they_are_those_of_the_database(portfolio) -> None:
         assert found.held == stored(portfolio)
         assert found.symbols == {i.pk: i.symbol for i in instruments if i.pk in found.held}
         assert found.book_held == Position.objects.get(book=book, instrument=instrument).quantity
+        assert found.of_book == dict(Position.objects.filter(book=book).exclude(quantity=0).values_list("instrument_id", "quantity"))
         assert found.cash == holdings(portfolio.pk).cash
 
 
@@ -59,7 +60,7 @@ def test_a_second_look_reads_only_what_has_changed(portfolio) -> None:
     now(portfolio)
     trade(portfolio, second, "5")
     row = quantities._read(portfolio.pk, quantities._memories.get(portfolio.pk).newest)
-    assert [key for _, key, _ in quantities._changed(list(row[7:]))] == [second.pk]
+    assert [key for _, key, _ in quantities._changed(row[7])] == [second.pk]
     assert now(portfolio).held == {first.pk: 100, second.pk: 5}
 
 

@@ -11,6 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from apps.core.roles import Role
 from apps.core.trading import Outcome, Side
 from apps.marketdata.selectors import store
+from apps.marketdata.selectors.market_facts import market_facts
+from apps.marketdata.selectors.quarantine import quarantined
 from apps.marketdata.services.quarantine import quarantine_open, quarantine_release
 from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.models import RiskLimit
@@ -28,6 +30,10 @@ def desk() -> Desk:
 
 def blocking(verdict) -> list[str]:
     return [check.code for check in verdict.blocking]
+
+
+def facts_of(desk):
+    return market_facts(desk.symbol, market_time=NOW)
 
 
 def test_an_order_within_limits_is_allowed_with_all_numbers(desk) -> None:
@@ -90,7 +96,7 @@ def test_a_query_that_fails_denies_and_leaves_the_transaction_usable(desk, monke
         with connection.cursor() as cursor:
             cursor.execute("select * from no_such_table")
 
-    monkeypatch.setattr("apps.risk.services.pretrade.order_limits", broken)
+    monkeypatch.setattr("apps.risk.services.pretrade.at_gate", broken)
     verdict = order_check(snapshot=snapshot)
     assert blocking(verdict) == ["CHECK_FAILED"]
     assert not verdict.allowed
@@ -126,7 +132,7 @@ def test_the_number_of_queries_does_not_grow_with_the_book(desk) -> None:
         desk.trade(1, 10, instrument=InstrumentFactory(symbol=symbol))
     with CaptureQueriesContext(connection) as many:
         assert order_check(snapshot=desk.snapshot()).allowed
-    assert len(many) == len(few) <= 6  # state, limits, holdings twice, and the savepoint
+    assert len(many) == len(few) <= 5  # state with limits, quantities twice, and the savepoint
 
 
 def test_outcomes_are_warned_above_the_soft_collar(desk) -> None:
@@ -140,13 +146,17 @@ def test_outcomes_are_warned_above_the_soft_collar(desk) -> None:
 def test_open_quarantine_of_the_markets_day_denies_until_it_is_released(desk) -> None:
     operator = person(Role.OPERATOR)
     held = quarantine_open(symbol=desk.symbol, reason="vendor sends pence", from_date=NOW.date(), user=operator, at=NOW)
-    assert blocking(order_check(snapshot=desk.snapshot())) == ["DATA_QUARANTINED"]
-    assert blocking(order_check(snapshot=desk.snapshot(side=Side.SELL))) == []
+    verdict = order_check(snapshot=desk.snapshot(market=facts_of(desk)))
+    assert blocking(verdict) == ["DATA_QUARANTINED"]
+    message = next(check.message for check in verdict.checks if check.code == "DATA_QUARANTINED")
+    assert message.endswith(str(quarantined([desk.symbol], None, NOW.date())[desk.symbol][0]))  # the words of the data page
+    assert blocking(order_check(snapshot=desk.snapshot(side=Side.SELL, market=facts_of(desk)))) == []
     quarantine_release(quarantine_id=held.pk, reason="corrected", user=operator, at=NOW)
-    assert blocking(order_check(snapshot=desk.snapshot())) == []
+    assert blocking(order_check(snapshot=desk.snapshot(market=facts_of(desk)))) == []
 
 
 def test_quarantine_of_days_gone_by_denies_nothing(desk) -> None:
     days = {"from_date": date(2020, 1, 2), "to_date": date(2020, 1, 3)}
     quarantine_open(symbol=desk.symbol, reason="bad tick", user=person(Role.OPERATOR), at=NOW, **days)
-    assert blocking(order_check(snapshot=desk.snapshot())) == []
+    assert blocking(order_check(snapshot=desk.snapshot(market=facts_of(desk)))) == []
+    assert market_facts(desk.symbol, market_time=NOW, day=days["to_date"]).quarantines  # on those days it counts
