@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from apps.alerts.models import Alert, AlertReceipt, AlertRepeat, Severity
-from apps.alerts.selectors.alerts import ReceivedAlert, open_alert_count, received, user_channel
+from apps.alerts.selectors.alerts import ReceivedAlert, open_alert_counts, received, user_channel
 from apps.alerts.services.outbox import deliveries_queue
 from apps.core.documents import plain
 from apps.core.errors import InvalidInput, NotFound
-from apps.core.streams import publish
+from apps.core.streams import publish_many
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -78,8 +78,8 @@ def alert_raise(
             key=key,
             **said,
         )
-        for receipt in AlertReceipt.objects.bulk_create([AlertReceipt(alert=alert, user_id=user_id) for user_id in users]):
-            transaction.on_commit(partial(announce, receipt.user_id, {"alert": received(receipt)}))
+        receipts = AlertReceipt.objects.bulk_create([AlertReceipt(alert=alert, user_id=user_id) for user_id in users])
+        transaction.on_commit(partial(announce, {receipt.user_id: {"alert": received(receipt)} for receipt in receipts}))
         if deliver and users:
             deliveries_queue(alert=alert, user_ids=users, at=recorded_at)
     if not users:
@@ -111,10 +111,12 @@ def alert_acknowledge(*, user: "User", alert_id: int, note: str = "", at: dateti
         if receipt.acknowledged_at is None:
             receipt.acknowledged_at, receipt.note = at, note
             receipt.save(update_fields=["acknowledged_at", "note"])
-            transaction.on_commit(partial(announce, user.pk, {"acknowledged_id": alert_id}))
+            transaction.on_commit(partial(announce, {user.pk: {"acknowledged_id": alert_id}}))
         return received(receipt)
 
 
-def announce(user_id: int, content: dict[str, Any]) -> None:
-    """Tell the user's screens, with the number for the bell as it is after the commit."""
-    publish(user_channel(user_id), {**content, "open": open_alert_count(user_id)})
+def announce(contents: Mapping[int, dict[str, Any]]) -> None:
+    """Tell each user's screens, with the number for the bell as it is after the commit."""
+    if contents:
+        counts = open_alert_counts(list(contents))
+        publish_many({user_channel(user_id): {**content, "open": counts[user_id]} for user_id, content in contents.items()})

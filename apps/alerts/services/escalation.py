@@ -62,8 +62,8 @@ def _step_take(policy: EscalationPolicy, step: EscalationStep, alert_id: int, at
             alert=alert, policy=policy, number=number, step=step.position, told=str(step)[:160], people=people, recorded_at=at
         )
         new = AlertReceipt.objects.bulk_create([AlertReceipt(alert=alert, user_id=user_id) for user_id in people if user_id not in before])
-        for receipt in (*(before[user_id] for user_id in people if user_id in before), *new):
-            transaction.on_commit(partial(announce, receipt.user_id, {"alert": received(receipt)}))
+        told = (*(before[user_id] for user_id in people if user_id in before), *new)
+        transaction.on_commit(partial(announce, {receipt.user_id: {"alert": received(receipt)} for receipt in told}))
         deliveries_queue(alert=alert, user_ids=people, at=at, round_number=number)
     if not people:
         logger.warning("alert %s is open, and step %s of %s (%s) has nobody", alert_id, step.position, policy, step)

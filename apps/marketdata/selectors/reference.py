@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 import numpy as np
+from django.db import connection
 from numpy.typing import NDArray
 
 from apps.core.errors import NotFound
@@ -43,6 +45,17 @@ def reference_series(name: str, start: Moment = None, end: Moment = None, as_of:
 def reference_names() -> tuple[str, ...]:
     """Names of all series."""
     return tuple(ReferenceSeries.objects.order_by("name").values_list("name", flat=True))
+
+
+def reference_revision(name: str, start: date) -> tuple[Any, ...]:
+    """Another value as soon as the series' points since `start` are others: how many there are, and when the desk learned the newest."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*), max(p.recorded_at) from marketdata_referencepoint p join marketdata_referenceseries s on s.id = p.series_id "
+            "where s.name = %s and p.ts >= %s",
+            [name, start],
+        )
+        return tuple(cursor.fetchone())
 
 
 def reference_panel(

@@ -1,10 +1,12 @@
 """What a monitor follows: how far the ledger has come, and a portfolio's exact daily values with what has flowed since."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Max, Sum
+from django.db import connection
+from django.db.models import Max
 
 from apps.core.money import ZERO
 from apps.portfolios.models import FLOWS, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
@@ -33,12 +35,25 @@ def active_portfolio_ids() -> tuple[int, ...]:
     return tuple(Portfolio.objects.filter(status=PortfolioStatus.ACTIVE).order_by("id").values_list("id", flat=True))
 
 
-def portfolio_track(portfolio_id: int, *, before: datetime) -> Track:
-    """The values recorded for market times before `before`; the opening value alone when the portfolio is younger. Two queries."""
-    rows = list(PortfolioValue.objects.filter(portfolio_id=portfolio_id).order_by("ts").values_list("ts", "total", "flow", "last_entry_id"))
-    kept = [row for row in rows if row[0] < before] or rows[:1]
-    flows = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS)
-    if kept:
-        flows = flows.filter(id__gt=kept[-1][3])
-    flow = flows.aggregate(sum=Sum("base_amount"))["sum"]
-    return Track(values=tuple((total, flow) for _, total, flow, _ in kept), flow=flow or ZERO)
+_FLOWS = """
+select w.portfolio_id, (select sum(e.base_amount) from portfolios_ledgerentry e
+    where e.portfolio_id = w.portfolio_id and e.kind = any(%s) and e.id > w.after)
+from unnest(%s::bigint[], %s::bigint[]) as w(portfolio_id, after)
+"""
+
+
+def portfolio_tracks(portfolio_ids: Collection[int], *, before: datetime) -> dict[int, Track]:
+    """The values recorded for market times before `before`; the opening value alone when a portfolio is younger. Two queries for all."""
+    rows: dict[int, list[tuple[datetime, Decimal, Decimal, int]]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
+    recorded = PortfolioValue.objects.filter(portfolio_id__in=list(rows)).order_by("portfolio_id", "ts")
+    for portfolio_id, ts, total, flow, last in recorded.values_list("portfolio_id", "ts", "total", "flow", "last_entry_id"):
+        rows[portfolio_id].append((ts, total, flow, last))
+    kept = {portfolio_id: [row for row in own if row[0] < before] or own[:1] for portfolio_id, own in rows.items()}
+    known = [own[-1][3] if own else 0 for own in kept.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_FLOWS, [[kind.value for kind in FLOWS], list(kept), known])
+        flows: dict[int, Decimal | None] = dict(cursor.fetchall())
+    return {
+        portfolio_id: Track(values=tuple((total, flow) for _, total, flow, _ in own), flow=flows[portfolio_id] or ZERO)
+        for portfolio_id, own in kept.items()
+    }

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from apps.risk.domain.portfolio_risk import Method, PortfolioRisk
-from apps.risk.domain.risk_numbers import RiskState
+from apps.risk.domain.risk_numbers import RiskNumber, RiskState
 from apps.risk.domain.scenarios import Scenario, ScenarioKind, stressed
 
 #: Limits are set at this confidence; the other is shown beside it.
@@ -46,16 +45,23 @@ class LiveNumbers:
 
 
 def live_numbers(
-    risk: PortfolioRisk, *, values: Mapping[str, float | None], scenarios: Iterable[Scenario], equity: float | None, at: datetime
+    risk: Mapping[float, tuple[RiskNumber, RiskNumber]],
+    *,
+    values: Mapping[str, float | None],
+    scenarios: Iterable[Scenario],
+    equity: float | None,
+    at: datetime,
 ) -> LiveNumbers:
-    """The numbers of a risk and of scenarios on the same values. Reverse scenarios lose what they were told to and are no stress."""
+    """The numbers of `portfolio_risk.historical_risk` and of scenarios on the same values.
+
+    Reverse scenarios lose what they were told to and are no stress.
+    """
     known = {symbol: value for symbol, value in values.items() if value is not None}
     unpriced = tuple(symbol for symbol, value in values.items() if value is None)
     told = [one for one in scenarios if one.kind is not ScenarioKind.REVERSE]
     outcomes = [(one.pnl, one) for one in stressed(known, told, equity=equity, unpriced=unpriced) if one.pnl is not None]
     worst = min(outcomes, key=lambda found: (found[0], found[1].name), default=None)
-    near, far = (risk.var_of(Method.HISTORICAL, level) for level in (CONFIDENCE, FAR))
-    near_es, far_es = (risk.es_of(Method.HISTORICAL, level) for level in (CONFIDENCE, FAR))
+    (near, near_es), (far, far_es) = risk[CONFIDENCE], risk[FAR]
     return LiveNumbers(
         computed_at=at,
         state=near.state,
@@ -68,5 +74,5 @@ def live_numbers(
         coverage=worst[1].coverage if worst else None,
         equity=equity,
         n=near.n,
-        fingerprint=risk.fingerprint,
+        fingerprint=near.fingerprint,
     )

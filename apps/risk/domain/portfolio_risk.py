@@ -19,10 +19,21 @@ from apps.risk.domain.correlation import Correlation, correlated
 from apps.risk.domain.drawdown import drawdowns, falls
 from apps.risk.domain.liquidity import Liquidity, liquidity
 from apps.risk.domain.risk_numbers import LEAST_OBSERVATIONS, Numbers, ReturnMatrix, RiskNumber, RiskState, least_observations, matrix_of
-from apps.risk.domain.tail_risk import Method, Tail, tails
+from apps.risk.domain.tail_risk import Method, Tail, historical_tail, tails
 from apps.risk.domain.volatility import beta, ewma_volatility, shrunk_volatility
 
-__all__ = ["Method", "PortfolioFacts", "PortfolioRisk", "ReturnMatrix", "RiskNumber", "RiskState", "Track", "full_risk", "matrix_of"]
+__all__ = [
+    "Method",
+    "PortfolioFacts",
+    "PortfolioRisk",
+    "ReturnMatrix",
+    "RiskNumber",
+    "RiskState",
+    "Track",
+    "full_risk",
+    "historical_risk",
+    "matrix_of",
+]
 
 CONFIDENCES = (0.95, 0.99)
 HORIZONS = (1, 10)
@@ -154,13 +165,9 @@ def full_risk(
     correlated, none with 0. Bad data is a state of the numbers, never an exception.
     """
     facts = facts or PortfolioFacts()
-    held = {symbol: float(value) for symbol, value in values.items() if value is not None and not math.isnan(value) and value}
-    missing = tuple(symbol for symbol, value in values.items() if value is None or math.isnan(value))
-    without = tuple(symbol for symbol in held if not _observed(matrix, symbol))
-    found = sample({} if without else held, matrix)
-    work = _Work(found, held, facts, missing, without, as_of or _last(matrix))
-    known = not missing and not without
-    enough = tuple(confidence for confidence in confidences if held and known and work.n >= least_observations(confidence))
+    work = _Work(values, matrix, facts, as_of or _last(matrix))
+    held, found = work.held, work.found
+    enough = tuple(confidence for confidence in confidences if work.enough(confidence))
     tail = {(one.method, one.confidence, one.horizon): one for one in (tails(found.pnl, enough, horizons) if enough else ())}
     keys = [(method, confidence, horizon) for horizon in horizons for confidence in confidences for method in Method]
     numbers = [work.tail_number(key, tail.get(key)) for key in keys]
@@ -173,9 +180,9 @@ def full_risk(
         equity=facts.equity,
         base=work.base,
         values=held,
-        missing=missing,
+        missing=work.missing,
         stale=work.stale,
-        without_history=without,
+        without_history=work.without,
         shortest=min(((symbol, _observed(matrix, symbol)) for symbol in held), key=lambda item: (item[1], item[0]), default=None),
         var=tuple(var for var, _, _ in numbers),
         es=tuple(es for _, es, _ in numbers),
@@ -193,19 +200,37 @@ def full_risk(
     )
 
 
+def historical_risk(
+    *, values: Mapping[str, float | None], matrix: ReturnMatrix, facts: PortfolioFacts | None = None, as_of: date | None = None
+) -> dict[float, tuple[RiskNumber, RiskNumber]]:
+    """Historical value at risk and expected shortfall of one session by confidence: the same numbers as those of `full_risk`, by themselves."""
+    work = _Work(values, matrix, facts or PortfolioFacts(), as_of or _last(matrix))
+    found = {}
+    for confidence in CONFIDENCES:
+        tail = historical_tail(work.found.pnl, confidence) if work.enough(confidence) else None
+        var, es, _ = work.tail_number((Method.HISTORICAL, confidence, 1), tail)
+        found[confidence] = var, es
+    return found
+
+
 class _Work:
     """What the numbers of one portfolio share."""
 
-    def __init__(
-        self, found: Sample, held: Mapping[str, float], facts: PortfolioFacts, missing: tuple[str, ...], without: tuple[str, ...], as_of: date
-    ) -> None:
-        self.found, self.held, self.facts, self.as_of = found, held, facts, as_of
-        self.missing, self.without = missing, without
+    def __init__(self, values: Mapping[str, float | None], matrix: ReturnMatrix, facts: PortfolioFacts, as_of: date) -> None:
+        held = {symbol: float(value) for symbol, value in values.items() if value is not None and not math.isnan(value) and value}
+        self.missing = tuple(symbol for symbol, value in values.items() if value is None or math.isnan(value))
+        self.without = tuple(symbol for symbol in held if not _observed(matrix, symbol))
+        self.found: Sample = sample({} if self.without else held, matrix)
+        self.held, self.facts, self.as_of = held, facts, as_of
         self.stale = tuple(symbol for symbol in held if symbol in facts.stale)
-        self.n = 0 if without else found.pnl.size
+        self.n = 0 if self.without else self.found.pnl.size
         equity = facts.equity
         self.of_equity = equity is not None and equity > 0
         self.base = equity if equity is not None and equity > 0 else sum(map(abs, held.values()))
+
+    def enough(self, confidence: float) -> bool:
+        """Whether anything is held, and so much of it known that there is a number at this confidence."""
+        return bool(self.held) and not self.missing and not self.without and self.n >= least_observations(confidence)
 
     def state(self, least: int) -> RiskState:
         """State of a number that needs so many observations."""

@@ -75,6 +75,18 @@ def tails(series: Numbers, confidences: Sequence[float], horizons: Sequence[int]
     return tuple(result)
 
 
+def historical_tail(series: Numbers, confidence: float) -> Tail:
+    """The historical one of `tails`, over one session, by itself."""
+    tail = _historical(series, confidence)
+    return tail if tail.var >= 0 else _noted(tail, NO_LOSS)
+
+
+def _historical(series: Numbers, confidence: float) -> Tail:
+    values = cast("Sequence[float]", series)
+    var, es = var_historical(values, confidence), es_historical(values, confidence)
+    return Tail(method=Method.HISTORICAL, confidence=confidence, horizon=1, var=var, es=es, n=series.size)
+
+
 def _rescaled(series: Numbers) -> Numbers:
     """`simulation.rescaled` of one series."""
     variances = ewma_variances(series)
@@ -98,7 +110,7 @@ def _one_session(series: Numbers, filtered_series: Numbers, confidence: float) -
         return Tail(method=method, confidence=confidence, horizon=1, var=var, es=es, n=series.size, note=note, error=error)
 
     return [
-        tail(Method.HISTORICAL, var_historical(values, confidence), es_historical(values, confidence)),
+        _historical(series, confidence),
         tail(Method.NORMAL, var_normal(values, confidence), es_normal(values, confidence)),
         tail(Method.CORNISH_FISHER, var_cornish_fisher(values, confidence), es_cornish_fisher(values, confidence), strange),
         tail(Method.MONTE_CARLO, drawn["var"] - mean, drawn["es"] - mean, "", drawn["standard_error"]),

@@ -11,11 +11,11 @@ from apps.core.streams import redis_client
 from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
 from apps.marketdata.selectors.quotes import previous_closes
-from apps.portfolios.selectors.holdings import holdings_many, traded_since
-from apps.portfolios.selectors.track import last_entry_id, portfolio_track
+from apps.portfolios.selectors.holdings import holdings_many, traded_since_many
+from apps.portfolios.selectors.track import last_entry_id, portfolio_tracks
 from apps.risk.domain.performance import DailyValue, track_record
 from apps.risk.domain.summary import RiskFacts
-from apps.risk.models import RiskLimit, TradingStateChange
+from apps.risk.models import DeskLimit, RiskLimit, TradingStateChange
 from apps.risk.selectors.limits import limits_of_many
 from apps.risk.selectors.state import trading_states
 
@@ -27,17 +27,17 @@ PEAKS = "risk:peaks"
 
 
 def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: datetime) -> dict[int, RiskFacts]:
-    """Facts of several portfolios; those that do not exist are left out. Queries: six, and three for each portfolio."""
+    """Facts of several portfolios; those that do not exist are left out. Nine queries, however many they are."""
     held = holdings_many(portfolio_ids)
     limits, states = limits_of_many(held, now), trading_states(held)
     opened = calendars.session_hours(HOME_CALENDAR, market.session)[0]
-    traded = {portfolio_id: traded_since(portfolio_id, opened) for portfolio_id in held}
+    traded = traded_since_many(held.keys(), opened)
     symbols = {symbol for one in held.values() for symbol in one.symbols} | {trade.symbol for trades in traded.values() for trade in trades.values()}
     closes = previous_closes(sorted(symbols), market.market_time) if symbols else {}
     midnight = datetime.combine(market.session, time(), UTC)
-    facts = {}
+    tracks, facts = portfolio_tracks(held.keys(), before=midnight), {}
     for portfolio_id, one in held.items():
-        track = portfolio_track(portfolio_id, before=midnight)
+        track = tracks[portfolio_id]
         facts[portfolio_id] = RiskFacts(
             portfolio_id=portfolio_id,
             session=market.session,
@@ -53,10 +53,10 @@ def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: date
 
 
 def facts_revision() -> tuple[int, ...]:
-    """Numbers that change when a fill, a limit or a trading state does: three looks at the end of an index."""
-    limits = RiskLimit.history.aggregate(last=Max("history_id"))["last"] or 0
+    """Numbers that change when a fill, a limit or a trading state does: four looks at the end of an index."""
+    limits, controls = (model.history.aggregate(last=Max("history_id"))["last"] or 0 for model in (RiskLimit, DeskLimit))
     states = TradingStateChange.objects.aggregate(last=Max("id"))["last"] or 0
-    return last_entry_id(), limits, states
+    return last_entry_id(), limits, controls, states
 
 
 def live_peaks(session: date) -> dict[int, Decimal]:

@@ -1,6 +1,6 @@
 """The matrix of daily returns under every number of risk, read once and kept in the process for as long as its data stays the same."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ def return_matrix(symbols: Sequence[str], *, end: date, days: int = WINDOW) -> R
     key: Key = (tuple(symbols), end, days)
     sessions = _sessions(end, days)
     ids = {symbol: item.pk for symbol, item in instruments_known(symbols).items()}
-    revision = _revision(list(ids.values()), sessions)
+    revision = closes_revision(list(ids.values()), sessions[0].item(), sessions[-1].item()) if len(sessions) else ()
     before = _kept.get(key)
     if before is not None and before[0] == revision:
         return before[1]
@@ -80,10 +80,11 @@ from unnest(%(ids)s::bigint[]) as i(id)
 """
 
 
-def _revision(ids: list[int], sessions: np.ndarray[Any, np.dtype[np.datetime64]]) -> tuple[Any, ...]:
-    if not ids or not len(sessions):
+def closes_revision(ids: Collection[int], first: date, last: date) -> tuple[Any, ...]:
+    """Another value as soon as closes of these instruments from `first` to `last` are others, except for bars that fill a hole in the middle."""
+    if not ids:
         return ()
-    first, last = (datetime.combine(day.item(), time(), UTC) for day in (sessions[0], sessions[-1]))
+    bounds = {name: datetime.combine(day, time(), UTC) for name, day in (("first", first), ("last", last))}
     with connection.cursor() as cursor:
-        cursor.execute(_REVISION, {"ids": ids, "timeframe": int(Timeframe.DAY), "first": first, "last": last})
+        cursor.execute(_REVISION, {"ids": list(ids), "timeframe": int(Timeframe.DAY), **bounds})
         return tuple(cursor.fetchall())

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.core.errors import NotFound
+from apps.core.kept import Kept
 from apps.marketdata.domain.points import CloseKind
 from apps.marketdata.selectors.bars import visible_end
 from apps.marketdata.selectors.closes import ClosePanel, closes_panel
 from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import market_time_at
-from apps.marketdata.selectors.reference import reference_names, reference_series
+from apps.marketdata.selectors.reference import reference_names, reference_revision, reference_series
 from apps.marketdata.selectors.vix import VIX
 from apps.risk.domain.scenario_moves import (
     Exposure,
@@ -28,6 +30,7 @@ from apps.risk.domain.scenario_moves import (
 )
 from apps.risk.domain.scenarios import Scenario, ScenarioKind, ShockFactor
 from apps.risk.models import StressExposure, StressScenario, StressShock
+from apps.risk.selectors.returns import closes_revision
 from apps.risk.selectors.stops import current_stop
 
 Numbers = NDArray[np.float64]
@@ -40,6 +43,10 @@ RATES = "DGS10"
 WINDOW = timedelta(days=370)
 #: Closes a little before a window, in case its first day was a holiday.
 MARGIN = timedelta(days=8)
+#: For how long [s] scenarios are kept at most: bars that fill a hole in the middle of a history are seen by nothing else.
+LONGEST_SECONDS = 300.0
+
+_kept: Kept[tuple[Any, ...], tuple[tuple[Any, ...], tuple[Scenario, ...]]] = Kept(most=64, seconds=LONGEST_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +91,7 @@ def scenarios_ready(
     """The scenarios for these symbols, as of the market's time: bars that it has not seen do not count.
 
     `currencies` are those of symbols that are not quoted in the portfolio's. Symbols without an instrument are known by nothing.
-    This reads years of closes: whoever asks often keeps the answer and asks `Scenario.move` or `stressed`.
+    This reads years of closes: whoever asks often asks `scenarios_kept`, or keeps the answer and asks `Scenario.move` or `stressed`.
     """
     terms = scenario_terms(names)
     wanted = list(dict.fromkeys(symbols))
@@ -108,6 +115,37 @@ def scenarios_ready(
         else:
             ready.append(reverse_scenario(one, recent.symbols, recent.returns))
     return tuple(ready)
+
+
+def scenarios_kept(
+    *, symbols: Sequence[str], now: datetime, currencies: Mapping[str, str] | None = None, names: Sequence[str] = ()
+) -> tuple[Scenario, ...]:
+    """The same for those who ask again and again: made anew only when something that they are made of is another."""
+    key = (tuple(symbols), tuple(sorted((currencies or {}).items())), tuple(names))
+    made_of = _made_of(symbols, names, now)  # read first: what changes in between is seen by the next who asks
+    before = _kept.get(key)
+    if before is not None and before[0] == made_of:
+        return before[1]
+    found = scenarios_ready(symbols=symbols, now=now, currencies=currencies, names=names)
+    _kept.put(key, (made_of, found))
+    return found
+
+
+def _made_of(symbols: Sequence[str], names: Sequence[str], now: datetime) -> tuple[Any, ...]:
+    """What people have written down, which closes and yields are stored, up to which day the market has come, and the VIX where it counts."""
+    terms, given = scenario_terms(names), _given(symbols)
+    known = instruments_known([*symbols, *MARKETS, VIX, *(symbol for symbol, _ in given.proxies.values())])
+    moment, end = market_time_at(now), visible_end(now)
+    recent: date = (moment - WINDOW).date()
+    first = min([recent, *(one.start - MARGIN for one in terms if one.start is not None)])
+    leveled = any(ShockFactor.VOL_LEVEL in one.shocks for one in terms)
+    return (
+        *(terms, given, end, recent),
+        tuple(sorted((symbol, item.pk) for symbol, item in known.items())),
+        closes_revision(sorted(item.pk for item in known.values()), first, moment.date()),
+        reference_revision(RATES, recent),
+        current_stop(moment) if leveled else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from apps.portfolios.domain.holdings import Holdings, pair
 from apps.portfolios.domain.valuation import value_holdings
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.domain.scenarios import ScenarioOutcome, stressed
-from apps.risk.selectors.scenarios import scenarios_ready
+from apps.risk.selectors.scenarios import scenarios_kept
 
 __all__ = ["HeldValues", "StressReport", "held_values", "stress_report", "stress_results"]
 
@@ -52,7 +52,7 @@ def stress_report(*, portfolio_id: int, now: datetime, names: Sequence[str] = ()
     market = market_clock(now)
     held = holdings(portfolio_id)
     values = held_values(held, reference_prices(held.symbols, market_time=market.market_time) if held.symbols else {})
-    scenarios = scenarios_ready(symbols=[*values.values, *values.unpriced], now=now, currencies=values.currencies, names=names)
+    scenarios = scenarios_kept(symbols=[*values.values, *values.unpriced], now=now, currencies=values.currencies, names=names)
     return StressReport(
         portfolio_id=portfolio_id,
         currency=held.currency,

@@ -16,11 +16,11 @@ from django.db import connection
 from apps.core import clock
 from apps.portfolios.domain.holdings import Holdings
 from apps.risk.domain.live_numbers import LiveNumbers, live_numbers
-from apps.risk.domain.portfolio_risk import full_risk
+from apps.risk.domain.portfolio_risk import historical_risk
 from apps.risk.domain.scenarios import Scenario
 from apps.risk.domain.summary import RiskView
 from apps.risk.selectors.portfolio_risk import RiskInputs, position_values, risk_inputs
-from apps.risk.selectors.scenarios import scenarios_ready
+from apps.risk.selectors.scenarios import scenarios_kept
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,10 @@ class _Ready:
     session: date
     inputs: RiskInputs
     scenarios: tuple[Scenario, ...]
+
+    def holds_for(self, one: Held, now: datetime) -> bool:
+        """Whether it is still of what is held, and not old."""
+        return self.holdings == one.holdings and self.session == one.view.summary.session and now - self.read_at < READ_EVERY
 
 
 class LiveRisk:
@@ -87,17 +91,16 @@ class LiveRisk:
 
     def _measure(self, portfolio_id: int, one: Held, now: datetime) -> LiveNumbers:
         ready = self._ready.get(portfolio_id)
-        session = one.view.summary.session
-        if ready is None or ready.holdings is not one.holdings or ready.session != session or now - ready.read_at >= READ_EVERY:
+        if ready is None or not ready.holds_for(one, now):
             inputs = risk_inputs(one.view, now=now)
-            scenarios = scenarios_ready(symbols=sorted(inputs.values), now=now, currencies=_foreign(one.holdings))
-            ready = _Ready(holdings=one.holdings, read_at=now, session=session, inputs=inputs, scenarios=scenarios)
+            scenarios = scenarios_kept(symbols=sorted(inputs.values), now=now, currencies=_foreign(one.holdings))
+            ready = _Ready(holdings=one.holdings, read_at=now, session=one.view.summary.session, inputs=inputs, scenarios=scenarios)
             self._ready[portfolio_id] = ready
         valuation = one.view.valuation
         values = {**ready.inputs.values, **position_values(valuation)}
         facts = replace(ready.inputs.facts, equity=None if valuation.total is None else float(valuation.total))
         matrix, as_of = ready.inputs.matrix, one.view.summary.market_time
-        risk = full_risk(values=values, matrix=matrix, facts=facts, as_of=as_of, horizons=(1,), correlated_positions=0)
+        risk = historical_risk(values=values, matrix=matrix, facts=facts, as_of=as_of)
         return live_numbers(risk, values=values, scenarios=ready.scenarios, equity=facts.equity, at=now)
 
 

@@ -30,6 +30,8 @@ BATCH: Final = timedelta(milliseconds=50)
 #: Screens get a portfolio at most so often. Alerts do not wait for that.
 PUBLISH_EVERY: Final = timedelta(milliseconds=250)
 LOOK_EVERY: Final = timedelta(milliseconds=250)
+#: So many are shown in one step; those that wait longest come first, and a price that has come meanwhile before the rest of them.
+MOST_SHOWN: Final = 8
 BEAT_EVERY: Final = timedelta(seconds=1)
 RELOAD_EVERY: Final = timedelta(seconds=5)
 ONE: Final = Decimal(1)
@@ -84,7 +86,7 @@ class RiskMonitor:
             self._take_live()
             for portfolio_id in _due(self._dirty, self._valued_at, BATCH, now):
                 self._value(portfolio_id, now)
-            shown = tuple(self._show(portfolio_id, now) for portfolio_id in _due(self._unshown, self._published_at, PUBLISH_EVERY, now))
+            shown = tuple(self._show(portfolio_id, now) for portfolio_id in self._to_show(now))
             self._show_live()
             self._beat(now)
         except Exception:
@@ -129,7 +131,8 @@ class RiskMonitor:
                 self.prices[symbol] = price
         return found
 
-    def _take_facts(self, facts: dict[int, RiskFacts]) -> None:
+    def _take_facts(self, found: dict[int, RiskFacts]) -> None:
+        facts = {key: before if (before := self.facts.get(key)) == one else one for key, one in found.items()}
         self._dirty |= {portfolio_id for portfolio_id, one in facts.items() if one is not self.facts.get(portfolio_id)}
         self.facts = facts
         holders: dict[str, set[int]] = defaultdict(set)
@@ -209,6 +212,13 @@ class RiskMonitor:
                     at=now,
                     token=self.token,
                 )
+
+    def _to_show(self, now: datetime) -> list[int]:
+        """What is shown in this step: all that nobody has seen yet, and of the others those that wait longest."""
+        due = _due(self._unshown, self._published_at, PUBLISH_EVERY, now)
+        new = [portfolio_id for portfolio_id in due if portfolio_id not in self._published_at]
+        seen = sorted(set(due).difference(new), key=lambda portfolio_id: (self._published_at[portfolio_id], portfolio_id))
+        return sorted(new + seen[:MOST_SHOWN])
 
     def _show(self, portfolio_id: int, now: datetime) -> RiskView:
         view = self._views[portfolio_id]

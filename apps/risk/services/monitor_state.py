@@ -16,7 +16,7 @@ _TAKE = """
 insert into risk_monitorstate (id, token, holder, taken_at, portfolios, peaks) values (%s, 1, %s, %s, 0, '{}')
 on conflict (id) do update set token = risk_monitorstate.token + 1, holder = excluded.holder, taken_at = excluded.taken_at returning token
 """
-
+_FENCE = "select set_config('idle_in_transaction_session_timeout', %s, true) from risk_monitorstate where id = %s and token = %s for update"
 
 #: How long a transaction of the monitor may wait for its own process.
 LONGEST_IDLE_MS = 10_000
@@ -44,9 +44,9 @@ def monitor_beat(*, token: int, at: datetime, portfolios: int, session: date, pe
 def monitor_fence(token: int) -> None:
     """Within a transaction: go on only while this monitor is the desk's, and hold the next one back until the end of it. Raises Deposed.
 
-    A monitor that hangs in the middle is ended by the server, lest it hold the next one back for ever.
+    A monitor that hangs in the middle is ended by the server, lest it hold the next one back for ever. One query: an alert waits for it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"set local idle_in_transaction_session_timeout = {LONGEST_IDLE_MS}")
-    if not MonitorState.objects.select_for_update().filter(pk=DESK, token=token).exists():
-        raise Deposed("another risk monitor has taken over")
+        cursor.execute(_FENCE, [str(LONGEST_IDLE_MS), DESK, token])
+        if cursor.fetchone() is None:
+            raise Deposed("another risk monitor has taken over")

@@ -20,6 +20,7 @@ from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.tests.factories import CashEntryFactory, InstrumentFactory, PortfolioFactory
 from apps.risk.domain.scenarios import ScenarioKind, StressState
 from apps.risk.models import StressExposure, StressScenario, StressShock
+from apps.risk.selectors.scenarios import scenarios_kept
 from apps.risk.selectors.stress import stress_results
 from apps.risk.tests.factories import NOW, Desk, person, show_prices
 
@@ -117,6 +118,29 @@ def run(*args: str) -> tuple[int, str]:
     except CommandError as refused:
         return refused.returncode, str(refused)
     return 0, out.getvalue()
+
+
+def test_scenarios_are_kept_until_what_they_are_made_of_is_another(desk, django_assert_max_num_queries) -> None:
+    def asked(now=NOW):
+        return scenarios_kept(symbols=[desk.symbol], now=now, names=["2020-covid", "rates-200-up"])
+
+    def told() -> None:
+        nonlocal before
+        after = asked()
+        assert after is not before
+        assert after[0].proxied != before[0].proxied or after[1].moves != before[1].moves
+        before = after
+
+    before = asked()
+    with django_assert_max_num_queries(8):
+        assert asked() is before
+    assert asked(NOW + timedelta(minutes=1)) is before
+    StressExposure.objects.create(symbol=desk.symbol, factor="equity", beta=Decimal("0.9"), reason="judged")
+    told()
+    StressShock.objects.create(scenario=StressScenario.objects.get(name="rates-200-up"), factor="equity", size=Decimal("-0.1"))
+    told()
+    store_series(make_series(desk.symbol, np.linspace(200, 140, len(calendars.sessions("XNYS", *COVID))), start=COVID[0]))
+    told()
 
 
 def test_the_command_prints_a_table_and_exact_json_and_says_how_it_ended(desk) -> None:

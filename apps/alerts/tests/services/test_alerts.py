@@ -23,7 +23,7 @@ def user():
 def published(monkeypatch):
     """What goes to the live channels, as it is sent."""
     sent = []
-    monkeypatch.setattr(alerts, "publish", lambda channel, data: sent.append((channel, data)))
+    monkeypatch.setattr(alerts, "publish_many", lambda data: sent.extend(data.items()))
     return sent
 
 

@@ -1,6 +1,8 @@
 """manage.py run_risk_monitor: positions in memory, P&L and limits on each price, alerts and actions."""
 
+import gc
 import logging
+import sys
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -33,6 +35,8 @@ HUNG_AFTER = timedelta(seconds=3.5)
 PATIENCE = timedelta(seconds=30)
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=2)
+#: How long [s] what is computed beside may keep the interpreter from an alert, each time that has waited for a server: a tenth of Python's own.
+SWITCH_EVERY = 0.0005
 
 
 class Command(DeskCommand):
@@ -55,6 +59,8 @@ class Command(DeskCommand):
             with lease(NAME):
                 views = RiskMonitor().step(clock.now())
             return CommandResult(data={"portfolios": [portfolio_frame(view) for view in views]}, text=f"{len(views)} portfolios valued.")
+        sys.setswitchinterval(SWITCH_EVERY)
+        gc.freeze()  # what the process has begun with stays: no collection stops it to walk through all of Django
         with ExitStack() as stack:
             follower = Follower(stack)
             stack.enter_context(computing(follower.live))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from apps.risk.domain.live_numbers import live_numbers
-from apps.risk.domain.portfolio_risk import full_risk, matrix_of
+from apps.risk.domain.portfolio_risk import Method, full_risk, historical_risk, matrix_of
 from apps.risk.domain.risk_numbers import RiskState
 from apps.risk.domain.scenarios import Scenario, ScenarioKind
 from apps.risk.domain.value_at_risk import es_historical, var_historical
@@ -23,7 +23,7 @@ SCENARIOS = (
 
 
 def numbers(values, equity=100_000.0):
-    risk = full_risk(values=values, matrix=MATRIX, horizons=(1,), correlated_positions=0)
+    risk = historical_risk(values=values, matrix=MATRIX)
     return live_numbers(risk, values=values, scenarios=SCENARIOS, equity=equity, at=AT)
 
 
@@ -35,6 +35,17 @@ def test_tail_and_worst_scenario_of_the_values_given() -> None:
     assert found.var_far == pytest.approx(var_historical(pnl, 0.99))
     assert (found.state, found.n, found.fingerprint) == (RiskState.OK, 300, MATRIX.fingerprint)
     assert (found.worst, found.stress_loss, found.coverage) == ("Crash", 500.0, pytest.approx(2 / 3))
+
+
+@pytest.mark.parametrize(
+    "values", [{"A": 1000.0, "B": -500.0}, {"A": 1000.0, "B": None}, {"A": 1.0, "C": 1.0}, {}, {"A": 1.0, "B": float("nan")}, {"B": 0.0}]
+)
+@pytest.mark.parametrize("sessions", [300, 120, 60])
+def test_they_are_the_historical_numbers_of_the_whole_risk(values, sessions) -> None:
+    matrix = matrix_of(symbols=("A", "B"), dates=MATRIX.dates[:sessions], returns=RETURNS[:sessions])
+    whole = full_risk(values=values, matrix=matrix)
+    for confidence, (var, es) in historical_risk(values=values, matrix=matrix).items():
+        assert (var, es) == (whole.var_of(Method.HISTORICAL, confidence), whole.es_of(Method.HISTORICAL, confidence))
 
 
 def test_a_missing_price_leaves_a_state_and_no_number() -> None:
