@@ -1,6 +1,7 @@
 """Servers of their own for tests that start, kill and stop them: with the durable settings of the desk."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import time
@@ -19,8 +20,24 @@ def var(tmp_path: Path) -> Path:
     return tmp_path / "var"
 
 
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as servers leave it that were made and stopped."""
+    var = tmp_path_factory.mktemp("first") / "var"
+    pair = EmbeddedServers(var)
+    pair.start()
+    pair.stop()
+    return var
+
+
 @pytest.fixture
-def servers(var: Path) -> Iterator[EmbeddedServers]:
+def cluster(var: Path, first_start: Path) -> None:
+    """`var` has a cluster already: to make one takes seconds, and is not what is under test."""
+    shutil.copytree(first_start / "postgres", var / "postgres")
+
+
+@pytest.fixture
+def servers(var: Path, cluster: None) -> Iterator[EmbeddedServers]:
     """Started; stopped by force at the end, whatever the test left."""
     pair = EmbeddedServers(var)
     pair.start()

@@ -73,7 +73,7 @@ class TestSharing:
         assert pids != {""}
         assert not EmbeddedServers(var).running()
 
-    def test_the_one_who_started_them_does_not_stop_them_under_another(self, var: Path) -> None:
+    def test_the_one_who_started_them_does_not_stop_them_under_another(self, var: Path, cluster: None) -> None:
         with another_user(var) as first:
             assert first.stdout.readline()
             with another_user(var) as second:
@@ -83,7 +83,7 @@ class TestSharing:
                 assert EmbeddedServers(var).running()
         assert not EmbeddedServers(var).running()
 
-    def test_a_killed_user_holds_nothing(self, var: Path) -> None:
+    def test_a_killed_user_holds_nothing(self, var: Path, cluster: None) -> None:
         with another_user(var) as killed:
             assert killed.stdout.readline()
             killed.kill()
@@ -194,7 +194,7 @@ class TestManagePy:
         assert not EmbeddedServers(var).running()
 
     @pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
-    def test_servers_end_with_an_interrupted_command(self, var: Path, environment: dict[str, str], word: signal.Signals) -> None:
+    def test_servers_end_with_an_interrupted_command(self, var: Path, cluster: None, environment: dict[str, str], word: signal.Signals) -> None:
         command = [sys.executable, "manage.py", "shell", "-v0", "-c", "import signal; print('ready', flush=True); signal.pause()"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout.readline() == "ready\n"

@@ -1,5 +1,8 @@
 """Accounts at Interactive Brokers: their number decides the mode, and an order in the database wakes the process."""
 
+from select import select
+from time import monotonic
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 
@@ -61,6 +64,15 @@ class TestAccounts:
             paper_account_create(portfolio_id=desk.portfolio.pk)
 
 
+def hears(words):
+    """What wakes the process: the database tells it in its own time, a moment after the commit."""
+    deadline = monotonic() + 60
+    while not (found := heard(words)):
+        assert monotonic() < deadline, "nothing was said"
+        select([words.fileno()], [], [], 0.1)
+    return found
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_order_wakes_the_process(transactional_db):
     made = make_desk()
@@ -69,7 +81,7 @@ def test_an_order_wakes_the_process(transactional_db):
     with listening("ib") as words:
         order = made.submit()
         assert connection.in_atomic_block is False
-        assert len(heard(words)) == 1
+        assert len(hears(words)) == 1
         order_cancel(order_id=order.pk, user=made.trader, at=clock.now())
-        assert len(heard(words)) == 1
+        assert len(hears(words)) == 1
         assert heard(words) == ()
