@@ -31,7 +31,7 @@ from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portf
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_manages, portfolios_visible
 from apps.portfolios.selectors.rebalances import proposal_view, proposals, rebalance_events
 from apps.portfolios.selectors.round_trips import closures, round_trips
-from apps.portfolios.selectors.targets import plan_weights, target_plans
+from apps.portfolios.selectors.targets import plan_weights, target_history
 from apps.portfolios.selectors.values import PortfolioValues, portfolio_values
 from apps.portfolios.services.targets import TERMS, targets_set
 
@@ -113,7 +113,7 @@ def rebalance_context(user: "User", portfolio: Portfolio, page_number: str | Non
         "open": pending and proposal is not None and at <= proposal.proposal.expires_at,
         "going_on": proposal is not None and proposal.status is RebalanceStatus.EXECUTING,
         "events": Paginator(rebalance_events(portfolio.pk), PAGE).get_page(page_number),
-        "plans": target_plans(portfolio.pk).prefetch_related("weights__instrument")[:PAGE],
+        "plans": target_history(portfolio.pk)[:PAGE],
         "plan_text": targets_text(plan_weights(view.plan)),
         "terms": view.plan or TERMS,
         "percents": terms_percents(view.plan or TERMS),

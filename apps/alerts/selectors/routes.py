@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
-from apps.alerts.models import AlertDelivery, AlertDeliveryItem, AlertRoute
+from apps.alerts.models import AlertDelivery, AlertDeliveryAttempt, AlertDeliveryItem, AlertRoute
 from apps.core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def route_get(*, user: "User", route_id: int) -> AlertRoute:
 def deliveries_of(user: "User") -> QuerySet[AlertDelivery]:
     """What went out, or will, by the user's routes, removed ones included, newest first; with route, alerts and attempts."""
     rows = AlertDelivery.objects.filter(route__user=user).select_related("route").order_by("-id")
-    return rows.prefetch_related("tries", "items__alert")
+    tries = AlertDeliveryAttempt.objects.order_by("number", "id")
+    items = AlertDeliveryItem.objects.select_related("alert").order_by("id")
+    return rows.prefetch_related(Prefetch("tries", tries), Prefetch("items", items))
 
 
 def delivery_items(user: "User", alert_ids: Iterable[int]) -> dict[int, list[AlertDeliveryItem]]:

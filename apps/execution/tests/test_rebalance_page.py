@@ -49,7 +49,7 @@ class TestPanel:
     def test_from_targets_to_booked_fills(self, client, desk):
         page = f"/portfolios/{desk.portfolio.pk}?tab=rebalance"
         assert "No targets" in shown(client, desk)
-        form = {"weights": "AAPL 50\nMSFT 30 %", "reason": "new model", "drift_threshold": "4", "next": page}
+        form = {"weights": "MSFT 30 %\nAAPL 50", "reason": "new model", "drift_threshold": "4", "next": page}
         saved = client.post(f"/portfolios/{desk.portfolio.pk}/targets", form)
         assert saved.url == page
         html = shown(client, desk)

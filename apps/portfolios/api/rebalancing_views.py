@@ -23,7 +23,7 @@ from apps.portfolios.models import RebalanceEvent, RebalanceProposal
 from apps.portfolios.selectors.drift import portfolio_drift
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.portfolios.selectors.rebalances import proposals, rebalance_events
-from apps.portfolios.selectors.targets import target_plans
+from apps.portfolios.selectors.targets import target_history
 from apps.portfolios.services.targets import PlanTerms, targets_set
 
 
@@ -35,7 +35,7 @@ class PortfolioTargets(APIView):
         """All targets that were ever set, the ones that hold last first: the first that is effective now holds."""
         refuse_unknown_parameters(request, set())
         portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
-        return Response(TargetsSerializer(target_plans(portfolio.pk).prefetch_related("weights__instrument"), many=True).data)
+        return Response(TargetsSerializer(target_history(portfolio.pk), many=True).data)
 
     @extend_schema(request=NewTargetsSerializer, responses=TargetsSerializer)
     def put(self, request: Request, portfolio_id: int) -> Response:

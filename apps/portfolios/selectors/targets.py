@@ -3,15 +3,21 @@
 from datetime import date
 from decimal import Decimal
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from apps.portfolios.domain.rebalancing import RebalanceStatus, TradeReason
-from apps.portfolios.models import RebalanceTrade, TargetPlan
+from apps.portfolios.models import RebalanceTrade, TargetPlan, TargetWeight
 
 
 def target_plans(portfolio_id: int) -> QuerySet[TargetPlan]:
     """All plans of a portfolio with who made them, the one that holds last first."""
     return TargetPlan.objects.filter(portfolio_id=portfolio_id).select_related("created_by", "portfolio").order_by("-effective_on", "-id")
+
+
+def target_history(portfolio_id: int) -> QuerySet[TargetPlan]:
+    """The same with their weights, by symbol."""
+    weights = TargetWeight.objects.select_related("instrument").order_by("instrument__symbol")
+    return target_plans(portfolio_id).prefetch_related(Prefetch("weights", weights))
 
 
 def target_plan(portfolio_id: int, on: date) -> TargetPlan | None:
