@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 
 from apps.core.servers import EmbeddedServers, ServerError
 from apps.core.servers.postgres import has_timescaledb, postgres_binaries
+from tests.migrated import cluster_put
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMESCALEDB = ROOT / "var" / "timescaledb" / "bin"
@@ -82,6 +83,8 @@ def pytest_load_initial_conftests() -> None:
             with_postgres=worker is None and "DESK_TEST_GIVEN_DATABASE" not in os.environ,
             with_redis="DESK_TEST_GIVEN_REDIS" not in os.environ,
         )
+        if _servers.with_postgres and not _servers.postgres.data.exists():
+            cluster_put(var)
         _servers.start()
     except ServerError as error:
         raise pytest.UsageError(str(error)) from error
