@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -78,6 +79,10 @@ def test_a_price_is_painted_at_most_four_times_a_second(sign_in: SignIn, desk: D
         expect(page.locator("body")).to_have_attribute("data-paints", re.compile(r"8|9|\d\d+"))
         paints = page.evaluate("window.paints")
     prices = [price for _, price in paints]
+    deadline = time.monotonic() + 60
+    while prices[-1] not in delivered:  # the driver tells of frames in its own time
+        assert time.monotonic() < deadline, f"{prices[-1]} was painted and never delivered"
+        page.wait_for_timeout(20)
     assert paints[-1][0] - paints[0][0] >= PAINTS_MS * (len(paints) - 1) - SEEN_LATE_MS
     assert prices == sorted(set(prices))  # the newest wins, and none is painted twice
     within = [price for price in delivered if prices[0] <= price <= prices[-1]]
