@@ -32,6 +32,7 @@ PAGES = {
         "/risk",
         "/risk?tab=var",
         "/risk?tab=positions",
+        "/risk?tab=what-if&symbol=AAPL&side=buy&quantity=500",
         "/alerts",
         "/alerts/delivery",
         "/settings",

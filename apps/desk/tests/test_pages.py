@@ -31,6 +31,7 @@ PAGES = (
     "/risk?tab=var",
     "/risk?tab=positions",
     "/risk?tab=stress",
+    "/risk?tab=what-if",
     "/risk?tab=explain",
     "/risk?tab=history",
     "/alerts",

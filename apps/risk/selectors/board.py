@@ -9,6 +9,7 @@ from apps.risk.domain.limits import LimitScope, LimitUse
 from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, Method, PortfolioRisk, RiskState, full_risk
 from apps.risk.domain.summary import RiskView
 from apps.risk.domain.var_backtest import BackTest
+from apps.risk.domain.what_if import HypotheticalTrade
 from apps.risk.selectors.factor_exposure import factor_exposure
 from apps.risk.selectors.pnl_explain import ExplainedSession, session_explained
 from apps.risk.selectors.portfolio_risk import risk_inputs
@@ -18,6 +19,7 @@ from apps.risk.selectors.stress import StressReport, stress_report
 from apps.risk.selectors.summary import risk_view_now
 from apps.risk.selectors.utilisation import limit_uses_now
 from apps.risk.selectors.var_backtests import hypothetical_back_tests, stored_back_test
+from apps.risk.selectors.what_if import WhatIf, what_if
 
 #: Scopes that a limit of the whole portfolio has.
 WHOLE = (LimitScope.DESK, LimitScope.PORTFOLIO)
@@ -29,13 +31,14 @@ QUICK = (Method.HISTORICAL, Method.NORMAL, Method.CORNISH_FISHER)
 class RiskBoard:
     """One portfolio's risk at `now`, the wall time. (No slots: what several tables ask for is read once and kept.)
 
-    Tables of value at risk are at `confidence` and over `horizon` sessions.
+    Tables of value at risk are at `confidence` and over `horizon` sessions; `trade` is one that nobody has made.
     """
 
     portfolio_id: int
     now: datetime
     confidence: float = CONFIDENCES[0]
     horizon: int = HORIZONS[0]
+    trade: HypotheticalTrade | None = None
 
     @cached_property
     def view(self) -> RiskView:
@@ -79,6 +82,11 @@ class RiskBoard:
     def stress(self) -> StressReport:
         """Today's positions under each active scenario. Raises Unavailable when prices cannot be read."""
         return stress_report(portfolio_id=self.portfolio_id, now=self.now)
+
+    @cached_property
+    def what_if(self) -> WhatIf | None:
+        """Risk and scenarios with `trade`; None where none is asked about."""
+        return None if self.trade is None else what_if(self.view, self.trade, now=self.now)
 
     @cached_property
     def explained(self) -> ExplainedSession:

@@ -23,6 +23,7 @@ from apps.risk.domain.portfolio_risk import PortfolioFacts, PortfolioRisk, Track
 from apps.risk.domain.returns import in_base_currency
 from apps.risk.domain.risk_numbers import ReturnMatrix
 from apps.risk.domain.summary import RiskView
+from apps.risk.domain.what_if import HypotheticalTrade
 from apps.risk.selectors.returns import WINDOW, return_matrix
 from apps.risk.selectors.summary import risk_view_now
 
@@ -46,19 +47,29 @@ def portfolio_risk_now(*, portfolio_id: int, now: datetime, days: int = WINDOW) 
     return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
 
 
-def risk_inputs(view: RiskView, *, now: datetime, days: int = WINDOW) -> RiskInputs:
-    """The inputs of a portfolio that has been valued. Cash in another currency is a position in its pair."""
+def risk_inputs(view: RiskView, *, now: datetime, days: int = WINDOW, trade: HypotheticalTrade | None = None) -> RiskInputs:
+    """The inputs of a portfolio that has been valued, or as if a trade had been made too. Cash in another currency is a position in its pair."""
     valuation, market_time = view.valuation, view.summary.market_time
     held = holdings(valuation.portfolio_id)
     end = visible_end(now)
     assert not isinstance(end, datetime)  # noqa: S101 - of daily bars it is a day
+    values = position_values(valuation) | _foreign_cash(held, market_time)
+    foreign = {position.symbol: position.currency for position in held.positions if position.currency}
+    shares = {position.symbol: (position.instrument_id, float(position.quantity)) for position in valuation.positions if position.quantity}
+    if trade is not None:
+        values = trade.on(values)
+        shares[trade.symbol] = (trade.instrument_id, shares.get(trade.symbol, (0, 0.0))[1] + float(trade.quantity))
+        if not shares[trade.symbol][1]:  # it closes the position: prices of two moments must not leave a rest
+            del shares[trade.symbol], values[trade.symbol]
+        if trade.currency != held.currency:
+            foreign[trade.symbol] = trade.currency
     return _inputs(
         portfolio_id=valuation.portfolio_id,
         base=held.currency,
-        values=position_values(valuation) | _foreign_cash(held, market_time),
-        foreign={position.symbol: position.currency for position in held.positions if position.currency},
+        values=values,
+        foreign=foreign,
         cash={pair(currency, held.currency): currency for currency, _ in held.foreign_cash},
-        shares={position.symbol: (position.instrument_id, float(position.quantity)) for position in valuation.positions if position.quantity},
+        shares=shares,
         equity=None if valuation.total is None else float(valuation.total),
         stale=stale_symbols(valuation, market_time),
         end=end,

@@ -1,7 +1,7 @@
 """What the desk's scenarios would do to a portfolio as it stands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from apps.core.trading import ReferencePrice
@@ -11,6 +11,7 @@ from apps.portfolios.domain.holdings import Holdings, pair
 from apps.portfolios.domain.valuation import value_holdings
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.domain.scenarios import ScenarioOutcome, stressed
+from apps.risk.domain.what_if import HypotheticalTrade
 from apps.risk.selectors.scenarios import scenarios_kept
 
 __all__ = ["HeldValues", "StressReport", "held_values", "stress_report", "stress_results"]
@@ -42,16 +43,23 @@ class StressReport:
     outcomes: tuple[ScenarioOutcome, ...]
 
 
-def stress_results(*, portfolio_id: int, now: datetime, names: Sequence[str] = ()) -> tuple[ScenarioOutcome, ...]:
-    """Today's positions under each active scenario, or those named. Raises NotFound, and Unavailable when prices cannot be read."""
-    return stress_report(portfolio_id=portfolio_id, now=now, names=names).outcomes
+def stress_results(
+    *, portfolio_id: int, now: datetime, names: Sequence[str] = (), trade: HypotheticalTrade | None = None
+) -> tuple[ScenarioOutcome, ...]:
+    """Today's positions, or what they would be with a trade, under each active scenario, or those named.
+
+    Raises NotFound, and Unavailable when prices cannot be read.
+    """
+    return stress_report(portfolio_id=portfolio_id, now=now, names=names, trade=trade).outcomes
 
 
-def stress_report(*, portfolio_id: int, now: datetime, names: Sequence[str] = ()) -> StressReport:
+def stress_report(*, portfolio_id: int, now: datetime, names: Sequence[str] = (), trade: HypotheticalTrade | None = None) -> StressReport:
     """The same, with what it was computed of."""
     market = market_clock(now)
     held = holdings(portfolio_id)
     values = held_values(held, reference_prices(held.symbols, market_time=market.market_time) if held.symbols else {})
+    if trade is not None and trade.symbol not in values.unpriced:
+        values = _with(values, trade, base=held.currency)
     scenarios = scenarios_kept(symbols=[*values.values, *values.unpriced], now=now, currencies=values.currencies, names=names)
     return StressReport(
         portfolio_id=portfolio_id,
@@ -61,6 +69,12 @@ def stress_report(*, portfolio_id: int, now: datetime, names: Sequence[str] = ()
         computed_at=now,
         outcomes=stressed(values.values, scenarios, equity=values.equity, unpriced=values.unpriced),
     )
+
+
+def _with(values: HeldValues, trade: HypotheticalTrade, *, base: str) -> HeldValues:
+    traded = {symbol: value for symbol, value in trade.on(values.values).items() if value}
+    currency = {} if trade.currency == base else {trade.symbol: trade.currency}
+    return replace(values, values=traded, currencies={**values.currencies, **currency})
 
 
 def held_values(held: Holdings, prices: Mapping[str, ReferencePrice]) -> HeldValues:

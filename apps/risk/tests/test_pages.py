@@ -126,6 +126,20 @@ def test_a_part_carries_raw_numbers_and_the_page_writes_them(db: None) -> None:
     assert f'href="/risk/{desk.portfolio.pk}/halts?tab=history&amp;format=csv"' in html
 
 
+def test_a_trade_can_be_tried_and_a_wrong_one_says_what_is_wrong(db: None) -> None:
+    desk = Desk()
+    client = signed_in(desk.trader)
+    asked = f"/risk?tab=what-if&symbol={desk.symbol}&side=buy&quantity="
+    html = client.get(asked + "100").content.decode()
+    assert f'href="/risk/{desk.portfolio.pk}/what-if?tab=what-if&amp;symbol={desk.symbol}&amp;side=buy&amp;quantity=100"' in html
+    rows = {row["measure"]: row for row in client.get(f"/risk/{desk.portfolio.pk}/what-if?symbol={desk.symbol}&side=buy&quantity=100").json()["rows"]}
+    assert (rows["Gross exposure"]["before"], rows["Gross exposure"]["after"]) == (10_000, 20_000)
+    for quantity in ("", "-5", "many"):
+        page = client.get(asked + quantity)
+        assert (page.status_code, 'role="alert">' in page.content.decode()) == (200, True)
+        assert client.get(f"/risk/{desk.portfolio.pk}/what-if?symbol={desk.symbol}&side=buy&quantity={quantity}").status_code == 400
+
+
 def test_parts_that_do_not_exist_and_those_of_others_are_not_found(portfolio: Portfolio) -> None:
     assert client_of(Role.RISK).get(f"/risk/{portfolio.pk}/everything").status_code == 404
     assert client_of(Role.TRADER).get(f"/risk/{portfolio.pk}/limits").status_code == 404

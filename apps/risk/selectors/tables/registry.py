@@ -12,6 +12,7 @@ from apps.risk.selectors.tables.limits import crossings_table, halts_table, limi
 from apps.risk.selectors.tables.positions import concentration_table, correlation_table, drawdowns_table, exposures_table, liquidity_table
 from apps.risk.selectors.tables.stress import stress_table, stressed_positions_table
 from apps.risk.selectors.tables.tails import components_table, var_table, volatility_table
+from apps.risk.selectors.tables.what_if import what_if_stress_table, what_if_table
 
 TABLES: Final[Mapping[str, Callable[[RiskBoard], Table]]] = {
     "limits": limits_table,
@@ -30,6 +31,8 @@ TABLES: Final[Mapping[str, Callable[[RiskBoard], Table]]] = {
     "drawdowns": drawdowns_table,
     "stress": stress_table,
     "stressed-positions": stressed_positions_table,
+    "what-if": what_if_table,
+    "what-if-stress": what_if_stress_table,
     "pnl-explain": explain_table,
 }
 
