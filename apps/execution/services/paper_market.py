@@ -6,6 +6,7 @@ Each portfolio is one transaction of its own, locked as everywhere, so that a pr
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from operator import attrgetter
 
@@ -22,7 +23,7 @@ from apps.execution.selectors.rows import RELATED
 from apps.execution.services.groups import exit_waits, group_advance, groups_recover
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.reports import reports_book
-from apps.execution.services.routing import broker_order, market_price, paper_broker
+from apps.execution.services.routing import broker_order, latest_price, market_price, paper_broker
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import FeedMessage, latest_quotes
 from apps.portfolios.services.portfolios import portfolio_lock
@@ -47,14 +48,12 @@ def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
 
     Day orders end with their session, good-till-date orders at their date, market-on-close orders trade at the session's last price.
     """
-    on_close = _resting().filter(order_type=OrderType.MARKET_ON_CLOSE.value).values_list("instrument__symbol", flat=True)
-    closing = {symbol: market_price(quote) for symbol, quote in latest_quotes(on_close).items()}
+    closing = cache(latest_price)  # of each symbol one price, however often it is asked for
 
     def reports(order: Order) -> tuple[ExecutionReport, ...]:
         if _order_end(order) > market_time:
             return ()
-        price = closing.get(order.instrument.symbol)
-        if order.order_type == OrderType.MARKET_ON_CLOSE and price is not None:
+        if order.order_type == OrderType.MARKET_ON_CLOSE and (price := closing(order.instrument.symbol)):
             return paper_broker(order.account).close(broker_order(order), price)
         reason = "its date has come" if order.expire_at else "its session has closed"
         return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason=reason),)
@@ -113,24 +112,26 @@ class PaperMarket:
     def recover(self, *, at: datetime) -> None:
         """Finish what was left between two states, and match what the market did meanwhile."""
         self.recovered += orders_recover(at=at) + groups_recover(at=at)
-        self._match_latest(at)
+        self.matched += prices_match(prices=_known_prices(resting_symbols()), at=at)
         self.looked_at = at
 
     def hear(self, message: FeedMessage | None, *, at: datetime) -> None:
-        """Match the prices of a message; in silence look at the latest ones, since messages may have been lost."""
-        if message is None:
-            self._match_latest(at)
-        else:
-            prices = {
-                symbol: MarketPrice(symbol=symbol, price=price, market_time=message.market_time, source=message.feed)
-                for symbol, price in message.prices.items()
-            }
-            self.matched += prices_match(prices=prices, at=at)
-        self.expired += day_orders_expire(market_time=market_clock(at).market_time, at=at)
+        """Match the prices of a message; in silence look at the latest ones, since messages may have been lost. Where nothing rests, one query."""
+        if symbols := resting_symbols():
+            self.matched += prices_match(prices=_heard_prices(message, symbols) if message else _known_prices(symbols), at=at)
+            self.expired += day_orders_expire(market_time=market_clock(at).market_time, at=at)
         if self.looked_at is None or at - self.looked_at > PATIENCE:
             self.recovered += orders_recover(at=at) + groups_recover(at=at)
             self.looked_at = at
 
-    def _match_latest(self, at: datetime) -> None:
-        quotes = latest_quotes(resting_symbols())
-        self.matched += prices_match(prices={symbol: market_price(quote) for symbol, quote in quotes.items()}, at=at)
+
+def _heard_prices(message: FeedMessage, symbols: Iterable[str]) -> dict[str, MarketPrice]:
+    return {
+        symbol: MarketPrice(symbol=symbol, price=message.prices[symbol], market_time=message.market_time, source=message.feed)
+        for symbol in symbols
+        if symbol in message.prices
+    }
+
+
+def _known_prices(symbols: Iterable[str]) -> dict[str, MarketPrice]:
+    return {symbol: market_price(quote) for symbol, quote in latest_quotes(symbols).items()}

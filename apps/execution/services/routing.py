@@ -77,10 +77,11 @@ def market_price(quote: Quote) -> MarketPrice:
 def paper_broker(account: BrokerageAccount) -> PaperBroker:
     """The paper broker with the account's costs."""
     costs = PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission)
-    return PaperBroker(market=_latest_price, costs=costs, displayed=_displayed, book=partial(paper_statement, account))
+    return PaperBroker(market=latest_price, costs=costs, displayed=_displayed, book=partial(paper_statement, account))
 
 
-def _latest_price(symbol: str) -> MarketPrice | None:
+def latest_price(symbol: str) -> MarketPrice | None:
+    """The last price of a symbol as the paper broker matches it."""
     quote = latest_quotes([symbol]).get(symbol)
     return market_price(quote) if quote else None
 
