@@ -1,10 +1,11 @@
 """Value at risk, shortfall and stress losses of every portfolio, each second, beside the monitor's work on prices.
 
-Histories and scenarios are read when a portfolio's positions or the session change, and now and then; each second only prices are new.
+Histories and scenarios are read when a portfolio holds other instruments or the session changes, and now and then; each second only prices
+and numbers of shares are new.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -48,8 +49,9 @@ class _Ready:
     scenarios: tuple[Scenario, ...]
 
     def holds_for(self, one: Held, now: datetime) -> bool:
-        """Whether it is still of what is held, and not old."""
-        return self.holdings == one.holdings and self.session == one.view.summary.session and now - self.read_at < READ_EVERY
+        """Whether it was read for what is held now, in this session, and is not old."""
+        same = self.holdings is one.holdings or _read_for(self.holdings) == _read_for(one.holdings)
+        return same and self.session == one.view.summary.session and now - self.read_at < READ_EVERY
 
 
 class LiveRisk:
@@ -102,6 +104,13 @@ class LiveRisk:
         matrix, as_of = ready.inputs.matrix, one.view.summary.market_time
         risk = historical_risk(values=values, matrix=matrix, facts=facts, as_of=as_of)
         return live_numbers(risk, values=values, scenarios=ready.scenarios, equity=facts.equity, at=now)
+
+
+def _read_for(held: Holdings) -> Hashable:
+    """All of the holdings that histories and scenarios depend on. How many shares of each are held is not: a desk that trades changes it
+    every second, and `_measure` multiplies by what is held then.
+    """
+    return held.currency, frozenset((position.symbol, position.currency) for position in held.positions), held.foreign_cash
 
 
 def _foreign(held: Holdings) -> dict[str, str]:

@@ -258,7 +258,7 @@ def test_a_price_that_came_and_went_between_two_frames_is_a_breach(watch) -> Non
     assert ("RISK_LIMIT_BREACH", "daily_loss") in watch.alerts()
 
 
-def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch) -> None:
+def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch, django_assert_num_queries) -> None:
     closes = 100 * np.cumprod(1 + np.random.default_rng(5).normal(0, 0.01, 301))
     start = calendars.sessions("XNYS", date(2025, 1, 1), date(2026, 11, 19))[-301]
     store_series(make_series(watch.desk.symbol, closes.tolist(), start=start))
@@ -276,7 +276,8 @@ def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch) -
     assert (half.var, half.fingerprint) == (pytest.approx(found.var / 2), found.fingerprint)
     watch.desk.trade(100, 50)
     watch.price("50")
-    watch.monitor.live.compute(watch.now)
+    with django_assert_num_queries(0):  # more of the same needs no other history
+        watch.monitor.live.compute(watch.now)
     assert watch.price("50").summary.live.var == pytest.approx(half.var * 600 / 500)
 
 
