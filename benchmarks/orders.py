@@ -10,37 +10,24 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 from django.db import connection
 
-from benchmarks.gate import portfolio_make
+from benchmarks.gate import portfolio_make, prices_publish
 from benchmarks.report import Row
 
 ROOT = Path(__file__).resolve().parents[1]
 POSITIONS = 200
+SYMBOLS = [f"ORD{n:03d}" for n in range(POSITIONS)]
 WARM_UP = 60
 ORDERS = 400
 PASSWORD = "a-bench-password"  # noqa: S105
 #: Orders a second while everything else runs, and for how long [s].
 PACE, PACED_SECONDS = 20, 20
 READY_SECONDS = 20
-
-
-def _publish_prices() -> None:
-    from apps.marketdata.models import Instrument
-    from apps.marketdata.selectors.quotes import Quote
-    from apps.marketdata.services.quotes import quotes_publish
-
-    now = datetime.now(UTC)
-    found = Instrument.objects.filter(symbol__startswith="ORD")
-    quotes = [Quote(symbol=i.symbol, instrument_id=i.pk, price=Decimal(100), market_time=now, received_at=now, feed="bench") for i in found]
-    quotes_publish(quotes=quotes, feed="bench")
 
 
 def _free_port() -> int:
@@ -106,35 +93,24 @@ def computed_after(token: int) -> float:
 @contextmanager
 def everything_on() -> Iterator[None]:
     """The desk's other processes as its supervisor starts them, and prices of all positions twice a second."""
-    from apps.desk.domain.processes import desk_processes
+    from apps.desk.domain.processes import DeskProcess, desk_processes
     from apps.risk.models import MonitorState
 
     table = desk_processes(python=sys.executable, manage="manage.py", host="127.0.0.1", port=0, replay=None)
-    others = [process for process in table if process.name != "web"]
+    feed = DeskProcess(name="feed", argv=(sys.executable, "-m", "benchmarks.prices", *SYMBOLS))
+    others = [feed, *(process for process in table if process.name != "web")]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = [
         subprocess.Popen(process.argv, cwd=ROOT, env=dict(os.environ), preexec_fn=partial(os.nice, process.niceness), **quiet) for process in others
     ]
-    stop = Event()
-
-    def publish() -> None:
-        while not stop.wait(0.5):
-            _publish_prices()
-        connection.close()
-
-    prices = Thread(target=publish)
-    prices.start()
     try:
         time.sleep(READY_SECONDS)  # starting is not what is measured
         ended = [process.name for process, child in zip(others, running, strict=True) if child.poll() is not None]
         if ended:
             raise RuntimeError(f"ended by themselves: {', '.join(ended)}")
         computed_after(0)  # until then the gate opens nothing
-        _publish_prices()
         yield
     finally:
-        stop.set()
-        prices.join()
         for child in running:
             child.terminate()
         for child in running:
@@ -151,9 +127,9 @@ def _measure(port: int, portfolio_id: int) -> tuple[np.ndarray, np.ndarray]:
 
     times = []
     for work in (order, bare):
-        _publish_prices()
+        prices_publish(SYMBOLS)
         _timed(work, WARM_UP)
-        _publish_prices()
+        prices_publish(SYMBOLS)
         times.append(_timed(work, ORDERS))
     return times[0], times[1]
 
@@ -165,7 +141,7 @@ def _ordering(port: int, portfolio_id: int) -> Callable[[int], None]:
 
     def order(n: int) -> None:
         body = {
-            "portfolio_id": portfolio_id, "symbol": f"ORD{n % POSITIONS:03d}", "side": "buy" if n % 2 else "sell", "quantity": "10",
+            "portfolio_id": portfolio_id, "symbol": SYMBOLS[n % POSITIONS], "side": "buy" if n % 2 else "sell", "quantity": "10",
             "order_type": "market", "time_in_force": "day",
         }  # fmt: skip
         answer = _post(client, "/api/v1/orders/", body, {"Authorization": f"Bearer {token}", "Idempotency-Key": uuid.uuid4().hex})
@@ -203,7 +179,7 @@ def _paced_row(times: np.ndarray) -> Row:
 def rows() -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute("create table if not exists bench_bare (id bigserial primary key, number integer, body text)")
-    portfolio_id = portfolio_make("bench", [f"ORD{n:03d}" for n in range(POSITIONS)], password=PASSWORD).portfolio_id
+    portfolio_id = portfolio_make("bench", SYMBOLS, password=PASSWORD).portfolio_id
     with web() as port:
         ours, bare = _measure(port, portfolio_id)
         with everything_on():
