@@ -1,6 +1,7 @@
 // The bell's count and a toast for each new alert of this user; fills and refusals of the chosen portfolio as toasts too.
 import { format } from "./format.js";
 import { live } from "./live.js";
+import { soundAlarm } from "./sound.js";
 import { toast } from "./toasts.js";
 
 function count(number) {
@@ -24,6 +25,7 @@ function bindBell(userId) {
     const alert = d.alert || (d.title ? d : null);
     if (!alert) return;
     const urgent = alert.severity === "critical";
+    if (urgent) soundAlarm();
     toast({ title: alert.title, level: alert.severity || "info", href: "/alerts", key: `${alert.code} ${alert.subject}`, stay: urgent ? 20000 : 8000 });
   });
 }

@@ -13,6 +13,8 @@ bindHalt(body);
 bindCells();
 bindCharts();
 bindKeys();
+const sound = document.getElementById("sound");
+if (sound) import("./sound.js").then(({ bindSound }) => bindSound(sound));
 const ticket = document.getElementById("ticket");
 if (ticket) import("./ticket.js").then(({ bindTicket }) => bindTicket(ticket));
 const jobs = document.querySelectorAll("[data-job]");

@@ -13,6 +13,11 @@ pytestmark = pytest.mark.browser
 SignIn = Callable[..., Page]
 #: The replayed market of September 2008 falls by more than the fund's warning level within a few of its sessions.
 A_FEW_SESSIONS = 120_000
+COUNT_TONES = """
+window.tones = 0;
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function (...at) { window.tones += 1; return start.apply(this, at); };
+"""
 
 
 def test_a_breach_raised_by_a_price_move_is_acknowledged_and_every_screen_knows(sign_in: SignIn, desk: Desk) -> None:
@@ -39,6 +44,20 @@ def test_an_order_above_a_limit_is_blocked_with_its_numbers(sign_in: SignIn, des
     expect(checks).to_contain_text("POSITION_SIZE_LIMIT")
     expect(checks).to_contain_text(re.compile(r"9\d,\d{3} is above the limit 20,000"))
     expect(page.locator("#ticket-submit")).to_be_disabled()
+
+
+def test_a_tone_for_critical_alerts_is_asked_for_and_kept(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("risk")
+    page.add_init_script(COUNT_TONES)
+    page.goto(f"{desk.url}/settings")
+    box = page.get_by_label("Sound a tone for critical alerts")
+    expect(box).not_to_be_checked()
+    box.check()
+    assert page.evaluate("() => window.tones") == 2
+    page.reload()
+    expect(box).to_be_checked()
+    box.uncheck()
+    assert page.evaluate("() => window.tones") == 0  # counted anew: it sounded no more
 
 
 def test_every_number_of_the_page_leaves_as_csv(sign_in: SignIn, desk: Desk) -> None:
