@@ -26,7 +26,7 @@ def gateway() -> Iterator[AlpacaGateway]:
 
 
 def settings_of(gateway, **changes) -> AlpacaSettings:
-    return replace(AlpacaSettings(key=KEY, secret=SECRET, url=gateway.url, stream=gateway.stream_url, timeout_seconds=10), **changes)
+    return replace(AlpacaSettings(key=KEY, secret=SECRET, url=gateway.url, stream=gateway.stream_url, timeout_seconds=60), **changes)
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def market(*, seed: int, begin: int, stop: str, progress: str, life: int) -> Non
 def line(*, port: int, seed: int, stop: str, life: int) -> None:
     """The process that holds the line to the gateway, until the file `stop` is there; it dies now and then."""
     ib_desk.GATEWAY_ZONE = noon_at(clock.now())  # type: ignore[assignment] # the gateway's midnight is no part of this
-    held = IbLine(GatewaySettings(host="127.0.0.1", port=port, client_id=17, timeout_seconds=10))
+    held = IbLine(GatewaySettings(host="127.0.0.1", port=port, client_id=17, timeout_seconds=60))
     desk, chance = ib_desk.IbDesk(held), Random(f"{seed}/line/{life}")
     while not Path(stop).exists():
         fatal = chance.random() < 0.01

@@ -53,7 +53,7 @@ class Process:
         self.start()
 
     def start(self) -> None:
-        where = AlpacaSettings(key=KEY, secret=SECRET, url=self.gateway.url, stream=self.gateway.stream_url, timeout_seconds=10)
+        where = AlpacaSettings(key=KEY, secret=SECRET, url=self.gateway.url, stream=self.gateway.stream_url, timeout_seconds=60)
         self.updates, before = AlpacaUpdates(where, first_pause=0.05), self.gateway.listened
         self.updates.__enter__()
         self.desk = AlpacaDesk(where, self.updates)

@@ -75,7 +75,7 @@ class Feed:
         return self.counters
 
     def _run(self) -> None:
-        provider = self.provider or Coinbase(VendorSettings(values={"COINBASE_STREAM_URL": self.address}, timeout_seconds=5), NoGuard())
+        provider = self.provider or Coinbase(VendorSettings(values={"COINBASE_STREAM_URL": self.address}, timeout_seconds=60), NoGuard())
         plan = LivePlan(**{"symbols": SYMBOLS, "spool_root": self.root, "shards": 4, **self.options})
         try:
             self.counters = live_run(plan=plan, provider=provider, clock=self.clock, stopping=self._stop.is_set)

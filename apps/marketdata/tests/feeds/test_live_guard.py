@@ -27,7 +27,7 @@ NAME = "coinbase"
 def rows(vendor: tuple[Vendor, str], settings) -> None:  # noqa: F811
     vendors_synchronise()
     redis_client().flushall()
-    settings.VENDORS = VendorSettings(values={"COINBASE_STREAM_URL": vendor[1]}, timeout_seconds=5)
+    settings.VENDORS = VendorSettings(values={"COINBASE_STREAM_URL": vendor[1]}, timeout_seconds=60)
 
 
 @pytest.fixture
