@@ -187,6 +187,7 @@ def test_redis_that_lost_everything_is_healed_before_the_next_tick(vendor, instr
         vendor[0].trade("AAA", 10.0)
         vendor[0].trade("BBB", 20.0)
         eventually(lambda: set(latest_quotes()) == {"AAA", "BBB"}, "the ticks")
+        eventually(lambda: redis_client().keys("marketdata:feed:*"), "the mark beside them, without which nothing is missed")
         redis_client().flushall()
         eventually(lambda: set(latest_quotes()) == {"AAA", "BBB"}, "the latest prices again")
         eventually(lambda: FeedFault.objects.exists(), "the fault")
