@@ -36,6 +36,7 @@ class Chart {
   }
 
   async embed(item) {
+    this.canvas.setAttribute("role", "img");
     this.canvas.replaceChildren();
     const views = await window.Bokeh.embed.embed_item(item, this.canvas.id);
     return Array.isArray(views) ? views : [...views];
@@ -63,6 +64,7 @@ class Chart {
 
   fail(error) {
     const late = error.name === "TimeoutError";
+    this.canvas.setAttribute("role", "group"); // nobody finds a button inside a picture who does not see
     this.canvas.replaceChildren();
     const box = document.createElement("div");
     box.className = "problem";

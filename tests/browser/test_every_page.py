@@ -1,13 +1,14 @@
 """Every page, in both themes, wide and narrow: no console error, nothing refused by the security policy, no other host, nothing cut off."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ASKED_FOR, Desk, screenshot
+from tests.browser.conftest import ASKED_FOR, Desk, Watch, screenshot
 
 pytestmark = pytest.mark.browser
 
@@ -102,6 +103,22 @@ def test_pages_are_clean(sign_in: SignIn, desk: Desk, user: str, width: int, sch
                 screenshot(page, f"{user}{path.replace('/', '-').replace('?', '-')}-{scheme}-{width}")
         schemes = schemes[::-1]
     assert problems == []
+
+
+def test_a_chart_that_does_not_come_can_be_asked_for_again(sign_in: SignIn, desk: Desk, watch: Watch) -> None:
+    page = sign_in("trader")
+    chart = page.locator("figure[data-chart]").first
+    address = re.compile(re.escape(chart.get_attribute("data-chart") or ""))
+    page.route(address, lambda route: route.abort())
+    page.reload()
+    again = chart.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    assert flaws(page, 1280) == []
+    assert all("ERR_FAILED" in error for error in watch.errors)  # the browser notes what did not come, and this was wanted
+    watch.errors.clear()
+    page.unroute(address)
+    again.click()
+    expect(chart.locator(".canvas[role=img] canvas").first).to_be_visible()
 
 
 def test_unknown_addresses_say_so(desk: Desk, sign_in: SignIn) -> None:
