@@ -1,5 +1,6 @@
 """A tick that breaks a limit, from the vendor's line to the alert on a connected screen: `run_feed`, Redis, `run_risk_monitor`, the database,
 Daphne and a WebSocket client, each a process of its own, while 2,000 ticks a second come in and a portfolio of 400 positions is valued on them.
+Each symbol has a history, so that value at risk and the stress scenarios of all portfolios are computed beside each second.
 
 The time of a tick is the vendor's, taken just before it is sent. Each breaking tick belongs to a portfolio of its own, so none is counted twice.
 The second row kills the monitor beside a standby and waits for the next heartbeat.
@@ -21,6 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from django.db import connection
 
+from apps.marketdata.domain import calendars
 from benchmarks.feed import RATE, ROOT, SYMBOLS, bare, feed_start, instruments_make, session_of, vendor
 from benchmarks.gate import portfolio_make
 from benchmarks.orders import computed_after, web
@@ -32,6 +34,7 @@ SECONDS = 25.0
 P99_MS, MEDIAN_MS = 500.0, 100.0
 TAKEOVERS, TAKEOVER_SECONDS = 2, 5.0
 OFFICER = "bench-risk"
+SESSIONS = 500
 
 
 def _portfolios() -> list[int]:
@@ -39,6 +42,28 @@ def _portfolios() -> list[int]:
     portfolio_make("alerts-wide", [symbol(n) for n in range(BREACHES, SYMBOLS)])
     made = [portfolio_make(f"alerts-{n}", [symbol(n)], shares=10, most_value=Decimal(1_200)) for n in range(BREACHES)]
     return [one.portfolio_id for one in made]
+
+
+def _histories() -> None:
+    """Closes of the last sessions up to 100, of each symbol and of the market."""
+    from apps.core import clock
+    from apps.marketdata.domain.bars import BarSeries
+    from apps.marketdata.domain.timeframes import Timeframe
+    from apps.marketdata.models import Instrument
+    from apps.marketdata.selectors.bars import visible_end
+    from apps.marketdata.services.bars import bars_store
+
+    now = clock.now()
+    days = calendars.calendar_of("XNYS").days
+    ts = days[: np.searchsorted(days, np.datetime64(visible_end(now), "D"), side="right")][-SESSIONS - 1 :].astype("datetime64[us]")
+    drawn, volume = np.random.default_rng(5), np.full(len(ts), 1e6)
+    series = []
+    for name in ("SPY", *(symbol(n) for n in range(SYMBOLS))):
+        walk = np.cumprod(1 + drawn.normal(0, 0.01, len(ts)))
+        close = 100 * walk / walk[-1]  # the last one breaks no limit
+        series.append(BarSeries(symbol=name, ts=ts, open=close, high=close, low=close, close=close, volume=volume))
+    Instrument.objects.bulk_create([Instrument(symbol="SPY", name="SPY", asset_class="etf")], ignore_conflicts=True)
+    bars_store(series=series, timeframe=Timeframe.DAY, source="bench", recorded_at=now)
 
 
 @contextmanager
@@ -81,6 +106,7 @@ def _delays(folder: Path) -> np.ndarray:
     """Milliseconds from each breaking tick to its alert, infinite for one that never came."""
     from apps.core.models import User
 
+    _histories()
     portfolio_ids = _portfolios()
     cookie, user_id = session_of(OFFICER), User.objects.get(username=OFFICER).pk
     connection.close()
@@ -89,7 +115,7 @@ def _delays(folder: Path) -> np.ndarray:
         computed_after(0)
         feed = feed_start(port)
         try:
-            arrived = asyncio.run(_alerts(web_port, cookie, user_id, SECONDS + WARM_UP_SECONDS + 20))
+            arrived = asyncio.run(_alerts(web_port, cookie, user_id, SECONDS + WARM_UP_SECONDS + 60))
         finally:
             deadline = time.monotonic() + 30
             while not out.exists() and time.monotonic() < deadline:

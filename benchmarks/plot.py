@@ -32,11 +32,12 @@ def cost_by_size(*, title: str, x: str, y: str, series: Mapping[str, Series]) ->
     begin = min(first)
     most = min(max(sizes), begin * 10.0 ** low[1] / first[begin])
     parts.append(_line([at(begin, first[begin]), at(most, first[begin] * most / begin)], "#888888", dashed=True))
+    ends = sorted(series, key=lambda name: -series[name][max(series[name])])
     for (name, one), colour in zip(series.items(), COLOURS, strict=True):
         points = [at(size, cost) for size, cost in sorted(one.items())]
         parts.append(_line(points, colour, width=2))
         parts += [f'<circle cx="{across:.1f}" cy="{height:.1f}" r="4" fill="{colour}"/>' for across, height in points]
-        parts.append(_text(points[-1][0] + 10, points[-1][1] + 4, name, colour=colour))
+        parts.append(_text(points[-1][0] + 10, points[-1][1] - 4 + 16 * ends.index(name), name, colour=colour))
     body = "\n".join(parts)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">'
     return f'{head}\n<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
