@@ -269,7 +269,7 @@ class ReleaseRequestAdmin(ReadOnlyAdmin):
 
 @admin.register(LimitEvent)
 class LimitEventAdmin(ReadOnlyAdmin):
-    list_display = ("recorded_at", "portfolio", "kind", "level", "change", "used", "limit", "market_time")
+    list_display = ("recorded_at", "portfolio", "kind", "part", "level", "change", "used", "limit", "market_time")
     list_filter = ("kind", "level", "change", "portfolio")
     list_select_related = ("portfolio",)
     date_hierarchy = "recorded_at"

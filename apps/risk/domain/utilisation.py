@@ -39,6 +39,11 @@ def limit_uses(view: RiskView, limits: Iterable[ScopedLimit], facts: PartFacts) 
     return tuple(sorted(uses, key=_urgency))
 
 
+def part_name(use: LimitUse) -> str:
+    """The part of a portfolio that a limit holds for, as events name it ("book:Main", "instrument:IBM"); "" for the whole."""
+    return f"{use.scope}:{use.subject}" if use.scope in _PARTS else ""
+
+
 _PARTS = frozenset({LimitScope.BOOK, LimitScope.INSTRUMENT, LimitScope.SECTOR})
 
 

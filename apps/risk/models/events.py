@@ -6,13 +6,14 @@ from apps.risk.domain.limits import LimitKind, LimitScope, UseState
 
 
 class LimitEvent(models.Model):
-    """A fact: a portfolio's number crossed a level of a limit, or is well below it again. Append-only.
+    """A fact: the number of a portfolio, or of a part of it, crossed a level of a limit, or is well below it again. Append-only.
 
-    The newest row of (portfolio, kind, level) says whether the level is raised, so that a restarted monitor repeats no alert.
+    The newest row of (portfolio, kind, part, level) says whether the level is raised, so that a restarted monitor repeats no alert.
     """
 
     portfolio = models.ForeignKey("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=20, choices=[(kind.value, kind.label) for kind in LimitKind])
+    part = models.CharField(max_length=120, blank=True, default="", help_text="Book, instrument or sector; empty for the whole portfolio")
     level = models.CharField(max_length=4, choices=[(level.value, level.name) for level in Level])
     change = models.CharField(max_length=7, choices=[(change.value, change.name) for change in Change])
     used = models.DecimalField(max_digits=26, decimal_places=12)

@@ -1,10 +1,11 @@
 """How far limits are used: now, and as it was recorded."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from django.db.models import Q, QuerySet
 
@@ -13,11 +14,12 @@ from apps.marketdata.selectors.instruments import sectors_of
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.marketdata.selectors.volumes import average_volumes
-from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitUse, ScopedLimit
+from apps.portfolios.domain.holdings import Holding
+from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitUse, ScopedLimit, tightest
 from apps.risk.domain.portfolio_risk import full_risk
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.domain.tail_risk import Method
-from apps.risk.domain.utilisation import PartFacts, limit_uses
+from apps.risk.domain.utilisation import PartFacts, limit_uses, part_name
 from apps.risk.models import DeskLimit, LimitUtilisation, RiskLimit
 from apps.risk.selectors.facts import live_peaks, risk_facts
 from apps.risk.selectors.limits import limits_in_force
@@ -40,8 +42,9 @@ def limit_uses_now(*, portfolio_id: int, now: datetime) -> tuple[LimitUse, ...]:
     prices = reference_prices(symbols, market_time=market.market_time) if symbols else {}
     peak = live_peaks(market.session).get(portfolio_id, ONE)
     view = risk_view(facts, prices, peak=peak, market_time=market.market_time, computed_at=now)
-    parts = _parts(portfolio_id, now)
-    return limit_uses(view, parts, _part_facts(facts, view, parts, now))
+    parts = part_limits([facts], now)[portfolio_id]
+    kinds = {*facts.limits, *(one.limit.kind for one in parts.limits)}
+    return limit_uses(view, parts.limits, replace(parts.facts, losses=_losses(view, kinds, now)))
 
 
 def utilisation_recorded(*, portfolio_id: int, kind: str, since: datetime) -> QuerySet[LimitUtilisation]:
@@ -49,37 +52,96 @@ def utilisation_recorded(*, portfolio_id: int, kind: str, since: datetime) -> Qu
     return LimitUtilisation.objects.filter(portfolio_id=portfolio_id, kind=kind, recorded_at__gte=since).order_by("recorded_at", "scope", "subject")
 
 
-def _parts(portfolio_id: int, now: datetime) -> tuple[ScopedLimit, ...]:
-    """Limits in force of books, instruments and sectors: the portfolio's, and the desk's where it has none of the same."""
+@dataclass(frozen=True, kw_only=True)
+class PartLimits:
+    """Limits in force of a portfolio's books, instruments and sectors, and what these and the whole are measured by, losses apart. (No slots:
+    the names are made once.)"""
+
+    limits: tuple[ScopedLimit, ...] = ()
+    facts: PartFacts = field(default_factory=PartFacts)
+
+    def limit_of(self, use: LimitUse) -> Limit | None:
+        """The limit that was measured; None where it holds for the whole portfolio."""
+        return self._named.get((use.kind, part_name(use)))
+
+    @cached_property
+    def _named(self) -> dict[tuple[LimitKind, str], Limit]:
+        return {(one.limit.kind, f"{one.limit.scope}:{one.limit.subject}"): one.limit for one in self.limits}
+
+
+def part_limits(portfolios: Collection[RiskFacts], now: datetime) -> dict[int, PartLimits]:
+    """By portfolio. Four queries at most, however many they are: only what a limit in force asks for is looked up."""
+    parts = _parts([facts.portfolio_id for facts in portfolios], now)
+    sectors: set[int] = set()
+    volumes: set[int] = set()
+    for facts in portfolios:
+        kinds = {*facts.limits, *(one.limit.kind for one in parts[facts.portfolio_id])}
+        held = {position.instrument_id for position in facts.holdings.positions if position.quantity}
+        sectors |= held if LimitKind.SECTOR_SHARE in kinds else set()
+        volumes |= held if LimitKind.LIQUIDITY in kinds else set()
+    of_sector = sectors_of(sorted(sectors)) if sectors else {}
+    traded = average_volumes(sorted(volumes), until=min(facts.session for facts in portfolios)) if volumes else {}
+    return {
+        facts.portfolio_id: PartLimits(
+            limits=parts[facts.portfolio_id],
+            facts=PartFacts(
+                sectors=of_sector,
+                volumes=traded,
+                books=_by_book(facts.holdings.positions),
+                symbols={one.instrument_id: one.limit.subject for one in parts[facts.portfolio_id] if one.instrument_id is not None},
+            ),
+        )
+        for facts in portfolios
+    }
+
+
+def _by_book(positions: Collection[Holding]) -> dict[int, dict[int, Decimal]]:
+    books: dict[int, dict[int, Decimal]] = defaultdict(dict)
+    for held in positions:
+        if held.quantity:
+            books[held.book_id][held.instrument_id] = held.quantity
+    return books
+
+
+_Part = tuple[str, int | None, int | None, str]
+
+
+def _parts(portfolio_ids: Collection[int], now: datetime) -> dict[int, tuple[ScopedLimit, ...]]:
+    """The limits of parts: each portfolio's own, and the desk's where it has none of the same. Of two in force both bind."""
     active = Q(active_to__isnull=True) | Q(active_to__gt=now)
     part = Q(instrument__isnull=False) | ~Q(sector="")
     fields = ("kind", "soft", "hard", "action", "instrument_id", "sector", "instrument__symbol")
-    found: dict[tuple[str, int | None, int | None, str], ScopedLimit] = {}
-    desk = DeskLimit.objects.filter(active, part, active_from__lte=now).order_by("id").values_list(*fields)
-    own = RiskLimit.objects.filter(active, part | Q(book__isnull=False), portfolio_id=portfolio_id, active_from__lte=now).order_by("id")
-    rows = [(False, None, "", *row) for row in desk] + [(True, *row) for row in own.values_list("book_id", "book__name", *fields)]
-    for mine, book_id, book, kind, soft, hard, action, instrument_id, sector, symbol in rows:
-        scope = LimitScope.BOOK if book_id else LimitScope.INSTRUMENT if instrument_id else LimitScope.SECTOR
-        limit = Limit(kind=LimitKind(kind), hard=hard, soft=soft, action=LimitAction(action), scope=scope, subject=book or symbol or sector)
-        found[kind, book_id, instrument_id, sector] = ScopedLimit(limit=limit, own=mine, book_id=book_id, instrument_id=instrument_id, sector=sector)
-    return tuple(found.values())
+    desk: dict[_Part, ScopedLimit] = {}
+    for row in DeskLimit.objects.filter(active, part, active_from__lte=now).order_by("id").values_list(*fields):
+        _bind(desk, _scoped(False, None, "", *row))
+    own: dict[int, dict[_Part, ScopedLimit]] = {portfolio_id: {} for portfolio_id in portfolio_ids}
+    rows = RiskLimit.objects.filter(active, part | Q(book__isnull=False), portfolio_id__in=list(own), active_from__lte=now).order_by("id")
+    for portfolio_id, *told in rows.values_list("portfolio_id", "book_id", "book__name", *fields):
+        _bind(own[portfolio_id], _scoped(True, *told))
+    return {portfolio_id: tuple((desk | mine).values()) for portfolio_id, mine in own.items()}
 
 
-def _part_facts(facts: RiskFacts, view: RiskView, parts: Sequence[ScopedLimit], now: datetime) -> PartFacts:
-    """Only what a limit in force asks for is looked up: histories of returns are long."""
-    held = [position.instrument_id for position in view.valuation.positions if position.quantity]
-    kinds = {*facts.limits, *(one.limit.kind for one in parts)}
-    books: dict[int, dict[int, Decimal]] = defaultdict(dict)
-    for holding in facts.holdings.positions:
-        if holding.quantity:
-            books[holding.book_id][holding.instrument_id] = holding.quantity
-    return PartFacts(
-        sectors=sectors_of(held) if LimitKind.SECTOR_SHARE in kinds else {},
-        volumes=average_volumes(held, until=facts.session) if LimitKind.LIQUIDITY in kinds else {},
-        books=books,
-        symbols={one.instrument_id: one.limit.subject for one in parts if one.instrument_id is not None},
-        losses=_losses(view, kinds, now),
-    )
+def _bind(found: dict[_Part, ScopedLimit], one: ScopedLimit) -> None:
+    key = (one.limit.kind, one.book_id, one.instrument_id, one.sector)
+    limits = [before.limit, one.limit] if (before := found.get(key)) else [one.limit]
+    found[key] = replace(one, limit=tightest(limits)[one.limit.kind])
+
+
+def _scoped(
+    own: bool,
+    book_id: int | None,
+    book: str | None,
+    kind: str,
+    soft: Decimal | None,
+    hard: Decimal,
+    action: str,
+    instrument_id: int | None,
+    sector: str,
+    symbol: str | None,
+) -> ScopedLimit:
+    scope = LimitScope.BOOK if book_id else LimitScope.INSTRUMENT if instrument_id else LimitScope.SECTOR
+    limit = Limit(kind=LimitKind(kind), hard=hard, soft=soft, action=LimitAction(action), scope=scope, subject=book or symbol or sector)
+    return ScopedLimit(limit=limit, own=own, book_id=book_id, instrument_id=instrument_id, sector=sector)
 
 
 def _losses(view: RiskView, kinds: set[LimitKind], now: datetime) -> dict[LimitKind, float | None]:

@@ -13,6 +13,7 @@ from apps.portfolios.selectors.portfolios import portfolio_names
 from apps.risk.domain.hysteresis import Change, Crossing, Level, is_news
 from apps.risk.domain.limits import Limit, LimitKind, LimitUse
 from apps.risk.domain.summary import RiskSummary
+from apps.risk.domain.utilisation import part_name
 from apps.risk.models import LimitEvent
 from apps.risk.selectors.people import everybody_concerned
 from apps.risk.services.monitor_state import monitor_fence
@@ -20,27 +21,28 @@ from apps.risk.services.state import trading_restrict
 
 logger = logging.getLogger(__name__)
 
-Key = tuple[int, LimitKind]
+#: Portfolio, kind, and the part that the limit holds for, "" for the whole.
+Key = tuple[int, LimitKind, str]
 
 
 @dataclass(slots=True)
 class Levels:
-    """What stands raised by portfolio and kind, and when people were told of each level last."""
+    """What stands raised by portfolio, kind and part, and when people were told of each level last."""
 
     raised: dict[Key, frozenset[Level]] = field(default_factory=dict)
-    told: dict[tuple[int, LimitKind, Level], datetime] = field(default_factory=dict)
+    told: dict[tuple[int, LimitKind, str, Level], datetime] = field(default_factory=dict)
 
 
 def levels_load(portfolio_ids: Collection[int]) -> Levels:
     """From the stored events: a monitor that starts or takes over misses no level and repeats none."""
-    events = LimitEvent.objects.filter(portfolio_id__in=portfolio_ids).order_by("portfolio_id", "kind", "level", "-id")
+    events = LimitEvent.objects.filter(portfolio_id__in=portfolio_ids).order_by("portfolio_id", "kind", "part", "level", "-id")
     levels = Levels()
-    for event in events.distinct("portfolio_id", "kind", "level"):
+    for event in events.distinct("portfolio_id", "kind", "part", "level"):
         if event.change == Change.RAISED:
-            key = (event.portfolio_id, LimitKind(event.kind))
+            key = (event.portfolio_id, LimitKind(event.kind), event.part)
             levels.raised[key] = levels.raised.get(key, frozenset()) | {Level(event.level)}
-    for event in events.filter(told=True).distinct("portfolio_id", "kind", "level"):
-        levels.told[(event.portfolio_id, LimitKind(event.kind), Level(event.level))] = event.recorded_at
+    for event in events.filter(told=True).distinct("portfolio_id", "kind", "part", "level"):
+        levels.told[(event.portfolio_id, LimitKind(event.kind), event.part, Level(event.level))] = event.recorded_at
     return levels
 
 
@@ -60,7 +62,7 @@ def levels_record(
     All or nothing; `levels` follows only once it is committed. `token` is the monitor's fencing token (None: the caller alone holds the
     lease). Raises Deposed when another monitor has taken over.
     """
-    key = (summary.portfolio_id, use.kind)
+    key = (summary.portfolio_id, use.kind, part_name(use))
     before = levels.raised.get(key, frozenset())
     assert use.used is not None  # noqa: S101 - levels move only on known numbers
     told: list[Level] = []
@@ -72,6 +74,7 @@ def levels_record(
             event = LimitEvent.objects.create(
                 portfolio_id=summary.portfolio_id,
                 kind=use.kind,
+                part=part_name(use),
                 level=level,
                 change=Change.RAISED if level in after else Change.CLEARED,
                 used=use.used,
@@ -103,6 +106,7 @@ def _alert(summary: RiskSummary, use: LimitUse, crossing: Crossing, at: datetime
         subject=f"portfolio:{summary.portfolio_id}",
         data={
             "kind": kind,
+            "part": part_name(use),
             "level": crossing.level,
             "used": crossing.used,
             "limit": crossing.limit,

@@ -5,6 +5,7 @@ It keeps nothing that it cannot load again: killed at any moment, it or another 
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -18,9 +19,11 @@ from apps.portfolios.services.values import portfolio_values_catch_up
 from apps.risk.domain.hysteresis import crossings
 from apps.risk.domain.live_numbers import LiveNumbers
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
+from apps.risk.domain.utilisation import limit_uses, part_name
 from apps.risk.selectors.facts import PEAKS, facts_revision, live_peaks, risk_facts
 from apps.risk.selectors.state import monitor_state
 from apps.risk.selectors.summary import portfolio_frame
+from apps.risk.selectors.utilisation import PartLimits, part_limits
 from apps.risk.services.limit_events import Levels, levels_load, levels_record
 from apps.risk.services.live_risk import Held, LiveRisk
 from apps.risk.services.monitor_state import monitor_beat
@@ -49,6 +52,7 @@ class RiskMonitor:
         self.numbers: dict[int, LiveNumbers] = {}
         self.market: MarketClock | None = None
         self.facts: dict[int, RiskFacts] = {}
+        self.parts: dict[int, PartLimits] = {}
         self.prices: dict[str, ReferencePrice] = {}
         self.peaks: dict[int, Decimal] = {}
         self.levels: Levels | None = None
@@ -124,6 +128,7 @@ class RiskMonitor:
     def _facts_of(self, portfolio_ids: Iterable[int], now: datetime) -> dict[int, RiskFacts]:
         assert self.market is not None  # noqa: S101 - loaded before
         found = risk_facts(tuple(portfolio_ids), market=self.market, now=now)
+        self.parts |= part_limits(found.values(), now)
         symbols = sorted({symbol for facts in found.values() for symbol in facts.symbols})
         for symbol, price in (reference_prices(symbols, market_time=self.market.market_time) if symbols else {}).items():
             # A Redis that has lost its prices answers with closes: what was heard since is newer, and no level is crossed by forgetting.
@@ -140,6 +145,7 @@ class RiskMonitor:
             for symbol in one.symbols:
                 holders[symbol].add(portfolio_id)
         self._holders = dict(holders)
+        self.parts = {portfolio_id: parts for portfolio_id, parts in self.parts.items() if portfolio_id in facts}
         self._dirty &= facts.keys()
         self._unshown &= facts.keys()
 
@@ -185,33 +191,38 @@ class RiskMonitor:
         if summary.wealth is not None and summary.wealth > self.peaks.get(portfolio_id, ONE):
             self.peaks[portfolio_id] = summary.wealth
             self._peak_store(portfolio_id, summary.session)
-        self._watch(view, now)
-        self._views[portfolio_id] = view
+        self._views[portfolio_id] = self._watch(view, now)
         self._valued_at[portfolio_id] = now
         self._dirty.discard(portfolio_id)
         self._unshown.add(portfolio_id)
 
-    def _watch(self, view: RiskView, now: datetime) -> None:
-        """Levels crossed are stored, told and acted on in one transaction; memory follows only once that is done."""
+    def _watch(self, view: RiskView, now: datetime) -> RiskView:
+        """Levels crossed, of the whole and of its parts, are stored, told and acted on in one transaction; memory follows only once that is
+        done. Returns the view with what the parts' facts say of the whole."""
         assert self.levels is not None  # noqa: S101 - _refresh has loaded them
         summary = view.summary
-        limits = self.facts[summary.portfolio_id].limits
-        for use in summary.limits:
+        limits, parts = self.facts[summary.portfolio_id].limits, self.parts[summary.portfolio_id]
+        uses = limit_uses(view, parts.limits, parts.facts)
+        for use in uses:
             if use.used is None:
                 continue
-            before = self.levels.raised.get((summary.portfolio_id, use.kind), frozenset())
-            after, crossed = crossings(limits[use.kind], use.used, before)
+            limit = parts.limit_of(use) or limits[use.kind]
+            before = self.levels.raised.get((summary.portfolio_id, use.kind, part_name(use)), frozenset())
+            after, crossed = crossings(limit, use.used, before)
             if after != before:
                 levels_record(
                     summary=summary,
                     use=use,
-                    limit=limits[use.kind],
+                    limit=limit,
                     crossed=crossed,
                     levels=self.levels,
                     after=after,
                     at=now,
                     token=self.token,
                 )
+
+        whole = {use.kind: use for use in uses if not part_name(use)}
+        return replace(view, summary=replace(summary, limits=tuple(whole[use.kind] for use in summary.limits)))
 
     def _to_show(self, now: datetime) -> list[int]:
         """What is shown in this step: all that nobody has seen yet, and of the others those that wait longest."""

@@ -65,6 +65,7 @@ def crossings_table(board: RiskBoard) -> Table:
         title="Limits crossed",
         columns=(
             Column(key="kind", label="Limit", unit="wrap"),
+            Column(key="part", label="Of", unit="wrap"),
             Column(key="market_time", label="Market time", unit="time"),
             Column(key="level", label="Level"),
             Column(key="change", label="Change", unit="tag"),
@@ -76,6 +77,7 @@ def crossings_table(board: RiskBoard) -> Table:
         rows=[
             (
                 LimitKind(event.kind).label,
+                event.part,
                 event.market_time,
                 event.level,
                 event.change,

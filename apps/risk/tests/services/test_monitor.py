@@ -12,6 +12,7 @@ from apps.core.roles import Role
 from apps.core.streams import current_seq, redis_client
 from apps.core.trading import TradingState
 from apps.marketdata.domain import calendars
+from apps.marketdata.models import Instrument
 from apps.marketdata.selectors.quotes import FeedMessage
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.tests.factories import CashEntryFactory
@@ -300,6 +301,37 @@ def test_a_control_of_the_desk_holds_for_a_portfolio_without_a_limit_of_the_kind
     limit_set(portfolio_id=None, kind="leverage", hard=Decimal("0.4"), reason="test", active_from=NOW - timedelta(days=1), **two)
     watch.price("100")
     assert ("RISK_LIMIT_BREACH", "leverage") in watch.alerts()
+
+
+def test_limits_of_a_book_an_instrument_a_sector_and_of_liquidity_speak_each_for_itself(watch) -> None:
+    desk = watch.desk
+    store_series(make_series(desk.symbol, [100.0] * 30, start=calendars.sessions("XNYS", date(2026, 9, 1), date(2026, 11, 19))[-30], volume=500.0))
+    Instrument.objects.filter(pk=desk.instrument.pk).update(sector="energy")
+    parts = {
+        "total_exposure": {"book_id": desk.book.pk, "hard": "45000"},
+        "position_share": {"instrument_id": desk.instrument.pk, "hard": "0.45", "action": "reduce"},
+        "sector_share": {"sector": "energy", "hard": "0.4"},
+        "liquidity": {"hard": "4"},
+    }
+    for kind, part in parts.items():
+        RiskLimitFactory(portfolio_id=watch.portfolio_id, kind=kind, **(part | {"hard": Decimal(part["hard"])}))
+    RiskLimitFactory(portfolio_id=watch.portfolio_id, kind="position_share", hard=Decimal("0.2"))  # the named share is not held to it
+    summary = watch.price("100").summary
+    assert {use.kind: use.used for use in summary.limits}["liquidity"] == 5  # 500 shares at a fifth of 500 a day
+    told = {(event.kind, event.part) for event in LimitEvent.objects.filter(portfolio_id=watch.portfolio_id, level="hard")}
+    assert told == {
+        ("total_exposure", "book:main"),
+        ("position_share", f"instrument:{desk.symbol}"),
+        ("sector_share", "sector:energy"),
+        ("liquidity", ""),
+    }
+    titles = list(Alert.objects.filter(code="RISK_LIMIT_BREACH", data__kind="total_exposure").values_list("title", flat=True))
+    assert titles == [f"{desk.portfolio.name}: Total exposure of main 50,000.00 breaks the limit 45,000.00"]
+    assert trading_state(watch.portfolio_id).state is TradingState.REDUCING
+    before = watch.alerts()
+    watch.monitor = RiskMonitor()
+    watch.price("100")
+    assert watch.alerts() == before, "a restarted monitor repeats no part either"
 
 
 def test_without_a_history_value_at_risk_has_a_state_and_no_number(watch) -> None:
