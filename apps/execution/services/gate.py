@@ -25,11 +25,12 @@ DECISION_VALIDITY = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What was judged and what was said, authority by authority."""
+    """What was judged and what was said, authority by authority. `judged` is what risk has read to say it."""
 
     snapshot: PreTradeSnapshot
     verdicts: tuple[Verdict, ...]
     market_time: datetime
+    judged: risk.Judged
 
     @property
     def allowed(self) -> bool:
@@ -101,8 +102,9 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     )
     # One savepoint for both: where the first check breaks the transaction the second cannot look either, and both deny.
     with transaction.atomic():
-        verdicts = (risk.order_check(snapshot=snapshot, savepoint=False), compliance.order_check(snapshot=snapshot, savepoint=False))
-    return Gate(snapshot=snapshot, verdicts=verdicts, market_time=market_time)
+        judged = risk.order_judged(snapshot=snapshot, savepoint=False)
+        verdicts = (judged.verdict, compliance.order_check(snapshot=snapshot, savepoint=False))
+    return Gate(snapshot=snapshot, verdicts=verdicts, market_time=market_time, judged=judged)
 
 
 def locates_take(gate: Gate, *, at: datetime) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from apps.core.documents import plain
-from apps.core.money import MONEY_PLACES, PRICE_PLACES, ZERO, money
-from apps.core.trading import Check, OrderIntent, OrderType, PreTradeSnapshot, ReferencePrice
+from apps.core.money import MONEY_PLACES, PRICE_PLACES, money
+from apps.core.trading import Check, OrderIntent, OrderType, ReferencePrice
 from apps.execution.domain.amounts import slipped, trimmed
 from apps.execution.models import BrokerageAccount, OrderPreview
 from apps.execution.selectors.previews import terms_digest
 from apps.execution.services.accounts import account_of
-from apps.execution.services.gate import gate_check
-from apps.portfolios.selectors.holdings import holdings
+from apps.execution.services.gate import Gate, gate_check
+from apps.portfolios.selectors.quantities import quantities_of
 from apps.risk.domain.pretrade_risk import RiskChange, RiskImpact
 from apps.risk.services.pretrade import order_impact
 
@@ -57,12 +57,11 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
     """Judge the intent as `order_submit` would at this moment, and keep the answer. Raises Conflict when the portfolio has no account."""
     account = account_of(intent.portfolio_id)
     gate = gate_check(intent=intent, user_id=user.pk, at=at)
-    held = holdings(intent.portfolio_id)
+    held = quantities_of(intent.portfolio_id, book_id=intent.book_id, instrument_id=intent.instrument_id)
     reference = gate.snapshot.reference
     price = _estimated_price(intent, reference, account)
     rate = gate.fx_rate
     value = None if price is None or rate is None else money(price * intent.quantity * rate)
-    position = sum((p.quantity for p in held.positions if p.book_id == intent.book_id and p.instrument_id == intent.instrument_id), ZERO)
     preview = Preview(
         allowed=gate.allowed,
         checks=gate.checks,
@@ -73,12 +72,12 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
         commission=account.commission.quantize(Decimal(1).scaleb(-MONEY_PLACES)),
         cash_before=held.cash,
         cash_after=None if value is None else held.cash - intent.side.sign * value - account.commission,
-        position_before=position,
-        position_after=position + intent.signed_quantity,
+        position_before=held.book_held,
+        position_after=held.book_held + intent.signed_quantity,
         currency=held.currency,
         mode=str(account.mode),
         client_order_id=intent.client_order_id,
-        impact=_impact(gate.snapshot),
+        impact=_impact(gate),
     )
     return replace(preview, preview_id=_keep(preview, intent=intent, user=user, at=at))
 
@@ -98,12 +97,12 @@ def _change_row(change: RiskChange) -> dict[str, Any]:
     return plain(change) | amounts
 
 
-def _impact(snapshot: PreTradeSnapshot) -> RiskImpact | None:
+def _impact(gate: Gate) -> RiskImpact | None:
     """To inform: where a limit needs these numbers the gate has made them, and has denied without them."""
     try:
-        return order_impact(snapshot=snapshot)
+        return order_impact(snapshot=gate.snapshot, judged=gate.judged)
     except Exception:
-        logger.exception("what order %s does to the portfolio's risk could not be computed", snapshot.intent.client_order_id)
+        logger.exception("what order %s does to the portfolio's risk could not be computed", gate.snapshot.intent.client_order_id)
         return None
 
 

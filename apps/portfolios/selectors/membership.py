@@ -12,8 +12,9 @@ from core_user u
 join portfolios_portfoliomembership member on member.user_id = u.id and member.role = any(%(roles)s)
 join portfolios_portfolio portfolio on portfolio.id = member.portfolio_id and portfolio.status = %(status)s
 where u.id = %(user)s and portfolio.id = %(portfolio)s and u.is_active and (u.is_superuser or exists (
-    select 1 from auth_permission p join django_content_type t on t.id = p.content_type_id
-    where t.app_label = 'execution' and p.codename = 'add_order' and (
+    select 1 from auth_permission p
+    where p.content_type_id = (select t.id from django_content_type t where t.app_label = 'execution' and t.model = 'order')
+        and p.codename = 'add_order' and (
         exists (select 1 from core_user_user_permissions own where own.user_id = u.id and own.permission_id = p.id)
         or exists (select 1 from core_user_groups g join auth_group_permissions gp on gp.group_id = g.group_id
             where g.user_id = u.id and gp.permission_id = p.id))))

@@ -26,13 +26,14 @@ KEPT_SECONDS: Final = 30.0
 _QUANTITIES = """
 select f.base_currency, coalesce(c.amount, 0), exists (select 1 from portfolios_cashbalance o
         where o.portfolio_id = f.id and o.currency <> f.base_currency and o.amount <> 0),
-    p.positions, p.entries, p.weighed, p.newest, p.changed
+    p.positions, p.entries, p.mixed, p.newest, p.changed
 from portfolios_portfolio f left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
 cross join lateral (
-    select count(*) as positions, coalesce(sum(q.last_entry_id), 0) as entries, coalesce(sum(q.quantity * q.instrument_id), 0) as weighed,
-        coalesce(max(q.last_entry_id), 0) as newest,
+    select count(*) as positions, coalesce(sum(q.last_entry_id), 0) as entries, coalesce(max(q.last_entry_id), 0) as newest,
+        coalesce(sum(hash_numeric_extended(q.quantity, q.instrument_id)), 0) as mixed,
         string_agg(concat_ws(%(between)s, q.book_id, q.instrument_id, (select concat_ws(%(between)s, i.symbol, i.currency)
-            from marketdata_instrument i where i.id = q.instrument_id), q.quantity, q.last_entry_id), %(line)s)
+            from marketdata_instrument i where i.id = q.instrument_id), q.quantity, q.last_entry_id,
+            hash_numeric_extended(q.quantity, q.instrument_id)), %(line)s)
             filter (where q.last_entry_id > %(seen)s) as changed
     from portfolios_book b join portfolios_position q on q.book_id = b.id where b.portfolio_id = f.id) p
 where f.id = %(portfolio)s
@@ -58,10 +59,12 @@ class Quantities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """What one book holds of one instrument, as of a ledger entry; quantity zero for what it held once."""
+    """What one book holds of one instrument, as of a ledger entry; quantity zero for what it held once. `mixed` is PostgreSQL's own hash of the
+    quantity, seeded by the instrument: cheaper for a thousand positions than a product, and no two changes make up for each other."""
 
     quantity: Decimal
     entry_id: int
+    mixed: int
     symbol: str
     currency: str
 
@@ -76,14 +79,14 @@ class _Memory:
     books: Mapping[int, Mapping[int, Decimal]] = field(default_factory=dict)
     currencies: frozenset[str] = frozenset()
     entries: int = 0
-    weighed: Decimal = ZERO
+    mixed: int = 0
     newest: int = 0
     read_at: float = 0.0
 
     @property
-    def figures(self) -> tuple[int, int, Decimal]:
-        """How many positions, the sum of their entries, and the sum of quantity x instrument id: as the database computes them."""
-        return len(self.parts), self.entries, self.weighed
+    def figures(self) -> tuple[int, int, int]:
+        """How many positions, the sum of their entries, and the sum of their hashes: as the database computes them."""
+        return len(self.parts), self.entries, self.mixed
 
 
 _NOTHING: Final = _Memory()
@@ -130,13 +133,13 @@ def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
         return known
     parts, held, symbols = dict(known.parts), dict(known.held), dict(known.symbols)
     books = dict[int, dict[int, Decimal]]()
-    entries, weighed = known.entries, known.weighed
+    entries, mixed = known.entries, known.mixed
     for book, key, part in _changed(changed):
         before = parts.get((book, key))
         moved = part.quantity - (before.quantity if before else ZERO)
         parts[book, key] = part
         entries += part.entry_id - (before.entry_id if before else 0)
-        weighed += moved * key
+        mixed += part.mixed - (before.mixed if before else 0)
         symbols[key] = part.symbol
         held[key] = held.get(key, ZERO) + moved
         if not held[key]:
@@ -153,7 +156,7 @@ def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
         books={**known.books, **books},
         currencies=frozenset(part.currency for (_, key), part in parts.items() if key in held),
         entries=entries,
-        weighed=weighed,
+        mixed=mixed,
         newest=newest,
         read_at=known.read_at or wall.monotonic(),
     )
@@ -162,5 +165,6 @@ def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
 def _changed(lines: str) -> Iterator[tuple[int, int, _Part]]:
     """Book id, instrument id and what is held now, of each position that the row names."""
     for line in lines.split(_LINE):
-        book, key, symbol, currency, quantity, entry = line.split(_BETWEEN)
-        yield int(book), int(key), _Part(quantity=Decimal(quantity), entry_id=int(entry), symbol=symbol, currency=currency)
+        book, key, symbol, currency, quantity, entry, mixed = line.split(_BETWEEN)
+        part = _Part(quantity=Decimal(quantity), entry_id=int(entry), mixed=int(mixed), symbol=symbol, currency=currency)
+        yield int(book), int(key), part

@@ -7,6 +7,7 @@ all buys fill and no sell, or all sells and no buy. No hedge is counted that may
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import compress
 from operator import mul
 
 from apps.core.trading import Side, WorkingOrder
@@ -67,7 +68,8 @@ def exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Ma
         values = list(map(mul, held.values(), map(prices.__getitem__, held)))
     except KeyError:
         values = [quantity * prices[key] for key, quantity in held.items() if quantity]
-    net, gross = sum(values, ZERO), sum(map(abs, values), ZERO)
+    net = sum(values, ZERO)
+    gross = net - 2 * sum(compress(values, map(Decimal.is_signed, values)), ZERO)
     for instrument_id in working.buys.keys() | working.sells.keys():
         now = held.get(instrument_id, ZERO)
         if more := largest_size(now, instrument_id, working) - abs(now):

@@ -50,4 +50,5 @@ def at_gate(intent: OrderIntent, at: datetime) -> AtGate:
             limits.append(tuple(row))
     own, desk = (states.get(scope) or never_switched(scope) for scope in (intent.portfolio_id, None))
     view = stricter(own, desk)
-    return AtGate(state=view.state, reason=view.reason, met=met_by(limits), monitored=bool(beats), risk_computed_at=beats[0] if beats else None)
+    met, watched_at = met_by(tuple(limits)), beats[0] if beats else None
+    return AtGate(state=view.state, reason=view.reason, met=met, monitored=bool(beats), risk_computed_at=watched_at)

@@ -1,7 +1,8 @@
 """Limits in force. Of several of one scope the tightest counts; how the scopes combine says `limits_met`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
@@ -58,11 +59,12 @@ def order_limits(portfolio_id: int, at: datetime, *, book_id: int | None, instru
     """What an order of the book in the instrument is held to, and which losses stand broken. One query."""
     with connection.cursor() as cursor:
         cursor.execute(LIMITS_MET, {"portfolio": portfolio_id, "at": at, "book": book_id, "instrument": instrument_id})
-        return met_by(cursor.fetchall())
+        return met_by(tuple(cursor.fetchall()))
 
 
-def met_by(rows: Iterable[tuple[Any, ...]]) -> LimitsMet:
-    """What the rows of `LIMITS_MET` say."""
+@lru_cache(maxsize=256)
+def met_by(rows: tuple[tuple[Any, ...], ...]) -> LimitsMet:
+    """What the rows of `LIMITS_MET` say. Nothing but the rows counts, so the same rows need no second reading; nobody changes the answer."""
     limits, broken = [], {}
     for row in rows:
         if row[4] is None:

@@ -32,6 +32,11 @@ ONE = Decimal(1)
 
 
 def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
+    """The verdict of `order_judged` alone."""
+    return order_judged(snapshot=snapshot, savepoint=savepoint).verdict
+
+
+def order_judged(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> "Judged":
     """Every check of risk for the order, with its numbers. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks.
 
     Reads what stands at the gate (state, limits, the monitor's heartbeat) and quantities by one query each, sectors where a limit needs them,
@@ -41,13 +46,13 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
         with transaction.atomic(savepoint=savepoint):
-            case = _case(snapshot)
-        checks = order_checks(case)
+            valued = _valued(snapshot)
+            case = _case(snapshot, valued)
+        return Judged(verdict=Verdict(authority=AUTHORITY, checks=order_checks(case)), valued=valued, impact=case.impact)
     except Exception as error:
         logger.exception("the risk check of order %s failed: it is denied", snapshot.intent.client_order_id)
         text = f"Risk could not be checked ({type(error).__name__}): the order is denied"
-        checks = (Check(code="CHECK_FAILED", outcome=Outcome.BLOCK, message=text),)
-    return Verdict(authority=AUTHORITY, checks=checks)
+        return Judged(verdict=Verdict(authority=AUTHORITY, checks=(Check(code="CHECK_FAILED", outcome=Outcome.BLOCK, message=text),)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +77,25 @@ class _Valued:
     owed: Mapping[str, float] = field(default_factory=dict)
 
 
-def order_impact(*, snapshot: PreTradeSnapshot) -> RiskImpact | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The verdict and what it was made of: `valued` is None where that could not be read, `impact` where no limit needed it."""
+
+    verdict: Verdict
+    valued: _Valued | None = None
+    impact: RiskImpact | None = None
+
+
+def order_impact(*, snapshot: PreTradeSnapshot, judged: Judged | None = None) -> RiskImpact | None:
     """What the order does to the risk of its portfolio, whether it is limited or not; None where its own instrument has no price.
 
-    For people who look before they order: the gate itself computes it where a limit needs it. Raises what reading raises.
+    For people who look before they order: the gate itself computes it where a limit needs it. What it read of the same snapshot (`judged`) is
+    not read again. Raises what reading raises.
     """
+    if judged is not None and judged.impact is not None:
+        return judged.impact
     with transaction.atomic():
-        valued = _valued(snapshot)
+        valued = judged.valued if judged is not None and judged.valued is not None else _valued(snapshot)
         return _impact(snapshot, valued) if snapshot.intent.instrument_id in valued.prices else None
 
 
@@ -95,11 +112,10 @@ def _impact(snapshot: PreTradeSnapshot, valued: _Valued) -> RiskImpact:
     )
 
 
-def _case(snapshot: PreTradeSnapshot) -> Case:
+def _case(snapshot: PreTradeSnapshot, valued: _Valued) -> Case:
     intent = snapshot.intent
     gate = at_gate(intent, snapshot.as_of)
     met = gate.met
-    valued = _valued(snapshot)
     case = Case(
         intent=intent,
         working_orders=snapshot.working_orders,

@@ -79,14 +79,17 @@ def test_a_transaction_that_is_taken_back_is_forgotten(portfolio) -> None:
 
 
 def test_a_projection_that_was_mended_is_read_again(portfolio) -> None:
+    """Also where the changes make up for each other in a sum of quantities, or of quantities weighed by their instruments."""
     instrument, other = InstrumentFactory(), InstrumentFactory()
-    trade(portfolio, instrument, "100")
-    trade(portfolio, other, "100")
-    now(portfolio)
-    with connection.cursor() as cursor:
-        for key, quantity in ((instrument.pk, 90), (other.pk, 110)):
-            cursor.execute("update portfolios_position set quantity = %s where instrument_id = %s", [quantity, key])
-    assert now(portfolio).held == {instrument.pk: 90, other.pk: 110}
+    trade(portfolio, instrument, "100.25")
+    trade(portfolio, other, "100.25")
+    for more, less in ((Decimal(10), Decimal(10)), (Decimal(other.pk), Decimal(instrument.pk))):
+        now(portfolio)
+        mended = {instrument.pk: Decimal("100.25") + more, other.pk: Decimal("100.25") - less}
+        with connection.cursor() as cursor:
+            for key, quantity in mended.items():
+                cursor.execute("update portfolios_position set quantity = %s where instrument_id = %s", [quantity, key])
+        assert now(portfolio).held == mended
 
 
 def test_a_new_name_is_known_when_the_memory_is_old(portfolio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.domain.value_at_risk import es_historical, var_historical
 from apps.risk.selectors import risk_books
 from apps.risk.services import pretrade_risk
-from apps.risk.services.pretrade import order_check, order_impact
+from apps.risk.services.pretrade import order_check, order_impact, order_judged
 from apps.risk.tests.factories import Desk, RiskLimitFactory, show_prices
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +93,15 @@ def test_too_little_history_opens_nothing(returns, sessions, outcome) -> None:
     found = check(desk, "VAR_LIMIT")
     assert found.outcome == outcome
     assert ("INSUFFICIENT_DATA" in found.message) is (outcome == "block")
+
+
+def test_what_the_gate_has_read_of_an_order_is_not_read_again(desk, monkeypatch) -> None:
+    snapshot = desk.snapshot()
+    judged, impact = order_judged(snapshot=snapshot), order_impact(snapshot=snapshot)
+    assert impact.var.state == "ok"
+    for name in ("quantities_of", "last_prices"):
+        monkeypatch.setattr(f"apps.risk.services.pretrade.{name}", Mock(side_effect=RuntimeError))
+    assert order_impact(snapshot=snapshot, judged=judged) == impact
 
 
 def test_a_position_without_a_price_opens_nothing(desk) -> None:
