@@ -49,7 +49,8 @@ def desk_processes(
     """Everything that runs, in the order in which it is started.
 
     A live feed takes the place of the demo's replay and of the trader, which trades the replay's days. Without either there is neither
-    feed nor trader: a desk without the demo brings its own. Backtests and reports stand back, so that they never slow down trading.
+    feed nor trader: a desk without the demo brings its own. Backtests, reports and jobs of market data stand back, so that they never slow
+    down trading: after a start, when everything is due at once, they would take a whole core from the orders.
     Orders' jobs have a worker of their own: fetching bars at a vendor's pace may take an hour, and with two at a time the journal is
     sealed meanwhile; alerts have one too, so that none waits for a fetch, and no order's job for a slow mail server. Each of `brokers` has
     a process that holds the line to it.
@@ -72,7 +73,7 @@ def desk_processes(
         *(command(f"broker-{broker}", "run_broker", "--broker", broker) for broker in brokers),
         command("algos", "run_algos"),
         worker("worker", "trade"),
-        worker("data", "data", at_once=2),
+        worker("data", "data", at_once=2, niceness=10),
         worker("alerts", "alerts", at_once=2),
         command("beat", "run_beat"),
         worker("compute", "compute", niceness=10),
