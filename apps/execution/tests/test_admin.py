@@ -36,7 +36,7 @@ def test_an_order_is_read_with_its_history_and_never_written(desk, officer):
     assert officer.post(f"{page}change/", {"status": "canceled"}).status_code == 403
     assert officer.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert Order.objects.get().status == "filled"
-    assert list(order.history.order_by("history_id").values_list("history_type", "status")) == [("+", "pending_new"), ("~", "filled")]
+    assert list(order.history.order_by("history_id").values_list("history_type", "status")) == [("+", "sent"), ("~", "filled")]
 
 
 def test_compliance_resolves_a_break_with_a_reason(desk, officer):
