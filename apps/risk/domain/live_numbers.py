@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from apps.risk.domain.risk_numbers import RiskNumber, RiskState
-from apps.risk.domain.scenarios import Scenario, ScenarioKind, stressed
+from apps.risk.domain.scenarios import Scenario, ScenarioKind, stressed, worst_outcome
 
 #: Limits are set at this confidence; the other is shown beside it.
 CONFIDENCE: Final = 0.95
@@ -59,8 +59,7 @@ def live_numbers(
     known = {symbol: value for symbol, value in values.items() if value is not None}
     unpriced = tuple(symbol for symbol, value in values.items() if value is None)
     told = [one for one in scenarios if one.kind is not ScenarioKind.REVERSE]
-    outcomes = [(one.pnl, one) for one in stressed(known, told, equity=equity, unpriced=unpriced) if one.pnl is not None]
-    worst = min(outcomes, key=lambda found: (found[0], found[1].name), default=None)
+    worst = worst_outcome(stressed(known, told, equity=equity, unpriced=unpriced))
     (near, near_es), (far, far_es) = risk[CONFIDENCE], risk[FAR]
     return LiveNumbers(
         computed_at=at,
@@ -69,9 +68,9 @@ def live_numbers(
         es=near_es.value,
         var_far=far.value,
         es_far=far_es.value,
-        worst=worst[1].title if worst else "",
-        stress_loss=max(0.0, -worst[0]) if worst else None,
-        coverage=worst[1].coverage if worst else None,
+        worst=worst.title if worst else "",
+        stress_loss=worst.loss if worst else None,
+        coverage=worst.coverage if worst else None,
         equity=equity,
         n=near.n,
         fingerprint=near.fingerprint,

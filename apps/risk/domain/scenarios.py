@@ -134,6 +134,11 @@ class ScenarioOutcome:
     moves: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
+    @property
+    def loss(self) -> float | None:
+        """Money >= 0; a gain is no loss."""
+        return None if self.pnl is None else max(0.0, -self.pnl)
+
 
 def stressed(
     values: Mapping[str, float], scenarios: Iterable[Scenario], *, equity: float | None = None, unpriced: Sequence[str] = ()
@@ -146,6 +151,16 @@ def stressed(
     missing = tuple(sorted({*unpriced, *(values.keys() - known.keys())}))
     held = {symbol: value for symbol, value in known.items() if value}
     return tuple(_outcome(scenario, held, missing, equity) for scenario in scenarios)
+
+
+def worst_outcome(outcomes: Iterable[ScenarioOutcome]) -> ScenarioOutcome | None:
+    """That of the least profit among scenarios that say something; of equal ones the first by name. None where none says anything.
+
+    Reverse scenarios lose what they were told to and are no stress.
+    """
+    known = ((outcome.pnl, outcome.name, outcome) for outcome in outcomes if outcome.pnl is not None and outcome.kind is not ScenarioKind.REVERSE)
+    found = min(known, key=lambda one: one[:2], default=None)
+    return None if found is None else found[2]
 
 
 def _outcome(scenario: Scenario, held: Mapping[str, float], missing: tuple[str, ...], equity: float | None) -> ScenarioOutcome:

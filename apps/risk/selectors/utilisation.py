@@ -17,6 +17,7 @@ from apps.marketdata.selectors.volumes import average_volumes
 from apps.portfolios.domain.holdings import Holding
 from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitUse, ScopedLimit, tightest
 from apps.risk.domain.portfolio_risk import full_risk
+from apps.risk.domain.scenarios import worst_outcome
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.domain.tail_risk import Method
 from apps.risk.domain.utilisation import PartFacts, limit_uses, part_name
@@ -158,7 +159,6 @@ def _losses(view: RiskView, kinds: set[LimitKind], now: datetime) -> dict[LimitK
         }
         found |= {kind: None if worth is None or value is None else max(0.0, value) / worth for kind, value in money.items()}
     if LimitKind.STRESS_LOSS in kinds:
-        outcomes = [outcome.pnl for outcome in stress_results(portfolio_id=view.valuation.portfolio_id, now=now)]
-        known = worth is not None and outcomes and None not in outcomes
-        found[LimitKind.STRESS_LOSS] = max([0.0, *(-pnl for pnl in outcomes if pnl is not None)]) / worth if known and worth else None
+        worst = worst_outcome(stress_results(portfolio_id=view.valuation.portfolio_id, now=now))
+        found[LimitKind.STRESS_LOSS] = None if worst is None or worst.loss is None or worth is None else worst.loss / worth
     return found

@@ -18,11 +18,12 @@ from apps.core.roles import Role
 from apps.marketdata.domain import calendars
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.tests.factories import CashEntryFactory, InstrumentFactory, PortfolioFactory
-from apps.risk.domain.scenarios import ScenarioKind, StressState
+from apps.risk.domain.scenarios import ScenarioKind, StressState, worst_outcome
 from apps.risk.models import StressExposure, StressScenario, StressShock
 from apps.risk.selectors.scenarios import scenarios_kept
 from apps.risk.selectors.stress import stress_results
-from apps.risk.tests.factories import NOW, Desk, person, show_prices
+from apps.risk.selectors.utilisation import limit_uses_now
+from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person, show_prices
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +61,17 @@ def test_a_stock_without_prices_of_the_window_stands_by_its_beta(desk) -> None:
     outcome = result(desk, "2020-covid")
     assert (outcome.state, outcome.coverage, outcome.proxied) == (StressState.OK, 1.0, (desk.symbol,))
     assert outcome.pnl == pytest.approx(10_000 * 1.5 * -0.3392)
+
+
+def test_its_limit_is_used_by_the_worst_scenario_and_not_by_one_that_was_told_what_to_lose(desk) -> None:
+    RiskLimitFactory(portfolio_id=desk.portfolio.pk, kind="stress_loss", hard=Decimal("0.5"), active_from=NOW - timedelta(days=1))
+    outcomes = stress_results(portfolio_id=desk.portfolio.pk, now=NOW)
+    assert any(outcome.pnl is None for outcome in outcomes)
+    assert any(outcome.kind is ScenarioKind.REVERSE for outcome in outcomes)
+    worst = worst_outcome(outcomes)
+    (use,) = (use for use in limit_uses_now(portfolio_id=desk.portfolio.pk, now=NOW) if use.kind == "stress_loss")
+    assert float(use.used) == pytest.approx(worst.loss / 100_000, abs=1e-6)
+    assert 0 < use.used < Decimal("0.10")
 
 
 def test_its_own_prices_of_the_window_come_first(desk) -> None:

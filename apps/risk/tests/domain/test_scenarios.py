@@ -18,7 +18,7 @@ from apps.risk.domain.scenario_moves import (
     reverse_scenario,
     window_returns,
 )
-from apps.risk.domain.scenarios import JointMoves, Scenario, ScenarioKind, StressState, stressed
+from apps.risk.domain.scenarios import JointMoves, Scenario, ScenarioKind, StressState, stressed, worst_outcome
 
 CRISIS = ScenarioTerms(
     name="2007-2009", title="Crisis", kind=ScenarioKind.HISTORIC, start=date(2007, 10, 9), end=date(2009, 3, 9), index_return=-0.5678
@@ -32,6 +32,22 @@ def shocked(**shocks: float) -> ScenarioTerms:
 def only(values, scenario, **told):
     (outcome,) = stressed(values, [scenario], **told)
     return outcome
+
+
+def test_the_worst_is_one_that_says_something_and_was_not_told_what_to_lose() -> None:
+    held, told = {"A": 1000.0}, {"title": "S", "kind": ScenarioKind.FACTOR}
+    scenarios = [
+        Scenario(name="b", moves={"A": -0.1}, **told),
+        Scenario(name="a", moves={"A": -0.1}, **told),
+        Scenario(name="up", moves={"A": 0.2}, **told),
+        Scenario(name="of others", moves={"B": -0.9}, **told),
+        Scenario(name="r", title="R", kind=ScenarioKind.REVERSE, loss=0.5, joint=JointMoves(symbols=("A",), covariance=np.array([[1e-4]]), n=250)),
+    ]
+    outcomes = stressed(held, scenarios, equity=1000.0)
+    worst = worst_outcome(outcomes)
+    assert (worst.name, worst.loss) == ("a", 100.0)
+    assert [outcome.loss for outcome in outcomes] == [100.0, 100.0, 0.0, None, 500.0]
+    assert worst_outcome(outcomes[3:]) is None
 
 
 def test_v_b5_2_an_equity_beta_of_1_2_loses_24000_of_100000() -> None:
