@@ -115,6 +115,9 @@ LIMITS: dict[str, tuple[str | None, str]] = {
     "concentration": ("1.20", "1.60"),
     "sector_share": ("0.90", "1.50"),
     "leverage": ("1.50", "2.00"),
+    "var": ("0.03", "0.10"),
+    "expected_shortfall": ("0.05", "0.15"),
+    "stress_loss": ("0.40", "0.80"),
 }
 #: A position that is watched more closely than the others: symbol, kind and its levels.
 INSTRUMENT_LIMITS = (("GOOG", "position_share", "0.20", "0.30"),)
