@@ -15,7 +15,7 @@ from typing import Final
 from django.db import connection
 
 from apps.core import clock
-from apps.portfolios.domain.holdings import Holdings
+from apps.portfolios.domain.holdings import Holdings, pair
 from apps.risk.domain.live_numbers import LiveNumbers, live_numbers
 from apps.risk.domain.portfolio_risk import historical_risk
 from apps.risk.domain.scenarios import Scenario
@@ -99,7 +99,8 @@ class LiveRisk:
             ready = _Ready(holdings=one.holdings, read_at=now, session=one.view.summary.session, inputs=inputs, scenarios=scenarios)
             self._ready[portfolio_id] = ready
         valuation = one.view.valuation
-        values = {**ready.inputs.values, **position_values(valuation)}
+        cash = {pair(currency, one.holdings.currency) for currency, _ in one.holdings.foreign_cash}
+        values = {symbol: value for symbol, value in ready.inputs.values.items() if symbol in cash} | position_values(valuation)
         facts = replace(ready.inputs.facts, equity=None if valuation.total is None else float(valuation.total))
         matrix, as_of = ready.inputs.matrix, one.view.summary.market_time
         risk = historical_risk(values=values, matrix=matrix, facts=facts, as_of=as_of)

@@ -123,10 +123,10 @@ class Desk:
         self.trade(100, 100)
         self.price("100")
 
-    def trade(self, quantity: int, price: int | str, *, instrument=None) -> None:
+    def trade(self, quantity: int, price: int | str, *, instrument=None, book=None) -> None:
         LedgerEntryFactory(
             portfolio_id=self.portfolio.pk,
-            book_id=self.book.pk,
+            book_id=(book or self.book).pk,
             instrument_id=(instrument or self.instrument).pk,
             quantity=Decimal(quantity),
             price=Decimal(price),

@@ -15,6 +15,7 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.models import Instrument
 from apps.marketdata.selectors.quotes import FeedMessage
 from apps.marketdata.tests.factories import make_series, store_series
+from apps.portfolios.services.portfolios import book_get_or_create
 from apps.portfolios.tests.factories import CashEntryFactory
 from apps.risk.domain.limits import UseState
 from apps.risk.domain.risk_numbers import RiskState
@@ -280,6 +281,11 @@ def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch, d
     with django_assert_num_queries(0):  # more of the same needs no other history
         watch.monitor.live.compute(watch.now)
     assert watch.price("50").summary.live.var == pytest.approx(half.var * 600 / 500)
+    hedge = book_get_or_create(portfolio_id=watch.portfolio_id, name="hedge", recorded_at=watch.now)
+    watch.desk.trade(-600, 50, book=hedge)
+    watch.price("50")
+    watch.monitor.live.compute(watch.now)
+    assert not watch.price("50").summary.live.var  # what another book takes back is no risk of the portfolio
 
 
 def test_a_limit_of_value_at_risk_speaks_when_the_number_has_been_computed(watch) -> None:
