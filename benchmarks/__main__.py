@@ -1,6 +1,8 @@
-"""Run all benchmarks, print the table, write results.md. Exit 1 when something required was missed."""
+"""Run all benchmarks, print the table, write results.md. Exit 1 when something required was missed or a suite failed."""
 
+import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -8,6 +10,8 @@ from rich.table import Table
 
 from benchmarks.report import HEADER, RESULTS, Row, as_markdown, machine
 from benchmarks.servers import bench_servers
+
+logger = logging.getLogger(__name__)
 
 
 def show(rows: list[Row]) -> None:
@@ -33,16 +37,25 @@ def main() -> int:
             "alerts": alerts.rows,
             "risk": risk.rows,
         }
-        rows = []
+        rows: list[Row] = []
         for name, suite in suites.items():
             if not only or name in only:
-                measured = suite()
-                show(measured)  # a suite that fails later takes nothing away
+                measured = _measured(name, suite)
+                show(measured)
                 rows += measured
     show(rows)
     if not only:
         RESULTS.write_text(as_markdown(rows, measured_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine=machine()))
     return 0 if all(row.met for row in rows) else 1
+
+
+def _measured(name: str, suite: Callable[[], list[Row]]) -> list[Row]:
+    """The suite's rows. One that fails is a row too, and takes nothing away from the others."""
+    try:
+        return suite()
+    except Exception as error:
+        logger.exception("suite %s", name)
+        return [Row(work=f"suite {name}", ours=f"failed: {error!r:.120}", peer="-", ratio="-", required="to run", met=False)]
 
 
 if __name__ == "__main__":
