@@ -25,7 +25,6 @@ from apps.risk.api.serializers import (
     StateChangeSerializer,
     StateSerializer,
 )
-from apps.risk.domain.portfolio_risk import full_risk
 from apps.risk.domain.risk_document import risk_document
 from apps.risk.models import RiskLimit
 from apps.risk.selectors.limits import limits_active
@@ -51,8 +50,7 @@ class PortfolioRiskView(APIView):
         view = risk_view_now(portfolio_id=portfolio_id, now=now)
         stops = stop_status(view)
         summary = view.summary
-        inputs = risk_inputs(view, now=now)
-        risk = full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+        risk = risk_inputs(view, now=now).full()
         known = {field.name: getattr(summary, field.name) for field in fields(summary)}
         stop = {"vix_current": stops.vix, "vix_regime": stops.regime, "stop_loss_threshold": stops.threshold, "positions_at_risk": stops.positions}
         return Response(PortfolioRiskSerializer(known | stop | {"measures": risk_document(risk)}).data)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from apps.risk.domain.factor_exposure import FactorExposure
 from apps.risk.domain.limits import LimitScope, LimitUse
-from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, Method, PortfolioRisk, RiskState, full_risk
+from apps.risk.domain.portfolio_risk import CONFIDENCES, HORIZONS, Method, PortfolioRisk, RiskState
 from apps.risk.domain.summary import RiskView
 from apps.risk.domain.var_backtest import BackTest
 from apps.risk.domain.what_if import HypotheticalTrade
@@ -70,8 +70,7 @@ class RiskBoard:
     @cached_property
     def risk(self) -> PortfolioRisk:
         """Value at risk, its parts and everything else that today's positions and the history of their returns say."""
-        inputs = risk_inputs(self.view, now=self.now)
-        return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+        return risk_inputs(self.view, now=self.now).full()
 
     @cached_property
     def factors(self) -> FactorExposure:

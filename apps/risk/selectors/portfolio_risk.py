@@ -40,11 +40,15 @@ class RiskInputs:
     facts: PortfolioFacts
     as_of: datetime
 
+    def full(self) -> PortfolioRisk:
+        """The whole risk of them."""
+        return full_risk(values=self.values, matrix=self.matrix, facts=self.facts, as_of=self.as_of)
+
 
 def portfolio_risk_now(*, portfolio_id: int, now: datetime, days: int = WINDOW) -> PortfolioRisk:
     """Full risk over `days` sessions that have closed. Raises NotFound, and Unavailable when prices cannot be read; bad data is a state."""
     inputs = risk_inputs(risk_view_now(portfolio_id=portfolio_id, now=now), now=now, days=days)
-    return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+    return inputs.full()
 
 
 def risk_inputs(view: RiskView, *, now: datetime, days: int = WINDOW, trade: HypotheticalTrade | None = None) -> RiskInputs:
@@ -109,7 +113,7 @@ def portfolio_risk_at(*, portfolio_id: int, session: date, days: int = WINDOW) -
         as_of=close,
         days=days,
     )
-    return full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+    return inputs.full()
 
 
 def _inputs(

@@ -16,7 +16,6 @@ from apps.marketdata.selectors.quotes import reference_prices
 from apps.marketdata.selectors.volumes import average_volumes
 from apps.portfolios.domain.holdings import Holding
 from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitUse, ScopedLimit, tightest
-from apps.risk.domain.portfolio_risk import full_risk
 from apps.risk.domain.scenarios import worst_outcome
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.domain.tail_risk import Method
@@ -151,8 +150,7 @@ def _losses(view: RiskView, kinds: set[LimitKind], now: datetime) -> dict[LimitK
     worth = float(total) if total is not None and total > 0 else None
     found: dict[LimitKind, float | None] = {}
     if kinds & {LimitKind.VAR, LimitKind.EXPECTED_SHORTFALL}:
-        inputs = risk_inputs(view, now=now)
-        risk = full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of)
+        risk = risk_inputs(view, now=now).full()
         money = {
             LimitKind.VAR: risk.var_of(Method.HISTORICAL, CONFIDENCE).value,
             LimitKind.EXPECTED_SHORTFALL: risk.es_of(Method.HISTORICAL, CONFIDENCE).value,

@@ -8,7 +8,7 @@ from apps.core.errors import InvalidInput
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.domain.holdings import pair
-from apps.risk.domain.portfolio_risk import PortfolioRisk, full_risk
+from apps.risk.domain.portfolio_risk import PortfolioRisk
 from apps.risk.domain.scenarios import ScenarioOutcome
 from apps.risk.domain.summary import RiskView
 from apps.risk.domain.what_if import HypotheticalTrade
@@ -45,9 +45,8 @@ def trade_at_market(*, symbol: str, quantity: Decimal, base: str, market_time: d
 
 def what_if(view: RiskView, trade: HypotheticalTrade, *, now: datetime) -> WhatIf:
     """The risk of a portfolio that has been valued, had the trade been made. Raises Unavailable when prices cannot be read."""
-    inputs = risk_inputs(view, now=now, trade=trade)
     return WhatIf(
         trade=trade,
-        risk=full_risk(values=inputs.values, matrix=inputs.matrix, facts=inputs.facts, as_of=inputs.as_of),
+        risk=risk_inputs(view, now=now, trade=trade).full(),
         outcomes=stress_results(portfolio_id=view.valuation.portfolio_id, now=now, trade=trade),
     )

@@ -30,6 +30,11 @@ def why_unknown(risk: PortfolioRisk, confidence: float) -> str:
     return ""
 
 
+def asked_words(board: RiskBoard) -> str:
+    """At which confidence and over how long the board measures."""
+    return f"{board.confidence:.0%}, {board.horizon} session{'s' if board.horizon > 1 else ''}"
+
+
 def provenance(risk: PortfolioRisk) -> dict[str, object]:
     """What every number of a portfolio's risk was computed from."""
     return {
@@ -66,7 +71,7 @@ def var_table(board: RiskBoard) -> Table:
         ),
         rows=[_tail(risk, var, es, error) for var, es, error in pairs],
         empty="",
-        note=f"{board.confidence:.0%}, {board.horizon} session{'s' if board.horizon > 1 else ''}; a loss is positive",
+        note=f"{asked_words(board)}; a loss is positive",
         facts=provenance(risk),
     )
 

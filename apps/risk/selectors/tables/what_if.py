@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from apps.core.tables import Column, Table
 from apps.risk.domain.portfolio_risk import Method, PortfolioRisk
 from apps.risk.selectors.board import RiskBoard
-from apps.risk.selectors.tables.tails import METHODS, provenance
+from apps.risk.selectors.tables.stress import NO_SCENARIOS
+from apps.risk.selectors.tables.tails import METHODS, asked_words, provenance
 from apps.risk.selectors.what_if import WhatIf
 
 NO_TRADE = "Name a trade."
@@ -28,7 +29,7 @@ def what_if_table(board: RiskBoard) -> Table:
         ),
         rows=rows,
         empty=NO_TRADE,
-        note=f"{board.confidence:.0%}, {board.horizon} session{'s' if board.horizon > 1 else ''}; a loss is positive, costs are left out",
+        note=f"{asked_words(board)}; a loss is positive, costs are left out",
         facts={} if found is None else _facts(found) | provenance(found.risk),
     )
 
@@ -50,7 +51,7 @@ def what_if_stress_table(board: RiskBoard) -> Table:
             Column(key="state", label="State", unit="tag"),
         ),
         rows=[(one.title, one.name, before.get(one.name), one.pnl, _change(before.get(one.name), one.pnl), one.state) for one in after],
-        empty=NO_TRADE if found is None else "No scenario is active. The risk manager sets them in the admin.",
+        empty=NO_TRADE if found is None else NO_SCENARIOS,
         facts={} if found is None else _facts(found),
     )
 
