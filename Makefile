@@ -13,8 +13,10 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 WORKERS ?= 2
 PYTHON := .venv/bin/python
+# A desk and its tests start many processes: each reads what the first one has compiled, also where containers are told not to keep it.
+unexport PYTHONDONTWRITEBYTECODE
 # What is installed carries its lock's name and hash, so that an unchanged lock costs nothing and a changed one is installed.
-hash = $(shell sha256sum requirements/uv.txt requirements/$(1).txt | sha256sum | cut -c 1-16)
+hash = $(shell sha256sum deploy/install.sh requirements/uv.txt requirements/$(1).txt | sha256sum | cut -c 1-16)
 INSTALLED := .venv/.installed-dev-$(call hash,dev)
 INSTALLED_BENCH := .venv/.installed-bench-$(call hash,bench)
 UV := .venv/bin/python -m uv

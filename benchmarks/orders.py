@@ -26,8 +26,9 @@ WARM_UP = 60
 ORDERS = 400
 PASSWORD = "a-bench-password"  # noqa: S105
 #: Orders a second while everything else runs, and for how long [s].
-PACE, PACED_SECONDS = 20, 20
-READY_SECONDS = 20
+PACE, PACED_SECONDS = 20, 60
+#: A desk is up when its workers answer and have had nothing to do for so long [s]: starting is not what is measured, its daily work is.
+SETTLED_SECONDS, LONGEST_START = 3.0, 180.0
 
 
 def _free_port() -> int:
@@ -90,6 +91,21 @@ def computed_after(token: int) -> float:
     raise RuntimeError("no risk monitor has computed anything within two minutes")
 
 
+def _settled(workers: int, running: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Wait until that many workers answer and none has had work for a while. Raises RuntimeError: a process ended, or it took too long."""
+    from apps.core.models import JobRun
+    from smarttrader.celery import app
+
+    began, calm_since = time.monotonic(), None
+    while calm_since is None or time.monotonic() - calm_since < SETTLED_SECONDS:
+        ended = [name for name, process in running.items() if process.poll() is not None]
+        if ended or time.monotonic() - began > LONGEST_START:
+            raise RuntimeError(f"ended by themselves: {', '.join(ended)}" if ended else "the desk's workers did not come to rest")
+        active = app.control.inspect(timeout=1.0, limit=workers).active() or {}
+        busy = len(active) < workers or any(active.values()) or JobRun.objects.filter(state__in=("queued", "running")).exists()
+        calm_since = None if busy else calm_since or time.monotonic()
+
+
 @contextmanager
 def everything_on() -> Iterator[None]:
     """The desk's other processes as its supervisor starts them, and prices of all positions twice a second."""
@@ -100,20 +116,18 @@ def everything_on() -> Iterator[None]:
     feed = DeskProcess(name="feed", argv=(sys.executable, "-m", "benchmarks.prices", *SYMBOLS))
     others = [feed, *(process for process in table if process.name != "web")]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    running = [
-        subprocess.Popen(process.argv, cwd=ROOT, env=dict(os.environ), preexec_fn=partial(os.nice, process.niceness), **quiet) for process in others
-    ]
+    running = {
+        process.name: subprocess.Popen(process.argv, cwd=ROOT, env=dict(os.environ), preexec_fn=partial(os.nice, process.niceness), **quiet)
+        for process in others
+    }
     try:
-        time.sleep(READY_SECONDS)  # starting is not what is measured
-        ended = [process.name for process, child in zip(others, running, strict=True) if child.poll() is not None]
-        if ended:
-            raise RuntimeError(f"ended by themselves: {', '.join(ended)}")
+        _settled(sum("celery" in process.argv for process in others), running)
         computed_after(0)  # until then the gate opens nothing
         yield
     finally:
-        for child in running:
+        for child in running.values():
             child.terminate()
-        for child in running:
+        for child in running.values():
             child.wait(30)
         MonitorState.objects.all().delete()  # the suites after this one have no monitor
 
