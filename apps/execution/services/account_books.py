@@ -1,8 +1,9 @@
 """The two books of an account as `domain.reconciliation` compares them: the desk's own, and a broker's statement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import Q
@@ -22,8 +23,14 @@ from apps.portfolios.domain.settlement import local_date
 from apps.portfolios.selectors.cash import cash_lines
 from apps.portfolios.selectors.holdings import holdings
 
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
 #: Where the desk is sure that the broker works an order. In the other statuses a request is on its way.
 CERTAIN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+#: A fill without its rows around it: a day has thousands. In the order of `_fill`'s parameters.
+_OF_FILL = ("execution_id", "order_id", "order__client_order_id", "order__instrument__symbol", "order__side", "quantity", "price")
 
 
 def desk_book(account: BrokerageAccount, *, statement: BrokerStatement, since: datetime, at: datetime) -> AccountBook:
@@ -34,7 +41,7 @@ def desk_book(account: BrokerageAccount, *, statement: BrokerStatement, since: d
     """
     working = Order.objects.working().filter(account=account).select_related("instrument", "account").order_by("id")
     of_time = Q(recorded_at__gte=since) if account.broker == PAPER else Q(market_time__gte=since)
-    fills = Fill.objects.filter(of_time, order__account=account).select_related("order__instrument", "order__account").order_by("id")
+    fills = Fill.objects.filter(of_time, order__account=account).order_by("id").values_list(*_OF_FILL)
     positions: dict[str, Decimal] = {}
     for held in holdings(account.portfolio_id).positions:
         positions[held.symbol] = positions.get(held.symbol, ZERO) + held.quantity
@@ -43,7 +50,7 @@ def desk_book(account: BrokerageAccount, *, statement: BrokerStatement, since: d
     told = {key(one.execution.execution_id): one.execution for one in statement.fills}
     return AccountBook(
         orders=tuple(_order(order) for order in working if order.status != OrderStatus.PENDING_NEW),
-        fills=tuple(_fill(fill, key, told.get(key(fill.execution_id))) for fill in fills),
+        fills=tuple(_fill(*fill, paper=account.broker == PAPER, key=key, told=told) for fill in fills),
         positions={symbol: shares for symbol, shares in positions.items() if shares},
         cash={line.currency: line.traded for line in lines},
         settled_cash={line.currency: line.settled for line in lines},
@@ -83,15 +90,22 @@ def broker_book(account: BrokerageAccount, statement: BrokerStatement) -> Accoun
     )
 
 
-def orders_known(account: BrokerageAccount, statement: BrokerStatement) -> dict[str, Order]:
-    """The desk's orders that a statement speaks of, by reference, ended ones included."""
-    references = {order.reference for order in statement.open_orders} | {fill.reference for fill in statement.fills}
+def references_known(account: BrokerageAccount, statement: BrokerStatement) -> frozenset[str]:
+    """Which references that a statement speaks of are orders of the desk in this account, ended ones included."""
+    spoken = {order.reference for order in statement.open_orders} | {fill.reference for fill in statement.fills}
+    named = "pk" if account.broker == PAPER else "client_order_id"
+    return frozenset(map(str, _of(account, spoken).values_list(named, flat=True)))
+
+
+def orders_of(account: BrokerageAccount, references: Collection[str]) -> dict[str, Order]:
+    """The desk's orders of that name in this account."""
+    return {broker_reference(order): order for order in _of(account, references).select_related("instrument", "account").order_by("id")}
+
+
+def _of(account: BrokerageAccount, references: Collection[str]) -> "QuerySet[Order]":
     if account.broker == PAPER:
-        of_ours = Q(pk__in=[int(reference) for reference in references if reference.isdecimal()])
-    else:
-        of_ours = Q(client_order_id__in=[reference for reference in references if _is_uuid(reference)])
-    found = Order.objects.filter(of_ours, account=account).select_related("instrument", "account")
-    return {broker_reference(order): order for order in found.order_by("id")}
+        return Order.objects.filter(pk__in=[int(reference) for reference in references if reference.isdecimal()], account=account)
+    return Order.objects.filter(client_order_id__in=[reference for reference in references if _is_uuid(reference)], account=account)
 
 
 def _order(order: Order) -> BookOrder:
@@ -111,15 +125,28 @@ def execution_key(account: BrokerageAccount) -> Callable[[str], str]:
     return execution_base if account.broker == IB else str
 
 
-def _fill(fill: Fill, key: Callable[[str], str], told: Execution | None) -> BookFill:
-    corrected = told is not None and told.execution_id != fill.execution_id
+def _fill(
+    execution_id: str,
+    order_id: int,
+    client_order_id: UUID,
+    symbol: str,
+    side: str,
+    quantity: Decimal,
+    price: Decimal,
+    *,
+    paper: bool,
+    key: Callable[[str], str],
+    told: Mapping[str, Execution],
+) -> BookFill:
+    last = told.get(key(execution_id))
+    corrected = last is not None and last.execution_id != execution_id
     return BookFill(
-        execution_id=key(fill.execution_id),
-        reference=broker_reference(fill.order),
-        symbol=fill.order.instrument.symbol,
-        side=Side(fill.order.side),
-        quantity=told.quantity if told is not None and corrected else fill.quantity,
-        price=told.price if told is not None and corrected else fill.price,
+        execution_id=key(execution_id),
+        reference=str(order_id if paper else client_order_id),
+        symbol=symbol,
+        side=Side(side),
+        quantity=last.quantity if last is not None and corrected else quantity,
+        price=last.price if last is not None and corrected else price,
     )
 
 

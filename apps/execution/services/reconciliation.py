@@ -6,17 +6,19 @@ are never adopted: they are quarantined, and while one is open the gate lets not
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, DeskError, InvalidInput, NotFound, NotPermitted
+from apps.core.postgres.snapshot import snapshot
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.paper import PAPER
 from apps.execution.brokers.protocol import BrokerFill, BrokerStatement, BrokerTimeout, BrokerUnreachable, ExecutionReport, KeepsBooks
@@ -32,7 +34,7 @@ from apps.execution.models import (
     ReconciliationTrigger,
 )
 from apps.execution.selectors.reconciliation import breaks_open, last_run
-from apps.execution.services.account_books import broker_book, desk_book, execution_key, orders_known
+from apps.execution.services.account_books import broker_book, desk_book, execution_key, orders_of, references_known
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.marketdata.selectors.market import HOME_CALENDAR
@@ -57,7 +59,7 @@ class _Look:
     """Both books at one moment, and in what they differ."""
 
     statement: BrokerStatement
-    known: dict[str, Order]
+    known: frozenset[str]
     breaks: tuple[Break, ...]
 
 
@@ -78,9 +80,9 @@ def account_reconcile(
                 break
             if settle is not None and not settle():
                 return None
-            look = _look_again(account, broker, since, at)
+            look = _look(account, broker, since, at)
         if look.breaks and (booked := _book_missing(account, look, at)):
-            look = _look_again(account, broker, since, at)
+            look = _look(account, broker, since, at)
     except (BrokerTimeout, BrokerUnreachable) as error:
         return _failed(account, trigger, error, at)
     return _keep(account, look, booked, trigger, since, at)
@@ -114,30 +116,41 @@ def break_resolve(*, break_id: int, user: "User", reason: str, at: datetime) -> 
 
 
 def _look(account: BrokerageAccount, broker: KeepsBooks, since: datetime, at: datetime) -> _Look:
-    statement = broker.statement(since)
-    known = orders_known(account, statement)
-    ours = desk_book(account, statement=statement, since=since, at=at)
-    return _Look(statement=statement, known=known, breaks=books_compare(ours=ours, theirs=broker_book(account, statement), known=known.keys()))
+    with _one_moment(account):
+        statement = broker.statement(since)
+        known = references_known(account, statement)
+        ours = desk_book(account, statement=statement, since=since, at=at)
+    return _Look(statement=statement, known=known, breaks=books_compare(ours=ours, theirs=broker_book(account, statement), known=known))
 
 
-def _look_again(account: BrokerageAccount, broker: KeepsBooks, since: datetime, at: datetime) -> _Look:
-    """The paper broker's book is in the same database: under the portfolio's lock nothing moves between the two."""
+@contextmanager
+def _one_moment(account: BrokerageAccount) -> Iterator[None]:
+    """The paper broker's book is in the same database, and both are written in one transaction: read as of one moment they can be compared.
+
+    No lock is held, so that no order waits while a long day is added up. Only where the caller is in a transaction, which has seen other
+    moments, the portfolio's lock keeps both still.
+    """
     if account.broker != PAPER:
-        return _look(account, broker, since, at)
-    with transaction.atomic():
+        yield
+    elif connection.in_atomic_block:
         portfolio_lock(account.portfolio_id)
-        return _look(account, broker, since, at)
+        yield
+    else:
+        with snapshot():
+            yield
 
 
 def _book_missing(account: BrokerageAccount, look: _Look, at: datetime) -> int:
     """Book the executions of the desk's own orders that the desk does not have, through the path of all reports; returns how many."""
     missing = {found.key for found in look.breaks if found.subject is BreakSubject.EXECUTION and not found.ours and not found.halts}
-    booked = 0
     key = execution_key(account)
-    for fill in look.statement.fills:
-        if key(fill.execution.execution_id) in missing and fill.reference in look.known:
+    fills = [fill for fill in look.statement.fills if key(fill.execution.execution_id) in missing and fill.reference in look.known]
+    orders = orders_of(account, {fill.reference for fill in fills})
+    booked = 0
+    for fill in fills:
+        if fill.reference in orders:
             try:
-                booked += _book(account, look.known[fill.reference], fill, at)
+                booked += _book(account, orders[fill.reference], fill, at)
             except DeskError:
                 logger.exception("execution %s of account %s stays a break", fill.execution.execution_id, account.number)
     return booked

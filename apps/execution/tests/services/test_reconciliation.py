@@ -1,5 +1,6 @@
 """Reconciliation on a desk: what is booked, what stays a break, what halts opening trades, and who may say that it is well."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -317,3 +318,30 @@ def test_a_price_that_moves_does_not_make_the_paper_books_differ(desk):
     desk.submit(order_type="limit", limit_price="95")
     quote("AAPL", "94")
     assert reconcile_ask(account=desk.account, trigger=Trigger.BEAT, at=clock.now()).state == "clean"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_paper_books_are_read_as_of_one_moment_and_no_order_waits_for_it():
+    """An order that trades between the two readings takes the portfolio's lock, is committed, and is seen by neither book."""
+    desk = make_desk()
+    desk.submit()
+    quote("AAPL", "100")
+    statements: list[BrokerStatement] = []
+
+    class TradesMeanwhile:
+        def statement(self, since):
+            statements.append(paper_broker(desk.account).statement(since))
+            with ThreadPoolExecutor(1) as other:
+                other.submit(self.trade).result(60)
+            return statements[-1]
+
+        def trade(self):
+            try:
+                assert desk.submit().status == "filled"
+            finally:
+                connection.close()
+
+    run = account_reconcile(account=desk.account, broker=TradesMeanwhile(), trigger=Trigger.FILL, at=clock.now())
+    assert (run.state, run.compared["executions"]) == ("clean", 1)
+    assert [len(one.fills) for one in statements] == [1]
+    assert len(paper_broker(desk.account).statement(run.started_at - timedelta(days=1)).fills) == 2
