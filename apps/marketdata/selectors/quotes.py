@@ -4,7 +4,7 @@ import json
 import re
 import time as wall
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import filterfalse
@@ -23,6 +23,8 @@ from apps.marketdata.selectors.store import CHANNELS, GONE, LATEST, redis_client
 
 #: How long `listen` waits before it says that nothing came.
 SILENCE_SECONDS = 1.0
+#: Live prices that come within this time are one message to a process that matches orders or runs strategies.
+PACE_SECONDS = 0.1
 #: How old a price that values other positions may be for an order: screens get a new one as often.
 RECENT_SECONDS = 0.25
 _PRICE = re.compile(r'"price": ?"([0-9.]+)"').search
@@ -72,6 +74,20 @@ class FeedMessage:
     prices: Mapping[str, Decimal]
     step: str = ""
     timeframe: Timeframe = Timeframe.DAY
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it says new last prices of which only the newest count; the steps of a replay are matched one by one."""
+        return self.kind == "quotes" and not self.step
+
+    def may_take_in(self, later: "FeedMessage") -> bool:
+        """Whether a later message says more of the same session."""
+        return self.is_live and later.is_live and (later.feed, later.session) == (self.feed, self.session)
+
+    def with_later(self, later: "FeedMessage") -> "FeedMessage":
+        """Both as one message, with the later price of each symbol."""
+        prices = {**self.prices, **later.prices}
+        return replace(later, prices=prices, symbols=tuple(prices), market_time=max(self.market_time, later.market_time))
 
 
 def quote_from_json(symbol: str, text: str) -> Quote:
@@ -192,8 +208,11 @@ def previous_closes(symbols: Iterable[str], market_time: datetime) -> dict[str, 
     return {symbol: price_from_float(close) for symbol, _, close, _ in rows}
 
 
-def listen(*kinds: str, silence: float = SILENCE_SECONDS) -> Iterator[FeedMessage | None]:
+def listen(*kinds: str, silence: float = SILENCE_SECONDS, pace: float = PACE_SECONDS) -> Iterator[FeedMessage | None]:
     """Messages of feeds as they come, None after each `silence` [seconds], so that a loop can stop or look at other work.
+
+    Live feeds announce every few hundredths of a second. What they say within `pace` [seconds] of the last message comes as one, with the
+    last price of each symbol; the first after a pause comes at once, and so does every step of a replay.
 
     Yields None also while Redis is away, and goes on when it is back; what was announced meanwhile is lost, so listeners read
     `latest_quotes` after a None if they must not miss a price. Raises KeyError for an unknown kind.
@@ -203,14 +222,34 @@ def listen(*kinds: str, silence: float = SILENCE_SECONDS) -> Iterator[FeedMessag
         subscription = redis_client().pubsub(ignore_subscribe_messages=True)
         try:
             subscription.subscribe(*channels)
-            while True:
-                raw = subscription.get_message(timeout=silence)
-                if raw is None or raw["type"] == "message":
-                    yield message_from_json(raw["data"]) if raw else None
+            yield from _heard(subscription, silence, pace)
         except GONE:
             yield from _silence()
         finally:
             subscription.close()
+
+
+def _heard(subscription: Any, silence: float, pace: float) -> Iterator[FeedMessage | None]:
+    at = 0.0
+    while True:
+        message = _next(subscription, silence)
+        if message is None or not message.is_live:
+            yield message
+            continue
+        wall.sleep(max(0.0, at + pace - wall.monotonic()))  # what comes meanwhile waits in the socket
+        after = _next(subscription, 0.0)
+        while after is not None and message.may_take_in(after):
+            message, after = message.with_later(after), _next(subscription, 0.0)
+        at = wall.monotonic()
+        yield message
+        if after is not None:
+            yield after
+
+
+def _next(subscription: Any, patience: float) -> FeedMessage | None:
+    """The next message; None when none comes in so many seconds, or a word about the subscription itself."""
+    raw = subscription.get_message(timeout=patience)
+    return message_from_json(raw["data"]) if raw and raw["type"] == "message" else None
 
 
 def _silence() -> Iterator[None]:

@@ -1,6 +1,6 @@
 """The value of every portfolio at each session's close, recorded once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -48,12 +48,14 @@ class _State:
         return tuple(dict.fromkeys([*self.shares, *self.moved, *self.pairs.values()]))
 
 
-def portfolio_values_record(*, session: date, market_time: datetime, recorded_at: datetime) -> ValuesRecorded:
+def portfolio_values_record(
+    *, session: date, market_time: datetime, recorded_at: datetime, on_each: Callable[[], None] = lambda: None
+) -> ValuesRecorded:
     """Record every active portfolio's value at the session's close, for those that have no row of it yet.
 
     Positions and cash are those of the close, whenever this runs: entries that were effective later do not count. Prices are the
     session's closes; an instrument without a bar of it is valued at its latest quote, when that is not newer than the close.
-    `market_time` must not be before the close. Raises InvalidInput for a day without a session.
+    `market_time` must not be before the close. `on_each` is called after each portfolio. Raises InvalidInput for a day without a session.
     """
     _, close = calendars.session_hours(HOME_CALENDAR, session)
     if market_time < close:
@@ -73,12 +75,15 @@ def portfolio_values_record(*, session: date, market_time: datetime, recorded_at
                 missing[portfolio_id] = without
             elif _record(portfolio_id, close, before, state, prices, recorded_at):
                 recorded.append(portfolio_id)
+        on_each()
     return ValuesRecorded(session=session, recorded=tuple(recorded), missing=missing)
 
 
-def portfolio_values_catch_up(*, market_time: datetime, recorded_at: datetime, most: int = 30) -> tuple[ValuesRecorded, ...]:
+def portfolio_values_catch_up(
+    *, market_time: datetime, recorded_at: datetime, most: int = 30, on_each: Callable[[], None] = lambda: None
+) -> tuple[ValuesRecorded, ...]:
     """Record the sessions that have closed since the values were last recorded, oldest first: a fast replay or a night without
-    the desk may skip several. At most `most` of them, the newest."""
+    the desk may skip several. At most `most` of them, the newest. `on_each` is called after each portfolio."""
     last_closed = calendars.last_completed_session(HOME_CALENDAR, market_time)
     newest = PortfolioValue.objects.filter(ts__lte=market_time).aggregate(ts=Max("ts"))["ts"]
     if newest is None:
@@ -88,7 +93,7 @@ def portfolio_values_catch_up(*, market_time: datetime, recorded_at: datetime, m
     missed: Sequence[date] = calendars.sessions(HOME_CALENDAR, first, last_closed)[-most:] if newest < close else ()
     # The last session again too: a portfolio whose price was missing then may have it by now.
     sessions = missed or (last_closed,)
-    return tuple(portfolio_values_record(session=day, market_time=market_time, recorded_at=recorded_at) for day in sessions)
+    return tuple(portfolio_values_record(session=day, market_time=market_time, recorded_at=recorded_at, on_each=on_each) for day in sessions)
 
 
 def _state_at(portfolio: Portfolio, moment: datetime, before: PortfolioValue | None) -> _State | None:

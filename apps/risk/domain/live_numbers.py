@@ -1,7 +1,7 @@
 """What the live monitor says of a portfolio's risk each second: a few numbers out of the whole."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -36,6 +36,10 @@ class LiveNumbers:
     equity: float | None
     n: int
     fingerprint: str
+
+    def says_the_same(self, other: "LiveNumbers | None") -> bool:
+        """Whether only the moment is another one."""
+        return other is not None and replace(other, computed_at=self.computed_at) == self
 
     def fraction(self, amount: float | None, at: datetime) -> Decimal | None:
         """An amount as a fraction of equity; None when it, or equity, is not known, or the numbers are too old at `at`."""

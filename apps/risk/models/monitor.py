@@ -18,6 +18,7 @@ class MonitorState(models.Model):
     token = models.BigIntegerField(default=0)
     holder = models.CharField(max_length=200, help_text="Host and process that runs it")
     taken_at = models.DateTimeField(help_text="Wall time at which the holder became the monitor")
+    alive_at = models.DateTimeField(null=True, help_text="Wall time at which the holder had last done a part of a longer work")
     computed_at = models.DateTimeField(null=True, help_text="Wall time at which every portfolio had been computed")
     portfolios = models.PositiveIntegerField(default=0)
     session = models.DateField(null=True)
@@ -32,4 +33,4 @@ class MonitorState(models.Model):
     @property
     def heard_at(self) -> datetime:
         """Wall time of the holder's last sign of life."""
-        return self.taken_at if self.computed_at is None else max(self.taken_at, self.computed_at)
+        return max(at for at in (self.taken_at, self.alive_at, self.computed_at) if at is not None)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 
-from django.db.models import Max
+from django.db import connection
 
 from apps.core.streams import redis_client
 from apps.marketdata.domain import calendars
@@ -15,13 +15,16 @@ from apps.portfolios.selectors.holdings import holdings_many, traded_since_many
 from apps.portfolios.selectors.track import last_entry_id, portfolio_tracks
 from apps.risk.domain.performance import DailyValue, track_record
 from apps.risk.domain.summary import RiskFacts
-from apps.risk.models import DeskLimit, RiskLimit, TradingStateChange
 from apps.risk.selectors.limits import limits_of_many
 from apps.risk.selectors.state import trading_states
 
 logger = logging.getLogger(__name__)
 
 ONE = Decimal(1)
+_REVISION = """
+select coalesce((select max(history_id) from risk_historicalrisklimit), 0), coalesce((select max(history_id) from risk_historicaldesklimit), 0),
+    coalesce((select max(id) from risk_tradingstatechange), 0)
+"""
 #: Redis hash: portfolio id -> "<session> <highest wealth seen live in it>". The monitor writes it, snapshots read it.
 PEAKS = "risk:peaks"
 
@@ -53,10 +56,10 @@ def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: date
 
 
 def facts_revision() -> tuple[int, ...]:
-    """Numbers that change when a fill, a limit or a trading state does: four looks at the end of an index."""
-    limits, controls = (model.history.aggregate(last=Max("history_id"))["last"] or 0 for model in (RiskLimit, DeskLimit))
-    states = TradingStateChange.objects.aggregate(last=Max("id"))["last"] or 0
-    return last_entry_id(), limits, controls, states
+    """Numbers that change when a fill, a limit or a trading state does: four looks at the end of an index, four times a second."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REVISION)
+        return last_entry_id(), *cursor.fetchone()
 
 
 def live_peaks(session: date) -> dict[int, Decimal]:

@@ -30,6 +30,8 @@ EVERY: Final = timedelta(seconds=1)
 READ_EVERY: Final = timedelta(minutes=5)
 #: How long [s] somebody who ends it waits for the portfolio at work.
 LONGEST_WAIT: Final = 5.0
+#: How long [s] each portfolio waits at most while the monitor is at work on prices, which must not share the interpreter with it.
+LONGEST_PAUSE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,16 @@ class _Ready:
         return same and self.session == one.view.summary.session and now - self.read_at < READ_EVERY
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Measured:
+    """Numbers and all that they depend on."""
+
+    ready: _Ready
+    values: Mapping[str, float | None]
+    equity: float | None
+    numbers: LiveNumbers
+
+
 class LiveRisk:
     """`show` it portfolios from the monitor's thread, call `compute` from any, and `take` what is new. Numbers are kept by portfolio id."""
 
@@ -62,6 +74,18 @@ class LiveRisk:
         self._held: dict[int, Held] = {}
         self._fresh: dict[int, LiveNumbers] = {}
         self._ready: dict[int, _Ready] = {}
+        self._measured: dict[int, _Measured] = {}
+        self._free = Event()
+        self._free.set()
+
+    @contextmanager
+    def standing_back(self) -> Iterator[None]:
+        """Within the block `compute` begins with a portfolio only after LONGEST_PAUSE: prices that have come go before."""
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
 
     def show(self, held: Mapping[int, Held]) -> None:
         """The portfolios as they are now; those that are not among them are forgotten."""
@@ -79,7 +103,9 @@ class LiveRisk:
         with self._lock:
             held = dict(self._held)
         self._ready = {key: ready for key, ready in self._ready.items() if key in held}
+        self._measured = {key: measured for key, measured in self._measured.items() if key in held}
         for portfolio_id, one in sorted(held.items()):
+            self._free.wait(LONGEST_PAUSE)
             if stopping():
                 return
             try:
@@ -102,9 +128,14 @@ class LiveRisk:
         cash = {pair(currency, one.holdings.currency) for currency, _ in one.holdings.foreign_cash}
         values = {symbol: value for symbol, value in ready.inputs.values.items() if symbol in cash} | position_values(valuation)
         facts = replace(ready.inputs.facts, equity=None if valuation.total is None else float(valuation.total))
+        before = self._measured.get(portfolio_id)
+        if before is not None and before.ready is ready and (before.values, before.equity) == (values, facts.equity):
+            return replace(before.numbers, computed_at=now)  # nothing has moved: they would be the same
         matrix, as_of = ready.inputs.matrix, one.view.summary.market_time
         risk = historical_risk(values=values, matrix=matrix, facts=facts, as_of=as_of)
-        return live_numbers(risk, values=values, scenarios=ready.scenarios, equity=facts.equity, at=now)
+        numbers = live_numbers(risk, values=values, scenarios=ready.scenarios, equity=facts.equity, at=now)
+        self._measured[portfolio_id] = _Measured(ready=ready, values=values, equity=facts.equity, numbers=numbers)
+        return numbers
 
 
 def _read_for(held: Holdings) -> Hashable:

@@ -4,7 +4,7 @@ It keeps nothing that it cannot load again: killed at any moment, it or another 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from apps.risk.selectors.summary import portfolio_frame
 from apps.risk.selectors.utilisation import PartLimits, part_limits
 from apps.risk.services.limit_events import Levels, levels_load, levels_record
 from apps.risk.services.live_risk import Held, LiveRisk
-from apps.risk.services.monitor_state import monitor_beat
+from apps.risk.services.monitor_state import monitor_beat, monitor_progress
 
 #: Prices that come within this time are one batch: a portfolio is valued and held to its limits once for all of them.
 BATCH: Final = timedelta(milliseconds=50)
@@ -37,17 +37,22 @@ LOOK_EVERY: Final = timedelta(milliseconds=250)
 MOST_SHOWN: Final = 8
 BEAT_EVERY: Final = timedelta(seconds=1)
 RELOAD_EVERY: Final = timedelta(seconds=5)
+#: So many portfolios are read at once: between two parts of a long load it says that it lives.
+READ_AT_ONCE: Final = 50
 ONE: Final = Decimal(1)
 
 
 class RiskMonitor:
     """Feed it messages with `receive` and call `step` often; both take the wall time. One per desk: the caller holds the lease.
 
-    `token` is the fencing token under which it writes; without one it says nothing of itself and the caller's lease is trusted.
+    `token` is the fencing token under which it writes; without one it says nothing of itself and the caller's lease is trusted. `clock`
+    is the wall time within a step, for the signs of life of one that takes long.
     """
 
-    def __init__(self, token: int | None = None) -> None:
+    def __init__(self, token: int | None = None, *, clock: Callable[[], datetime] | None = None) -> None:
         self.token = token
+        self._clock = clock
+        self._told_at: datetime | None = None
         self.live = LiveRisk()
         self.numbers: dict[int, LiveNumbers] = {}
         self.market: MarketClock | None = None
@@ -86,17 +91,23 @@ class RiskMonitor:
         loaded afresh.
         """
         try:
-            self._refresh(now)
-            self._take_live()
-            for portfolio_id in _due(self._dirty, self._valued_at, BATCH, now):
-                self._value(portfolio_id, now)
-            shown = tuple(self._show(portfolio_id, now) for portfolio_id in self._to_show(now))
-            self._show_live()
-            self._beat(now)
+            with self.live.standing_back():
+                return self._work(now)
         except Exception:
             # Nobody knows what of it was committed: levels too are read again.
             self._loaded_at = self._looked_at = self.levels = None
             raise
+
+    def _work(self, now: datetime) -> tuple[RiskView, ...]:
+        self._refresh(now)
+        self._take_live()
+        for portfolio_id in self._by_size(_due(self._dirty, self._valued_at, BATCH, now)):
+            self._value(portfolio_id, now)
+            self._progress()
+        shown = tuple(self._show(portfolio_id, now) for portfolio_id in self._to_show(now))
+        self._progress()
+        self._show_live()
+        self._beat(now)
         return shown
 
     def _refresh(self, now: datetime) -> None:
@@ -116,7 +127,7 @@ class RiskMonitor:
         self.market = market_clock(now)
         if self.market.session != self._begun:
             # The day's result counts from the last close: in a fast replay the scheduled job would record that close too late.
-            portfolio_values_catch_up(market_time=self.market.market_time, recorded_at=now)
+            portfolio_values_catch_up(market_time=self.market.market_time, recorded_at=now, on_each=self._progress)
         before = self.facts.keys()
         self._take_facts(self._facts_of(active_portfolio_ids(), now))
         self._peaks_load(self.market.session)
@@ -127,8 +138,13 @@ class RiskMonitor:
 
     def _facts_of(self, portfolio_ids: Iterable[int], now: datetime) -> dict[int, RiskFacts]:
         assert self.market is not None  # noqa: S101 - loaded before
-        found = risk_facts(tuple(portfolio_ids), market=self.market, now=now)
-        self.parts |= part_limits(found.values(), now)
+        wanted = sorted(portfolio_ids)
+        found: dict[int, RiskFacts] = {}
+        for start in range(0, len(wanted), READ_AT_ONCE):
+            part = risk_facts(wanted[start : start + READ_AT_ONCE], market=self.market, now=now)
+            self.parts |= part_limits(part.values(), now)
+            found |= part
+            self._progress()
         symbols = sorted({symbol for facts in found.values() for symbol in facts.symbols})
         for symbol, price in (reference_prices(symbols, market_time=self.market.market_time) if symbols else {}).items():
             # A Redis that has lost its prices answers with closes: what was heard since is newer, and no level is crossed by forgetting.
@@ -166,10 +182,12 @@ class RiskMonitor:
         redis_client().hset(PEAKS, str(portfolio_id), f"{session.isoformat()} {self.peaks[portfolio_id]}")
 
     def _take_live(self) -> None:
-        """What was computed beside: it is held to its limits, and shown, like a price that has come."""
+        """What was computed beside: it is held to its limits, and shown, like a price that has come. The same numbers of a later moment wait
+        for the next valuation."""
         fresh = {key: numbers for key, numbers in self.live.take().items() if key in self.facts}
+        moved = {key for key, numbers in fresh.items() if not numbers.says_the_same(self.numbers.get(key))}
         self.numbers = {key: numbers for key, numbers in self.numbers.items() if key in self.facts} | fresh
-        self._dirty |= fresh.keys()
+        self._dirty |= moved
 
     def _show_live(self) -> None:
         self.live.show({key: Held(view=view, holdings=self.facts[key].holdings) for key, view in self._views.items() if key in self.facts})
@@ -224,6 +242,10 @@ class RiskMonitor:
         whole = {use.kind: use for use in uses if not part_name(use)}
         return replace(view, summary=replace(summary, limits=tuple(whole[use.kind] for use in summary.limits)))
 
+    def _by_size(self, portfolio_ids: list[int]) -> list[int]:
+        """Those with the fewest instruments first: a breach of theirs does not wait until a wide one is valued."""
+        return sorted(portfolio_ids, key=lambda portfolio_id: len(self.facts[portfolio_id].symbols))
+
     def _to_show(self, now: datetime) -> list[int]:
         """What is shown in this step: all that nobody has seen yet, and of the others those that wait longest."""
         due = _due(self._unshown, self._published_at, PUBLISH_EVERY, now)
@@ -238,12 +260,22 @@ class RiskMonitor:
         self._unshown.discard(portfolio_id)
         return view
 
+    def _progress(self) -> None:
+        """After a part of a long work: say that it goes on. One that hangs within a part says nothing, and is taken for what it is."""
+        if self.token is None or self._clock is None:
+            return
+        at = self._clock()
+        if self._told_at is None or at - self._told_at >= BEAT_EVERY:
+            monitor_progress(token=self.token, at=at)
+            self._told_at = at
+
     def _beat(self, now: datetime) -> None:
         """Say that risk is computed: the gate opens nothing new without it."""
         if self.token is None or self.market is None or (self._beat_at is not None and now - self._beat_at < BEAT_EVERY):
             return
         monitor_beat(token=self.token, at=now, portfolios=len(self.facts), session=self.market.session, peaks=self.peaks)
         self._beat_at = now
+        self._told_at = max(now, self._told_at or now)
 
 
 def _due(waiting: set[int], done_at: dict[int, datetime], every: timedelta, now: datetime) -> list[int]:

@@ -41,6 +41,12 @@ def monitor_beat(*, token: int, at: datetime, portfolios: int, session: date, pe
         raise Deposed("another risk monitor has taken over")
 
 
+def monitor_progress(*, token: int, at: datetime) -> None:
+    """Say that a part of a longer work is done at `at`: nobody takes this monitor for hung, and risk is not computed yet. Raises Deposed."""
+    if not MonitorState.objects.filter(pk=DESK, token=token).update(alive_at=at):
+        raise Deposed("another risk monitor has taken over")
+
+
 def monitor_fence(token: int) -> None:
     """Within a transaction: go on only while this monitor is the desk's, and hold the next one back until the end of it. Raises Deposed.
 

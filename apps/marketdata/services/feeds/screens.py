@@ -1,8 +1,8 @@
 """A live feed's latest prices out to Redis, to the desk's processes and to screens, in small batches.
 
 A batch goes out in two round trips to Redis, so that a price is on the screen's side within a tenth of a second; how often an eye sees
-a cell change is the browser's business (static/js/pace.js). Processes that value and match hear of new prices ten times a second. Of
-several ticks of a symbol in one batch the last one goes, and those that it replaces are counted.
+a cell change is the browser's business (static/js/pace.js), and how often a process takes what it has heard is its own
+(`selectors.quotes.listen`). Of several ticks of a symbol in one batch the last one goes, and those that it replaces are counted.
 """
 
 import json
@@ -25,7 +25,6 @@ from apps.marketdata.services.quotes import quotes_message
 
 logger = logging.getLogger(__name__)
 
-ANNOUNCE_SECONDS = 0.1
 CLOCK_SECONDS = 1.0
 #: The marker of a feed that ended without a word is forgotten after a day.
 MARKER_SECONDS = 86_400
@@ -56,10 +55,9 @@ class Screens:
         self._marker = f"marketdata:feed:{instance}"
         self._redis = redis_impatient()
         self._changed: set[str] = set()
-        self._unannounced: dict[str, PriceRow] = {}
         self._feed_json = json.dumps(feed)
         self._names = {symbol: json.dumps(symbol, ensure_ascii=False) for symbol in instruments}
-        self._announced_at = self._clock_at = self._try_at = 0.0
+        self._clock_at = self._try_at = 0.0
 
     def changed(self, symbol: str) -> None:
         """A tick of the symbol was acknowledged."""
@@ -71,7 +69,6 @@ class Screens:
         for symbol in symbols:
             latest = self._book.pop(symbol, None)
             self._changed.discard(symbol)
-            self._unannounced.pop(symbol, None)
             if latest is not None:
                 self._sent(latest, rows=0)
 
@@ -81,7 +78,6 @@ class Screens:
             return None
         try:
             healed = self._send_changed(writable)
-            self._announce()
         except GONE as error:
             self._away(error)
             return None
@@ -99,6 +95,7 @@ class Screens:
             both.expire(self._marker, MARKER_SECONDS)  # says whether it is there, and keeps it
             if rows:
                 both.hset(LATEST, mapping=self._stored(rows))
+                both.publish(CHANNELS["quotes"], self._announcement(rows))  # whoever hears of a price finds it written
                 next_seq(both, "quotes")
             marked, *answers = both.execute()
         healed = not marked and self._heal(writable)
@@ -108,7 +105,6 @@ class Screens:
         for symbol in rows:
             self._changed.discard(symbol)
             self._sent(self._book[symbol], rows=1)
-        self._unannounced |= rows
         return healed
 
     def _rows(self, symbols: Iterable[str], writable: Callable[[str], bool]) -> dict[str, PriceRow]:
@@ -118,14 +114,11 @@ class Screens:
     def _stored(self, rows: dict[str, PriceRow]) -> dict[Any, Any]:
         return {symbol: row.stored(self._instruments[symbol]) for symbol, row in rows.items()}
 
-    def _announce(self) -> None:
-        if not self._unannounced or monotonic() - self._announced_at < ANNOUNCE_SECONDS:
-            return
-        market_time = max(row.market_time for row in self._unannounced.values())
-        prices = {symbol: row.price for symbol, row in self._unannounced.items()}
-        message = quotes_message(prices, feed=self._feed, session=market_time.date(), market_time=market_time, received_at=self._clock())
-        self._redis.publish(CHANNELS["quotes"], message)
-        self._unannounced, self._announced_at = {}, monotonic()
+    def _announcement(self, rows: dict[str, PriceRow]) -> str:
+        """What the desk's processes hear of a batch."""
+        market_time = max(row.market_time for row in rows.values())
+        prices = {symbol: row.price for symbol, row in rows.items()}
+        return quotes_message(prices, feed=self._feed, session=market_time.date(), market_time=market_time, received_at=self._clock())
 
     def _heal(self, writable: Callable[[str], bool]) -> bool:
         """Give a Redis that does not have them all prices that may be written; whether it had them before."""

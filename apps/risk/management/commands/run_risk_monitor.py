@@ -3,6 +3,7 @@
 import gc
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -62,9 +63,9 @@ class Command(DeskCommand):
         sys.setswitchinterval(SWITCH_EVERY)
         gc.freeze()  # what the process has begun with stays: no collection stops it to walk through all of Django
         with ExitStack() as stack:
-            follower = Follower(stack)
+            follower = Follower(stack, clock.now)
             stack.enter_context(computing(follower.live))
-            for message in listen("quotes", silence=BATCH.total_seconds()):
+            for message in listen("quotes", silence=BATCH.total_seconds(), pace=0):
                 if self.progress.cancelled():
                     break
                 if message is not None:
@@ -77,10 +78,10 @@ class Follower:
     """A monitor under the desk's lease, or a standby that waits for it, which outlives its servers: while one is away it goes on taking in
     prices, and only its work waits, twice as long each time."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, clock: Callable[[], datetime]) -> None:
         self.monitor: RiskMonitor | None = None
         self.frames = 0
-        self._stack = stack
+        self._stack, self._clock = stack, clock
         self._lease: Lease | None = None
         self._pause = timedelta(0)
         self._retry_at: datetime | None = None
@@ -140,7 +141,7 @@ class Follower:
             self._break_if_hung(now)
             return False
         self._lease, self._checked_at = held, now
-        self.monitor = RiskMonitor(monitor_take(now))  # somebody else may have raised or cleared levels meanwhile
+        self.monitor = RiskMonitor(monitor_take(now), clock=self._clock)  # somebody else may have raised or cleared levels meanwhile
         logger.info("this is the desk's risk monitor now, token %s", self.monitor.token)
         return True
 

@@ -13,6 +13,8 @@ from apps.core.locks import LeaseSet, lease
 from apps.core.roles import Role
 from apps.risk.management.commands.run_risk_monitor import NAME, Follower
 from apps.risk.models import LimitEvent, MonitorState
+from apps.risk.selectors.facts import risk_facts
+from apps.risk.services import monitor as monitors
 from apps.risk.tests.factories import NOW, Desk, person
 
 pytestmark = pytest.mark.django_db
@@ -30,13 +32,13 @@ def desk(monkeypatch) -> Desk:
 @pytest.fixture
 def follower(desk) -> Iterator[Follower]:
     with ExitStack() as stack:
-        yield Follower(stack)
+        yield Follower(stack, lambda: NOW)
 
 
 @pytest.fixture
 def standby(desk) -> Iterator[Follower]:
     with ExitStack() as stack:
-        yield Follower(stack)
+        yield Follower(stack, lambda: NOW)
 
 
 def lose_lease(follower: Follower) -> None:
@@ -121,3 +123,54 @@ def test_a_hanging_monitor_loses_the_desk_and_what_it_still_wants_to_write_is_re
     follower.work(at(moment + 7))
     assert follower.monitor is None
     assert LimitEvent.objects.filter(kind="daily_loss", level="hard").count() == 1
+
+
+class Slow:
+    """A follower whose reading of each portfolio takes so many seconds, while a standby tries every now and then."""
+
+    def __init__(self, standby: Follower, monkeypatch, *, seconds: float) -> None:
+        self.seconds, self.standby, self.seen = 0.0, standby, list[bool]()
+        self._each = seconds
+        monkeypatch.setattr(monitors, "READ_AT_ONCE", 1)
+        monkeypatch.setattr(monitors, "risk_facts", self._facts)
+
+    def now(self):
+        return at(self.seconds)
+
+    def _facts(self, portfolio_ids, **given):
+        if self.standby.monitor is None:  # once it has taken over, it reads too
+            self.seconds += self._each
+            self.standby.work(self.now())
+            self.seen.append(self.standby.monitor is not None)
+        return risk_facts(portfolio_ids, **given)
+
+
+def test_a_monitor_that_reads_many_portfolios_says_that_it_goes_on_and_is_not_taken_for_hung(desk, standby, monkeypatch) -> None:
+    for _ in range(3):
+        Desk()
+    slow = Slow(standby, monkeypatch, seconds=3)
+    with ExitStack() as stack:
+        follower = Follower(stack, slow.now)
+        follower.work(at(0))
+        assert slow.seen == [False] * 4  # twelve seconds, and never 3.5 without a word
+        state = MonitorState.objects.get()
+        assert (state.token, state.portfolios) == (follower.monitor.token, 4)
+        assert follower._lease is not None
+        follower._lease.check()
+
+
+def test_a_monitor_that_hangs_in_one_part_of_its_load_loses_the_desk(desk, standby, monkeypatch) -> None:
+    Desk()
+    slow = Slow(standby, monkeypatch, seconds=4)
+    with ExitStack() as stack:
+        follower = Follower(stack, slow.now)
+        follower.work(at(0))
+        deadline = time.monotonic() + 60
+        while standby.monitor is None:  # the server takes its time to end the hanging one's connection
+            assert time.monotonic() < deadline
+            slow.seconds += 0.5
+            standby.work(slow.now())
+            time.sleep(0.01)
+        follower.work(slow.now())
+        assert (follower._lease, follower.monitor) == (None, None)
+        assert MonitorState.objects.get().token == standby.monitor.token

@@ -1,7 +1,9 @@
 """The live monitor: values on each price, speaks once per level, survives restarts, and agrees with what a page computes."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from apps.risk.models import LimitEvent, TradingStateChange
 from apps.risk.selectors.facts import PEAKS
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
+from apps.risk.services import live_risk
 from apps.risk.services.limits import limit_set
 from apps.risk.services.monitor import RiskMonitor
 from apps.risk.services.state import trading_halt
@@ -286,6 +289,27 @@ def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch, d
     watch.price("50")
     watch.monitor.live.compute(watch.now)
     assert not watch.price("50").summary.live.var  # what another book takes back is no risk of the portfolio
+
+
+def test_numbers_of_a_portfolio_in_which_nothing_moved_are_the_same_of_a_later_moment(watch) -> None:
+    closes = 100 * np.cumprod(1 + np.random.default_rng(5).normal(0, 0.01, 301))
+    start = calendars.sessions("XNYS", date(2025, 1, 1), date(2026, 11, 19))[-301]
+    store_series(make_series(watch.desk.symbol, closes.tolist(), start=start))
+    watch.price("100")
+    live, first = watch.monitor.live, watch.now
+    live.compute(first)
+    before = live.take()[watch.portfolio_id]
+    later = first + timedelta(seconds=1)
+    with patch.object(live_risk, "historical_risk", side_effect=AssertionError("computed again")):
+        live.compute(later)
+    after = live.take()[watch.portfolio_id]
+    assert (before.computed_at, after) == (first, replace(before, computed_at=later))
+    assert after.says_the_same(before)
+    watch.price("101")
+    live.compute(later)
+    moved = live.take()[watch.portfolio_id]
+    assert moved.var == pytest.approx(before.var * 1.01)
+    assert not moved.says_the_same(after)
 
 
 def test_a_limit_of_value_at_risk_speaks_when_the_number_has_been_computed(watch) -> None:
