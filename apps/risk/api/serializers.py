@@ -37,6 +37,7 @@ class LimitUseSerializer(serializers.Serializer):
     text = serializers.CharField()
     subject = serializers.CharField()
     scope = serializers.CharField(help_text="desk, portfolio, book, instrument or sector")
+    not_known = serializers.CharField(help_text="What is not in `used`: it may be more, and the gate opens nothing new; empty for nothing")
 
 
 class PositionAtRiskSerializer(serializers.Serializer):

@@ -33,9 +33,10 @@ class Crossing:
     limit: Decimal
 
 
-def crossings(limit: Limit, used: Decimal, raised: frozenset[Level]) -> tuple[frozenset[Level], tuple[Crossing, ...]]:
+def crossings(limit: Limit, used: Decimal, raised: frozenset[Level], *, whole: bool = True) -> tuple[frozenset[Level], tuple[Crossing, ...]]:
     """What happens to a limit whose number is now `used`, given the levels that are `raised`: the levels raised after it, and what to tell.
 
+    What is not the `whole` number, a part of it being unknown, raises levels and clears none: nobody knows that it has fallen.
     A jump over both levels tells of the hard one only; the soft one is raised silently with it.
     """
     after, told = set(raised), []
@@ -46,7 +47,7 @@ def crossings(limit: Limit, used: Decimal, raised: frozenset[Level]) -> tuple[fr
             after.add(level)
             if not (level is Level.SOFT and Level.HARD in after):
                 told.append(Crossing(level=level, change=Change.RAISED, used=used, limit=bound))
-        elif level in raised and used < bound * REARM_SHARE:
+        elif whole and level in raised and used < bound * REARM_SHARE:
             after.discard(level)
             told.append(Crossing(level=level, change=Change.CLEARED, used=used, limit=bound))
     return frozenset(after), tuple(told)

@@ -252,7 +252,8 @@ class UseState(StrEnum):
 class LimitUse:
     """A limit and how much of it is used: `used`, `soft`, `hard` in `unit`, `utilisation` = used / hard (1 is 100 %).
 
-    `used` is None when it cannot be known now (NO_DATA) and for limits that only single orders are held to (PER_ORDER).
+    `used` is None when it cannot be known now (NO_DATA) and for limits that only single orders are held to (PER_ORDER). `not_known` says what
+    is not in it ("" for nothing): it may be larger, so unless it is a breach already the state is NO_DATA, and the gate opens nothing new.
     """
 
     kind: LimitKind
@@ -265,6 +266,7 @@ class LimitUse:
     text: str
     subject: str = ""
     scope: LimitScope = LimitScope.PORTFOLIO
+    not_known: str = ""
 
 
 def exceeds(kind: LimitKind, used: Decimal, level: Decimal) -> bool:
@@ -272,15 +274,18 @@ def exceeds(kind: LimitKind, used: Decimal, level: Decimal) -> bool:
     return used >= level if kind.is_loss else used > level
 
 
-def limit_use(limit: Limit, used: Decimal | None, *, subject: str = "") -> LimitUse:
-    """How far `used` has eaten up the limit; `subject` names what is biggest, e.g. a symbol."""
+def limit_use(limit: Limit, used: Decimal | None, *, subject: str = "", not_known: str = "") -> LimitUse:
+    """How far `used` has eaten up the limit; `subject` names what is biggest, e.g. a symbol, `not_known` what is missing in it."""
     kind, share = limit.kind, None
     if used is None:
         state = UseState.PER_ORDER if kind in PER_ORDER_KINDS else UseState.NO_DATA
         text = "Checked on each order" if state is UseState.PER_ORDER else "Not computed: a price or a history is missing"
     else:
         state, share = _state(limit, used), used / limit.hard
-        text = f"{state.name}: {share:.0%} of the limit used" + (f" by {subject}" if subject else "")
+        least = "at least " if not_known else ""
+        state = state if state is UseState.BREACH or not not_known else UseState.NO_DATA
+        text = f"{state.name}: {least}{share:.0%} of the limit used" + (f" by {subject}" if subject else "")
+        text += f". Nothing new is opened: {not_known}" if not_known else ""
     return LimitUse(
         kind=kind,
         unit=kind.unit,
@@ -292,6 +297,7 @@ def limit_use(limit: Limit, used: Decimal | None, *, subject: str = "") -> Limit
         text=text,
         subject=subject,
         scope=limit.scope,
+        not_known="" if used is None else not_known,
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from apps.risk.domain.risk_numbers import RiskNumber, RiskState
-from apps.risk.domain.scenarios import Scenario, ScenarioKind, stressed, worst_outcome
+from apps.risk.domain.scenarios import Scenario, ScenarioKind, not_known, partly_known, stressed, worst_outcome
 
 #: Limits are set at this confidence; the other is shown beside it.
 CONFIDENCE: Final = 0.95
@@ -20,7 +20,8 @@ OLDEST: Final = timedelta(seconds=15)
 class LiveNumbers:
     """Historical value at risk and expected shortfall of one session in money, losses positive, None unless the `state` has a value.
 
-    `stress_loss` (money, >= 0) is that of the `worst` scenario ("" for none that says something), which knows `coverage` of gross value.
+    `stress_loss` (money, >= 0) is that of the `worst` scenario ("" for none that says something). `coverage` is the share of gross value that
+    the scenario knows which knows least of it, and `not_known` says what it does not know ("" where each knows all).
     `equity` is what fractions are of; `n` observations of the data `fingerprint`.
     """
 
@@ -36,6 +37,7 @@ class LiveNumbers:
     equity: float | None
     n: int
     fingerprint: str
+    not_known: str = ""
 
     def says_the_same(self, other: "LiveNumbers | None") -> bool:
         """Whether only the moment is another one."""
@@ -63,7 +65,8 @@ def live_numbers(
     known = {symbol: value for symbol, value in values.items() if value is not None}
     unpriced = tuple(symbol for symbol, value in values.items() if value is None)
     told = [one for one in scenarios if one.kind is not ScenarioKind.REVERSE]
-    worst = worst_outcome(stressed(known, told, equity=equity, unpriced=unpriced))
+    outcomes = stressed(known, told, equity=equity, unpriced=unpriced)
+    worst, partial = worst_outcome(outcomes), partly_known(outcomes)
     (near, near_es), (far, far_es) = risk[CONFIDENCE], risk[FAR]
     return LiveNumbers(
         computed_at=at,
@@ -74,8 +77,9 @@ def live_numbers(
         es_far=far_es.value,
         worst=worst.title if worst else "",
         stress_loss=worst.loss if worst else None,
-        coverage=worst.coverage if worst else None,
+        coverage=None if worst is None else partial.coverage if partial else 1.0,
         equity=equity,
         n=near.n,
         fingerprint=near.fingerprint,
+        not_known=not_known(partial),
     )

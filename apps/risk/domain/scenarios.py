@@ -57,6 +57,8 @@ _KIND_LABELS = {
     ScenarioKind.FACTOR: "Shocks of factors",
     ScenarioKind.REVERSE: "Reverse: the likeliest move that costs so much",
 }
+#: So many positions are named of which a scenario knows nothing.
+MOST_NAMED = 5
 _FACTOR_LABELS = {
     ShockFactor.EQUITY: "Equity market [fraction, -0.2 is a fall by 20 %]",
     ShockFactor.RATES: "Interest rates [fraction, 0.02 is 200 basis points up]",
@@ -161,6 +163,21 @@ def worst_outcome(outcomes: Iterable[ScenarioOutcome]) -> ScenarioOutcome | None
     known = ((outcome.pnl, outcome.name, outcome) for outcome in outcomes if outcome.pnl is not None and outcome.kind is not ScenarioKind.REVERSE)
     found = min(known, key=lambda one: one[:2], default=None)
     return None if found is None else found[2]
+
+
+def partly_known(outcomes: Iterable[ScenarioOutcome]) -> ScenarioOutcome | None:
+    """The scenario that knows least of the positions among those that know a part of them, of equal ones the first by name; None where each
+    that says something knows all. It may be worse than the worst that is known, so nothing new is opened where stress losses are limited."""
+    partial = [outcome for outcome in outcomes if outcome.state is StressState.PARTIAL and outcome.kind is not ScenarioKind.REVERSE]
+    return min(partial, key=lambda one: (one.coverage, one.name), default=None)
+
+
+def not_known(outcome: ScenarioOutcome | None) -> str:
+    """What such a scenario leaves open, for people; "" for none."""
+    if outcome is None:
+        return ""
+    more = " and others" if len(outcome.excluded) > MOST_NAMED else ""
+    return f"{outcome.title} knows {outcome.coverage:.0%} of the gross value, no move of {', '.join(outcome.excluded[:MOST_NAMED])}{more}"
 
 
 def _outcome(scenario: Scenario, held: Mapping[str, float], missing: tuple[str, ...], equity: float | None) -> ScenarioOutcome:

@@ -107,7 +107,7 @@ def risk_view(
         drawdown=_fraction(stand.drawdown) if stand else None,
         wealth=_fraction(stand.wealth) if stand else None,
         peak=_fraction(stand.peak) if stand else None,
-        limits=_uses(facts.limits, _used(valuation, stand) | _used_by_tail(live, computed_at)),
+        limits=_uses(facts.limits, _used(valuation, stand) | _used_by_tail(live, computed_at), live.not_known if live else ""),
         trading=facts.state,
         missing=valuation.missing,
         session=facts.session,
@@ -118,12 +118,12 @@ def risk_view(
     return RiskView(valuation=valuation, summary=summary)
 
 
-def _uses(limits: Mapping[LimitKind, Limit], used: Mapping[LimitKind, tuple[Decimal | None, str]]) -> tuple[LimitUse, ...]:
+def _uses(limits: Mapping[LimitKind, Limit], used: Mapping[LimitKind, tuple[Decimal | None, str]], not_known: str) -> tuple[LimitUse, ...]:
     result = []
     for kind in LimitKind:
         if kind in limits:
             number, subject = used.get(kind, (None, ""))
-            result.append(limit_use(limits[kind], number, subject=subject))
+            result.append(limit_use(limits[kind], number, subject=subject, not_known=not_known if kind is LimitKind.STRESS_LOSS else ""))
     return tuple(result)
 
 

@@ -18,7 +18,8 @@ PLACES: Final = 12
 class PartFacts:
     """What limits of parts are measured by: sectors and average daily volumes by instrument id, quantities by book and instrument id.
 
-    `losses` are value at risk, shortfall and stress loss as fractions of the value, None where they cannot be computed now.
+    `losses` are value at risk, shortfall and stress loss as fractions of the value, None where they cannot be computed now; `not_known` is what
+    scenarios do not know of it.
     """
 
     sectors: Mapping[int, str] = field(default_factory=dict)
@@ -26,6 +27,7 @@ class PartFacts:
     books: Mapping[int, Mapping[int, Decimal]] = field(default_factory=dict)
     symbols: Mapping[int, str] = field(default_factory=dict)
     losses: Mapping[LimitKind, float | None] = field(default_factory=dict)
+    not_known: str = ""
 
 
 def limit_uses(view: RiskView, limits: Iterable[ScopedLimit], facts: PartFacts) -> tuple[LimitUse, ...]:
@@ -66,7 +68,8 @@ def _whole(use: LimitUse, view: RiskView, facts: PartFacts, parts: Sequence[Scop
         return _largest(limit, {position.symbol: _of_position(use.kind, position, view, facts) for position in held})
     if use.kind in facts.losses:
         loss = facts.losses[use.kind]
-        return limit_use(limit, None if loss is None else round(Decimal(repr(loss)), PLACES))
+        not_known = facts.not_known if use.kind is LimitKind.STRESS_LOSS else ""
+        return limit_use(limit, None if loss is None else round(Decimal(repr(loss)), PLACES), not_known=not_known)
     return use
 
 

@@ -17,11 +17,12 @@ from apps.risk.domain.returns import in_base_currency
 from apps.risk.domain.risk_numbers import ReturnMatrix
 from apps.risk.domain.scenario_moves import ScenarioTerms
 from apps.risk.selectors.returns import return_matrix
-from apps.risk.selectors.scenarios import scenario_terms, scenarios_ready
+from apps.risk.selectors.scenarios import scenario_terms, scenarios_kept
 
-#: For how long [s] nobody asks whether returns and scenarios are still those that are stored, and for how long moves are kept at most.
+#: For how long [s] nobody asks whether returns and scenarios are still those that are stored, and for how long moves are kept here: what
+#: `scenarios_kept` gives may be as old again, and a bar that fills a hole in the middle of a history is seen after ten minutes at most.
 FRESH_SECONDS: Final = 60.0
-LONGEST_SECONDS: Final = 600.0
+LONGEST_SECONDS: Final = 300.0
 #: How old [s] the prices in a vector may be.
 VALUED_SECONDS: Final = 1.0
 
@@ -83,7 +84,7 @@ def _looked_at(before: _Entry | None, wanted: set[str], pairs: Mapping[str, str]
     same = before is not None and before.matrix is matrix and before.terms == terms and before.end == end and before.pairs == pairs
     if before is not None and same and at - before.read_at < LONGEST_SECONDS and before.book.symbols[: len(symbols)] == symbols:
         return replace(before, checked_at=at)
-    scenarios = scenarios_ready(symbols=symbols, now=now, currencies=_currencies(pairs))
+    scenarios = scenarios_kept(symbols=symbols, now=now, currencies=_currencies(pairs))
     book = risk_book(_columns(matrix, symbols, pairs), scenarios)
     return _Entry(
         end=end,
@@ -103,7 +104,7 @@ def _joined(entry: _Entry, missing: list[str], pairs: Mapping[str, str], now: da
     """The book with further symbols."""
     symbols = tuple(missing)
     matrix = _columns(_matrix(symbols, pairs, entry.end), symbols, pairs)
-    added = risk_book(matrix, scenarios_ready(symbols=symbols, now=now, currencies=_currencies(pairs), names=[one.name for one in entry.terms]))
+    added = risk_book(matrix, scenarios_kept(symbols=symbols, now=now, currencies=_currencies(pairs), names=[one.name for one in entry.terms]))
     return replace(entry, book=entry.book.joined(added), vector=None, pairs={**entry.pairs, **pairs})
 
 

@@ -16,7 +16,7 @@ from apps.marketdata.selectors.quotes import reference_prices
 from apps.marketdata.selectors.volumes import average_volumes
 from apps.portfolios.domain.holdings import Holding
 from apps.risk.domain.limits import Limit, LimitAction, LimitKind, LimitScope, LimitUse, ScopedLimit, tightest
-from apps.risk.domain.scenarios import worst_outcome
+from apps.risk.domain.scenarios import not_known, partly_known, worst_outcome
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.domain.tail_risk import Method
 from apps.risk.domain.utilisation import PartFacts, limit_uses, part_name
@@ -44,7 +44,8 @@ def limit_uses_now(*, portfolio_id: int, now: datetime) -> tuple[LimitUse, ...]:
     view = risk_view(facts, prices, peak=peak, market_time=market.market_time, computed_at=now)
     parts = part_limits([facts], now)[portfolio_id]
     kinds = {*facts.limits, *(one.limit.kind for one in parts.limits)}
-    return limit_uses(view, parts.limits, replace(parts.facts, losses=_losses(view, kinds, now)))
+    losses, missing = _losses(view, kinds, now)
+    return limit_uses(view, parts.limits, replace(parts.facts, losses=losses, not_known=missing))
 
 
 def utilisation_recorded(*, portfolio_id: int, kind: str, since: datetime) -> QuerySet[LimitUtilisation]:
@@ -144,11 +145,12 @@ def _scoped(
     return ScopedLimit(limit=limit, own=own, book_id=book_id, instrument_id=instrument_id, sector=sector)
 
 
-def _losses(view: RiskView, kinds: set[LimitKind], now: datetime) -> dict[LimitKind, float | None]:
-    """Losses as fractions of the value; None where a price or a history is missing."""
+def _losses(view: RiskView, kinds: set[LimitKind], now: datetime) -> tuple[dict[LimitKind, float | None], str]:
+    """Losses as fractions of the value; None where a price or a history is missing. And what scenarios do not know."""
     total = view.valuation.total
     worth = float(total) if total is not None and total > 0 else None
     found: dict[LimitKind, float | None] = {}
+    missing = ""
     if kinds & {LimitKind.VAR, LimitKind.EXPECTED_SHORTFALL}:
         risk = risk_inputs(view, now=now).full()
         money = {
@@ -157,6 +159,7 @@ def _losses(view: RiskView, kinds: set[LimitKind], now: datetime) -> dict[LimitK
         }
         found |= {kind: None if worth is None or value is None else max(0.0, value) / worth for kind, value in money.items()}
     if LimitKind.STRESS_LOSS in kinds:
-        worst = worst_outcome(stress_results(portfolio_id=view.valuation.portfolio_id, now=now))
+        outcomes = stress_results(portfolio_id=view.valuation.portfolio_id, now=now)
+        worst, missing = worst_outcome(outcomes), not_known(partly_known(outcomes))
         found[LimitKind.STRESS_LOSS] = None if worst is None or worst.loss is None or worth is None else worst.loss / worth
-    return found
+    return found, missing

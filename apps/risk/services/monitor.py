@@ -226,7 +226,7 @@ class RiskMonitor:
                 continue
             limit = parts.limit_of(use) or limits[use.kind]
             before = self.levels.raised.get((summary.portfolio_id, use.kind, part_name(use)), frozenset())
-            after, crossed = crossings(limit, use.used, before)
+            after, crossed = crossings(limit, use.used, before, whole=not use.not_known)
             if after != before:
                 levels_record(
                     summary=summary,

@@ -35,6 +35,17 @@ def test_tail_and_worst_scenario_of_the_values_given() -> None:
     assert found.var_far == pytest.approx(var_historical(pnl, 0.99))
     assert (found.state, found.n, found.fingerprint) == (RiskState.OK, 300, MATRIX.fingerprint)
     assert (found.worst, found.stress_loss, found.coverage) == ("Crash", 500.0, pytest.approx(2 / 3))
+    assert found.not_known == "Crash knows 67% of the gross value, no move of B"
+    whole = numbers({"A": 1000.0})
+    assert (whole.worst, whole.coverage, whole.not_known) == ("Crash", 1.0, "")
+
+
+def test_the_scenario_that_knows_least_is_told_also_where_another_is_the_worst_that_is_known() -> None:
+    found = numbers({"A": 100.0, "B": -5000.0})  # what Crash knows loses 50; Mild gains
+    assert (found.worst, found.stress_loss, found.coverage) == ("Crash", 50.0, pytest.approx(100 / 5100))
+    found = numbers({"A": 100.0, "B": 5000.0})
+    assert (found.worst, found.stress_loss, found.coverage) == ("Mild", 510.0, pytest.approx(100 / 5100))
+    assert found.not_known.startswith("Crash knows 2%")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,21 @@ def test_a_jump_over_both_levels_tells_of_the_hard_one_only() -> None:
     ]
 
 
+def test_a_number_of_which_a_part_is_unknown_raises_levels_and_clears_none() -> None:
+    raised, news = crossings(LOSS, LOSS.hard, frozenset(), whole=False)
+    assert Level.HARD in raised
+    assert [one.change for one in news] == [Change.RAISED]
+    assert crossings(LOSS, Decimal(0), raised, whole=False) == (raised, ())
+    assert crossings(LOSS, Decimal(0), raised)[0] == frozenset()
+
+
+def test_a_use_of_which_a_part_is_unknown_is_a_breach_or_nothing_that_can_be_trusted() -> None:
+    low, high = (limit_use(LOSS, LOSS.hard * Decimal(share), not_known="half of it") for share in ("0.5", "1.1"))
+    assert (low.state, low.utilisation, low.not_known) == (UseState.NO_DATA, Decimal("0.5"), "half of it")
+    assert "at least 50%" in low.text
+    assert high.state is UseState.BREACH
+
+
 def test_deposits_make_no_profit_and_no_drawdown() -> None:
     values = [DailyValue(total=Decimal(t), flow=Decimal(f)) for t, f in ((100, 100), (110, 0), (210, 100), (189, 0))]
     record = track_record(values)

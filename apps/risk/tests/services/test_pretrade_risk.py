@@ -17,9 +17,11 @@ from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.domain.value_at_risk import es_historical, var_historical
 from apps.risk.selectors import risk_books
+from apps.risk.selectors.utilisation import limit_uses_now
 from apps.risk.services import pretrade_risk
+from apps.risk.services.monitor import RiskMonitor
 from apps.risk.services.pretrade import order_check, order_impact, order_judged
-from apps.risk.tests.factories import Desk, RiskLimitFactory, show_prices
+from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, show_prices
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +104,32 @@ def test_what_the_gate_has_read_of_an_order_is_not_read_again(desk, monkeypatch)
     for name in ("quantities_of", "last_prices"):
         monkeypatch.setattr(f"apps.risk.services.pretrade.{name}", Mock(side_effect=RuntimeError))
     assert order_impact(snapshot=snapshot, judged=judged) == impact
+
+
+def test_the_gate_the_monitor_and_the_page_agree_on_a_scenario_that_knows_a_part(desk) -> None:
+    desk.trade(10, 100, instrument=InstrumentFactory(symbol="LATE"))
+    show_prices(LATE="100")
+    limit(desk, "stress_loss", "0.5")
+    refused = check(desk, "STRESS_LIMIT")
+    assert refused.outcome == "block"
+    assert "no move of LATE" in refused.message
+    assert check(desk, "STRESS_LIMIT", side=Side.SELL).outcome == "pass"
+
+    monitor = RiskMonitor()
+    monitor.step(NOW)
+    monitor.live.compute(NOW)
+    (view,) = monitor.step(NOW + timedelta(seconds=1))
+    live = monitor.numbers[desk.portfolio.pk]
+    found = [
+        next(use for use in uses if use.kind == "stress_loss")
+        for uses in (limit_uses_now(portfolio_id=desk.portfolio.pk, now=NOW), view.summary.limits)
+    ]
+    assert [use.state for use in found] == ["no_data", "no_data"]
+    assert found[0].used == pytest.approx(found[1].used)
+    assert found[0].used > Decimal("0.05")
+    assert {use.not_known for use in found} == {live.not_known}
+    assert live.not_known.endswith("no move of LATE")
+    assert live.coverage == pytest.approx(10 / 11)
 
 
 def test_a_position_without_a_price_opens_nothing(desk) -> None:
