@@ -5,7 +5,7 @@ import { live } from "./live.js";
 import { paced } from "./pace.js";
 import { ofParent, Sent } from "./ticket_sent.js";
 import { Sizer } from "./ticket_sizer.js";
-import { sentence, showChecks, showCost, showErrors, showImpact, showNote, showQuote } from "./ticket_view.js";
+import { sentence, showBooks, showChecks, showCost, showErrors, showImpact, showNote, showQuote } from "./ticket_view.js";
 import { toast } from "./toasts.js";
 
 const PAUSE = 250;
@@ -134,6 +134,7 @@ class Ticket {
     const type = algo ? (data.limit_price.trim() ? "limit" : "market") : data.order_type;
     const body = {
       portfolio_id: Number(data.portfolio_id),
+      book: this.form.elements.book.value,
       symbol: this.symbol,
       side: data.side,
       quantity: this.quantity,
@@ -246,6 +247,7 @@ class Ticket {
   changed() {
     if (this.sending) return;
     this.follow();
+    showBooks(this.form);
     this.forgetPrices();
     this.arrange();
     this.fillPrices();

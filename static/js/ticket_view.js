@@ -132,3 +132,17 @@ export function showErrors(form, errors) {
     input.setAttribute("aria-describedby", box.id);
   }
 }
+
+/** The books of the chosen portfolio, the one of that name chosen, else its first. Nobody is asked where there is only one. */
+export function showBooks({ elements }) {
+  const field = document.getElementById("t-book-field");
+  const wanted = elements.book.value;
+  const own = [...elements.book.options].filter((option) => {
+    option.hidden = option.disabled = option.dataset.portfolio !== elements.portfolio_id.value;
+    return !option.disabled;
+  });
+  const chosen = own.find((option) => option.value === wanted) || own[0];
+  if (chosen) chosen.selected = true;
+  field.hidden = own.length < 2;
+  elements.portfolio_id.closest(".field").classList.toggle("full", field.hidden);
+}

@@ -22,12 +22,13 @@ from apps.core.models import User
 from apps.desk.domain.demo import LIMITS
 from apps.execution.services.accounts import paper_account_create
 from apps.marketdata.selectors.market import market_clock
-from apps.portfolios.services.portfolios import portfolio_create
+from apps.portfolios.services.portfolios import book_get_or_create, portfolio_create
 from apps.risk.services.limits import limit_set
 at = now()
 people = {{user.username: user for user in User.objects.filter(username__in=["trader", "risk", "compliance"])}}
 opened = market_clock(at).market_time
 book = portfolio_create(name="{BOOK}", owner=people["trader"], initial_capital=Decimal(100000), effective_at=opened, recorded_at=at)
+book_get_or_create(portfolio_id=book.pk, name="swing", recorded_at=at)
 paper_account_create(portfolio_id=book.pk)
 for kind, (soft, hard) in LIMITS.items():
     two = {{"user": people["risk"], "approver": people["compliance"]}}
@@ -210,6 +211,7 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
     for page in (trader, risk, second):
         choose(page, book)
     trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
+    trader.select_option("#t-book", "swing")
     ready(trader, "Buy 10 IBM at market").click()
     expect(trader.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled")
 
@@ -217,8 +219,10 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
     expect(trader.locator("#halt-button")).to_contain_text("reducing")
     trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
     expect(trader.locator("#ticket-checks")).to_contain_text("REDUCING_ONLY")
-    trader.goto(f"{desk.url}/trade?symbol=IBM&side=sell&quantity=1")
-    ready(trader, "Sell 1 IBM at market")
+    trader.goto(f"{desk.url}/portfolios/{book}")
+    trader.get_by_role("link", name="Close the position in IBM").click()
+    expect(trader.locator("#t-book")).to_have_value("swing")
+    ready(trader, "Sell 10 IBM at market")
 
     trader.click("#halt-button")
     expect(trader.locator("[data-count=flatten]")).to_contain_text("1 position worth $")

@@ -247,7 +247,7 @@ def item(mapping: Any, key: str) -> Any:
 
 
 #: What a ticket takes from another order.
-TICKET_FIELDS = ("symbol", "side", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "portfolio")
+TICKET_FIELDS = ("symbol", "side", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "portfolio", "book")
 
 
 @register.filter

@@ -16,13 +16,10 @@ from apps.execution.selectors.orders import account_modes
 from apps.marketdata.selectors.instruments import tradable_instruments
 from apps.marketdata.selectors.quotes import latest_quotes
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.portfolios import portfolios_tradable
-
-#: The book that a ticket trades in.
-MAIN_BOOK = "main"
+from apps.portfolios.selectors.portfolios import MAIN_BOOK, books_many, portfolios_tradable
 
 #: What an address may fill in.
-GIVEN = ("symbol", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "strategy", "note")
+GIVEN = ("symbol", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "strategy", "note", "book")
 
 ORDER_TYPES = (
     (OrderType.MARKET, "Market"),
@@ -96,11 +93,12 @@ def ticket(request: RequestOfUser) -> HttpResponse:
     given = {name: request.GET.get(name, "")[:100] for name in GIVEN} | {"symbol": request.GET.get("symbol", "").upper()[:20]}
     side = request.GET.get("side", "")
     if portfolio is not None and (symbol := request.GET.get("close", "").upper()[:20]):
-        side, quantity = _closing(portfolio.pk, symbol)
-        given |= {"symbol": symbol, "quantity": quantity}
+        side, quantity, book = _closing(portfolio.pk, symbol)
+        given |= {"symbol": symbol, "quantity": quantity, "book": book}
     context = {
         "portfolios": portfolios,
         "portfolio": portfolio,
+        "books": books_many([one.pk for one in portfolios]),
         "modes": account_modes([one.pk for one in portfolios]),
         "instruments": tradable_instruments(),
         "quotes": latest_quotes(),
@@ -115,7 +113,9 @@ def ticket(request: RequestOfUser) -> HttpResponse:
     return render(request, "execution/ticket.html", context)
 
 
-def _closing(portfolio_id: int, symbol: str) -> tuple[str, str]:
-    """Side and shares that close what the main book holds; what strategies hold in books of their own they close themselves."""
-    held = sum((one.quantity for one in holdings(portfolio_id).positions if one.symbol == symbol and one.book == MAIN_BOOK), ZERO)
-    return (Side.SELL if held > 0 else Side.BUY), (trimmed(abs(held)) or "" if held else "")
+def _closing(portfolio_id: int, symbol: str) -> tuple[str, str, str]:
+    """Side, shares and book of the order that closes what is held: in the main book, or where that holds nothing, in the one that holds most."""
+    held = {one.book: one.quantity for one in holdings(portfolio_id).positions if one.symbol == symbol and one.quantity}
+    book = max(held, key=lambda name: (name == MAIN_BOOK, abs(held[name]), name), default=MAIN_BOOK)
+    quantity = held.get(book, ZERO)
+    return (Side.SELL if quantity > 0 else Side.BUY), (trimmed(abs(quantity)) or "" if quantity else ""), book

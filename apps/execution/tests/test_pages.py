@@ -12,7 +12,7 @@ from apps.execution.services.algo_engine import algo_advance
 from apps.execution.services.algos import algo_submit
 from apps.execution.tests.factories import Desk, make_user, quote
 from apps.marketdata.models import FeedState
-from apps.portfolios.services.portfolios import membership_grant
+from apps.portfolios.services.portfolios import book_get_or_create, membership_grant
 from apps.portfolios.tests.factories import PortfolioFactory
 
 
@@ -223,12 +223,24 @@ def test_an_order_s_page_says_how_long_each_hop_took_and_why_a_fill_has_its_pric
     assert "/trade?symbol=AAPL&amp;side=buy&amp;quantity=10" in html
 
 
-@pytest.mark.parametrize(("bought", "side", "quantity"), [("12", "sell", "12"), (None, "buy", "")], ids=["a position", "nothing held"])
-def test_a_ticket_that_closes_asks_for_what_is_held(client: Client, desk: Desk, bought: str | None, side: str, quantity: str) -> None:
-    if bought:
-        desk.submit(quantity=bought)
-    context = client.get(f"/trade?portfolio={desk.portfolio.pk}&close=aapl").context
-    assert (context["side"], context["given"]["symbol"], context["given"]["quantity"]) == (side, "AAPL", quantity)
+@pytest.mark.parametrize(
+    ("bought", "side", "quantity", "book"),
+    [
+        ({"main": "12"}, "sell", "12", "main"),
+        ({"swing": "7"}, "sell", "7", "swing"),
+        ({"swing": "30", "main": "12"}, "sell", "12", "main"),
+        ({}, "buy", "", "main"),
+    ],
+    ids=["a position", "a position of another book", "the main book's first", "nothing held"],
+)
+def test_a_ticket_that_closes_asks_for_what_is_held(client: Client, desk: Desk, bought: dict[str, str], side: str, quantity: str, book: str) -> None:
+    book_get_or_create(portfolio_id=desk.portfolio.pk, name="swing", recorded_at=clock.now())
+    for name, shares in bought.items():
+        desk.submit(quantity=shares, book=name)
+    response = client.get(f"/trade?portfolio={desk.portfolio.pk}&close=aapl")
+    given = response.context["given"]
+    assert (response.context["side"], given["symbol"], given["quantity"], given["book"]) == (side, "AAPL", quantity, book)
+    assert f'<option value="{book}" data-portfolio="{desk.portfolio.pk}" selected>' in response.content.decode()
 
 
 def test_lots_show_what_each_has_gained_at_the_last_price(client: Client, desk: Desk) -> None:

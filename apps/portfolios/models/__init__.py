@@ -1,5 +1,5 @@
 from apps.portfolios.models.ledger import EITHER, FLOWS, INCOME, MOVED, OF_INSTRUMENT, TRADED, EntryKind, LedgerEntry, Lot, LotClosure
-from apps.portfolios.models.portfolios import Book, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus
+from apps.portfolios.models.portfolios import MAIN_BOOK, Book, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus
 from apps.portfolios.models.projections import CashBalance, PortfolioValue, Position
 from apps.portfolios.models.rebalancing import RebalanceEvent, RebalanceProposal, RebalanceTrade, TargetPlan, TargetWeight
 
@@ -7,6 +7,7 @@ __all__ = [
     "EITHER",
     "FLOWS",
     "INCOME",
+    "MAIN_BOOK",
     "MOVED",
     "OF_INSTRUMENT",
     "TRADED",

@@ -10,6 +10,9 @@ from apps.portfolios.domain.closing import LotMethod
 if TYPE_CHECKING:
     from apps.core.models import User
 
+#: The book that every portfolio has: what people trade in unless they name another one.
+MAIN_BOOK = "main"
+
 
 class PortfolioStatus(models.TextChoices):
     ACTIVE = "active"

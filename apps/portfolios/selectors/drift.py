@@ -17,14 +17,12 @@ from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.domain.drift import Drift, drift
 from apps.portfolios.domain.holdings import Holdings, pair
 from apps.portfolios.domain.valuation import Valuation, value_holdings
-from apps.portfolios.models import Portfolio, TargetPlan
+from apps.portfolios.models import MAIN_BOOK, Portfolio, TargetPlan
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.targets import plan_weights, stopped_symbols, target_plan
 
 if TYPE_CHECKING:
     from apps.marketdata.models import Instrument
-
-MAIN_BOOK = "main"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from django.db import connection
 
 from apps.core.errors import NotFound
-from apps.portfolios.models import Portfolio, PortfolioMembership, PortfolioRole
+from apps.portfolios.models import MAIN_BOOK as MAIN_BOOK
+from apps.portfolios.models import Book, Portfolio, PortfolioMembership, PortfolioRole
 from apps.portfolios.models.portfolios import PortfolioQuerySet
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ def books(portfolio_id: int) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute("select name, id from portfolios_book where portfolio_id = %s order by name", [portfolio_id])
         return dict(cursor.fetchall())
+
+
+def books_many(portfolio_ids: Collection[int]) -> dict[int, list[str]]:
+    """Names of the books of several portfolios: the main one first, the others in order."""
+    found: dict[int, list[str]] = {portfolio_id: [] for portfolio_id in portfolio_ids}
+    rows = Book.objects.filter(portfolio_id__in=portfolio_ids).order_by("portfolio_id", "name").values_list("portfolio_id", "name")
+    for portfolio_id, name in rows:
+        found[portfolio_id].insert(0 if name == MAIN_BOOK else len(found[portfolio_id]), name)
+    return found
 
 
 def portfolio_names(portfolio_ids: Collection[int] | None = None) -> dict[int, str]:

@@ -13,14 +13,22 @@ from apps.core.postgres.rows import rows_of
 from apps.marketdata.domain.weights import Optimizer
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.portfolios.domain.closing import LotMethod
-from apps.portfolios.models import Book, EntryKind, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus, PortfolioValue, Position
+from apps.portfolios.models import (
+    MAIN_BOOK,
+    Book,
+    EntryKind,
+    Portfolio,
+    PortfolioMembership,
+    PortfolioRole,
+    PortfolioStatus,
+    PortfolioValue,
+    Position,
+)
 from apps.portfolios.services.ledger import entry_post
 from apps.portfolios.signals import portfolio_opened
 
 if TYPE_CHECKING:
     from apps.core.models import User
-
-MAIN_BOOK = "main"
 
 
 def portfolio_create(

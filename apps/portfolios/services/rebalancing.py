@@ -26,8 +26,8 @@ from apps.portfolios.domain.rebalancing import (
     TradeReason,
     rebalance,
 )
-from apps.portfolios.models import Lot, Portfolio, RebalanceEvent, RebalanceProposal, RebalanceTrade
-from apps.portfolios.selectors.drift import MAIN_BOOK, PortfolioDrift, TargetPosition, portfolio_drift
+from apps.portfolios.models import MAIN_BOOK, Lot, Portfolio, RebalanceEvent, RebalanceProposal, RebalanceTrade
+from apps.portfolios.selectors.drift import PortfolioDrift, TargetPosition, portfolio_drift
 from apps.portfolios.selectors.portfolios import books
 from apps.portfolios.services.portfolios import portfolio_lock
 
