@@ -6,12 +6,11 @@ from django.db import transaction
 
 from apps.compliance.domain.pretrade import RestrictionFacts, ShortSaleFacts, order_checks
 from apps.compliance.models import RestrictionLevel
-from apps.compliance.selectors.restrictions import restrictions_for
+from apps.compliance.selectors.gate import at_gate
 from apps.compliance.selectors.short_sales import restricted_since
 from apps.core.money import ZERO
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Side, Verdict, closable_quantity
 from apps.portfolios.selectors.holdings import quantities_held
-from apps.portfolios.selectors.membership import tradable_currency
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +31,15 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
 
 
 def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
-    """Reads what restricts the order (one query) and whether the user may trade (one); a sale also what is held (one), a short sale
-    whether Rule 201 restricts it (one)."""
+    """Reads what restricts the order and whether the user may trade (one query); a sale also what is held (one), a short sale whether Rule
+    201 restricts it (one)."""
     intent = snapshot.intent
-    restrictions = restrictions_for(instrument_id=intent.instrument_id, portfolio_id=intent.portfolio_id, at=snapshot.as_of)
+    gate = at_gate(intent, user_id=snapshot.user_id, at=snapshot.as_of)
     return order_checks(
         intent=intent,
         market=snapshot.market,
-        portfolio_currency=None if snapshot.user_id is None else tradable_currency(user_id=snapshot.user_id, portfolio_id=intent.portfolio_id),
-        restrictions=[RestrictionFacts(restricted=level != RestrictionLevel.WATCH, reason=reason) for level, reason in restrictions],
+        portfolio_currency=gate.tradable_currency,
+        restrictions=[RestrictionFacts(restricted=level != RestrictionLevel.WATCH, reason=reason) for level, reason in gate.restrictions],
         short_sale=_short_sale(snapshot),
     )
 

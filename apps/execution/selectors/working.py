@@ -13,6 +13,7 @@ from django.db import connection
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models.orders import ENDED, Order
+from apps.marketdata.selectors.market import MARKET_TIME
 
 #: Between the values of an order's line, and between the lines: in no symbol, currency or number.
 _BETWEEN: Final = "\x1f"
@@ -42,7 +43,7 @@ where a.portfolio_id = %(portfolio)s and a.status = 'working' and a.id is distin
 # wall time and in market time: a replay shows many sessions in a second. Children of one parent repeat themselves, and may.
 _RATES = """
 select count(*), count(*) filter (where instrument_id = %(instrument)s), count(*) filter (where strategy = %(strategy)s and strategy <> ''),
-    min(greatest(abs(extract(epoch from %(at)s - created_at)), abs(extract(epoch from %(market_time)s - coalesce(market_time, %(market_time)s)))))
+    min(greatest(abs(extract(epoch from %(at)s - created_at)), coalesce(abs(extract(epoch from (select now from clock) - market_time)), 0)))
         filter (where instrument_id = %(instrument)s and side = %(side)s and quantity = %(quantity)s and order_type = %(order_type)s
             and time_in_force = %(time_in_force)s and limit_price is not distinct from %(limit_price)s
             and stop_price is not distinct from %(stop_price)s and trail_offset is not distinct from %(trail_offset)s
@@ -53,11 +54,13 @@ select count(*), count(*) filter (where instrument_id = %(instrument)s), count(*
 )
 from execution_order where portfolio_id = %(portfolio)s and created_at > %(since)s and status <> %(denied)s
 """
-# The orders that may still trade oldest first, then the parents; null without any.
+# The market's time; the rates; the orders that may still trade oldest first, then the parents, null without any.
 _SURROUNDINGS = f"""
-select rates.*, (select string_agg(beside.line, %(line)s order by beside.id < 0, abs(beside.id)) from (({_WORKING}) union all ({_UNSENT})) beside)
+with clock as materialized (select {MARKET_TIME} as now)
+select (select now from clock), rates.*,
+    (select string_agg(beside.line, %(line)s order by beside.id < 0, abs(beside.id)) from (({_WORKING}) union all ({_UNSENT})) beside)
 from ({_RATES}) rates
-"""  # noqa: S608 - made of the three above
+"""  # noqa: S608 - made of fixed texts
 #: How far back orders are counted, and looked through for the same order.
 LOOK_BACK = timedelta(minutes=1)
 
@@ -79,12 +82,13 @@ class OrderRates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What the gate looks at around one order: how often orders were sent, and which ones may still trade beside it.
+    """What the gate looks at around one order: the market's time, how often orders were sent, and which ones may still trade beside it.
 
     `working` are the portfolio's working orders, oldest first, and then what its working parents have not sent yet, each like one order
     whose id is minus the parent's.
     """
 
+    market_time: datetime
     rates: OrderRates
     working: tuple[WorkingOrder, ...]
 
@@ -126,17 +130,18 @@ def group_order_ids(group_id: int | None) -> tuple[int, ...]:
     return () if group_id is None else tuple(Order.objects.filter(group_id=group_id).values_list("id", flat=True))
 
 
-def surroundings_of(*, intent: OrderIntent, at: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None) -> Surroundings:
-    """How many orders were sent in the minute before `at` (wall time), whether this one is one of them again, what stands against opening
-    anything, and what may trade beside it. `instead_of` and the parent `algo_id` are not counted. One query."""
+def surroundings_of(*, intent: OrderIntent, at: datetime, instead_of: Collection[int], algo_id: int | None) -> Surroundings:
+    """The market's time at `at` (wall time), how many orders were sent in the minute before, whether this one is one of them again, what stands
+    against opening anything, and what may trade beside it. `instead_of` and the parent `algo_id` are not counted. One query."""
     values = {name: getattr(intent, name) for name in ("quantity", "limit_price", "stop_price", "trail_offset", "client_order_id", "strategy")}
     values |= {name: getattr(intent, name).value for name in ("side", "order_type", "time_in_force")}
-    values |= {"portfolio": intent.portfolio_id, "instrument": intent.instrument_id, "at": at, "since": at - LOOK_BACK, "market_time": market_time}
+    values |= {"portfolio": intent.portfolio_id, "instrument": intent.instrument_id, "at": at, "since": at - LOOK_BACK}
     values |= {"denied": OrderStatus.DENIED.value, "instead_of": list(instead_of), "algo": algo_id, "between": _BETWEEN, "line": _LINE}
     with connection.cursor() as cursor:
         cursor.execute(_SURROUNDINGS, values)
-        portfolio, instrument, strategy, age, strangers, lines = cursor.fetchone()
+        market_time, portfolio, instrument, strategy, age, strangers, lines = cursor.fetchone()
     return Surroundings(
+        market_time=market_time,
         rates=OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age, strangers=strangers),
         working=_working_orders(lines) if lines else (),
     )

@@ -14,7 +14,6 @@ from apps.core.check_codes import CheckCode, check_place
 from apps.core.money import ZERO
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
 from apps.execution.selectors.working import surroundings_of
-from apps.marketdata.selectors.market import market_time_at
 from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.risk.services import pretrade as risk
@@ -81,10 +80,9 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     not sent yet counts like a working order.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash.
     """
-    market_time = market_time_at(at)
     reference = reference_prices([intent.symbol]).get(intent.symbol)
-    facts = market_facts(intent.symbol, market_time=market_time, day=(reference.market_time if reference else at).date())
-    around = surroundings_of(intent=intent, at=at, market_time=market_time, instead_of=instead_of, algo_id=algo_id)
+    around = surroundings_of(intent=intent, at=at, instead_of=instead_of, algo_id=algo_id)
+    facts = market_facts(intent.symbol, market_time=around.market_time, day=(reference.market_time if reference else at).date())
     rates = around.rates
     snapshot = PreTradeSnapshot(
         intent=intent,
@@ -104,7 +102,7 @@ def gate_check(*, intent: OrderIntent, user_id: int, at: datetime, instead_of: C
     with transaction.atomic():
         judged = risk.order_judged(snapshot=snapshot, savepoint=False)
         verdicts = (judged.verdict, compliance.order_check(snapshot=snapshot, savepoint=False))
-    return Gate(snapshot=snapshot, verdicts=verdicts, market_time=market_time, judged=judged)
+    return Gate(snapshot=snapshot, verdicts=verdicts, market_time=around.market_time, judged=judged)
 
 
 def locates_take(gate: Gate, *, at: datetime) -> None:

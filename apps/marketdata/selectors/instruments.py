@@ -11,11 +11,12 @@ from apps.marketdata.models import AssetClass, Instrument
 
 
 def instrument_get(symbol: str) -> Instrument:
-    """The instrument of a symbol. Raises NotFound which names the symbol."""
-    found = instruments_known([symbol]).get(symbol)
-    if found is None:
+    """The instrument of a symbol. Raises NotFound which names the symbol. In SQL, because each order asks it: of a list PostgreSQL expects ten
+    symbols, and plans each time anew."""
+    found = rows_of(Instrument, "from marketdata_instrument row where row.symbol = %s", [symbol])
+    if not found:
         raise NotFound(f"there is no instrument {symbol!r}", field="symbol")
-    return found
+    return found[0]
 
 
 def instruments_get(symbols: Iterable[str]) -> dict[str, Instrument]:
@@ -28,7 +29,7 @@ def instruments_get(symbols: Iterable[str]) -> dict[str, Instrument]:
 
 
 def instruments_known(symbols: Iterable[str]) -> dict[str, Instrument]:
-    """Instruments of those symbols that exist; the others are left out. In SQL, because each order asks it twice."""
+    """Instruments of those symbols that exist; the others are left out."""
     found = rows_of(Instrument, "from marketdata_instrument row where row.symbol = any(%s)", [list(symbols)])
     return {item.symbol: item for item in found}
 

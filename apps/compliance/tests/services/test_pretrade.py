@@ -128,11 +128,11 @@ def test_an_inactive_user_blocks(desk) -> None:
 
 
 def test_an_exception_inside_blocks(desk, monkeypatch, caplog) -> None:
-    def broken(**kwargs):
+    def broken(*args, **kwargs):
         with connection.cursor() as cursor:
             cursor.execute("select * from no_such_table")
 
-    monkeypatch.setattr("apps.compliance.services.pretrade.restrictions_for", broken)
+    monkeypatch.setattr("apps.compliance.services.pretrade.at_gate", broken)
     assert blocking(desk.check()) == ["CHECK_FAILED"]
     assert "no_such_table" in caplog.text
     assert Restriction.objects.count() == 0  # the outer transaction still answers
@@ -142,7 +142,7 @@ def test_few_queries(desk) -> None:
     RestrictionFactory(instrument=desk.instrument, level="watch")
     with CaptureQueriesContext(connection) as queries:
         desk.check()
-    assert len(queries) <= 7  # one of them makes the snapshot's book, two the savepoint
+    assert len(queries) <= 6  # one of them makes the snapshot's book, two the savepoint
 
 
 def test_permission_by_group_by_user_and_by_superuser_as_django_says(desk) -> None:

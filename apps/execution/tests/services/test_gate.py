@@ -20,7 +20,7 @@ from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.tests.factories import make_desk, make_user, quote
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.bars import BarSeries
-from apps.marketdata.models import Instrument, NamedUniverse, UniverseMember
+from apps.marketdata.models import FeedState, Instrument, NamedUniverse, UniverseMember
 from apps.marketdata.selectors.quotes import Quote
 from apps.marketdata.services.market_status import market_status_record
 from apps.marketdata.services.quotes import quotes_publish
@@ -135,7 +135,11 @@ def test_sessions_of_a_replay_that_follow_each_other_in_a_second_are_no_duplicat
     assert order.market_time is not None
 
     def age(market_time: datetime):
-        return surroundings_of(intent=desk.intent(), at=order.created_at, market_time=market_time, instead_of=(), algo_id=None).rates.identical_age
+        feed = {"mode": "replay", "market_time": market_time, "session": market_time.date(), "updated_at": order.created_at}
+        FeedState.objects.update_or_create(name="test", defaults=feed)
+        around = surroundings_of(intent=desk.intent(), at=order.created_at, instead_of=(), algo_id=None)
+        assert around.market_time == market_time
+        return around.rates.identical_age
 
     assert age(order.market_time) == 0
     assert age(order.market_time + timedelta(days=1)) == 86_400
@@ -143,8 +147,7 @@ def test_sessions_of_a_replay_that_follow_each_other_in_a_second_are_no_duplicat
 
 def test_the_working_orders_are_those_of_the_database_after_each_change(desk) -> None:
     def beside():
-        now = clock.now()
-        return surroundings_of(intent=desk.intent(), at=now, market_time=now, instead_of=(), algo_id=None).working
+        return surroundings_of(intent=desk.intent(), at=clock.now(), instead_of=(), algo_id=None).working
 
     assert beside() == ()
     terms = [
