@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-WITH_API = ("core", "alerts", "marketdata", "portfolios", "risk", "compliance", "strategies", "execution", "analytics")
+#: Addresses are looked for in this order: first those of orders, which are not to wait for a search.
+WITH_API = ("execution", "core", "alerts", "marketdata", "portfolios", "risk", "compliance", "strategies", "analytics")
 WITH_PAGES = ("desk", "alerts", "marketdata", "portfolios", "risk", "strategies", "execution")
 
 endpoints = [path("", include(f"apps.{app}.api.urls")) for app in WITH_API]

@@ -5,9 +5,12 @@ from typing import Any
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
 from apps.core.context import current_context, set_actor
+from apps.core.models import User
+from apps.core.postgres.rows import rows_of
 
 #: The claim that names the user: whoever asks for the user's row says at once on whose behalf.
 NAME_CLAIM = "username"
@@ -29,10 +32,22 @@ class JWTActor(JWTAuthentication):
         if name := validated_token.get(NAME_CLAIM):
             set_actor(f"user:{name}")
         try:
-            return super().get_user(validated_token)
+            return _active_user(validated_token) or super().get_user(validated_token)
         except BaseException:
             set_actor(before)
             raise
+
+
+def _active_user(token: Token) -> User | None:
+    """The token's user when there is nothing to object to. In SQL, because each request asks it: the ORM takes four times as long as the rest.
+
+    Why somebody is refused says the library, which then reads the row again.
+    """
+    claim = str(token.get(api_settings.USER_ID_CLAIM, ""))
+    if api_settings.CHECK_REVOKE_TOKEN or not claim.isdecimal():
+        return None
+    found = rows_of(User, "from core_user row where row.id = %s and row.is_active", [int(claim)])
+    return found[0] if found else None
 
 
 class SessionActor(SessionAuthentication):

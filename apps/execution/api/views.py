@@ -1,7 +1,5 @@
 """REST of orders and trades."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
@@ -14,7 +12,7 @@ from apps.core.api.filters import StrictFilterBackend
 from apps.core.api.idempotency import idempotent
 from apps.core.api.problems import problem, problem_response
 from apps.core.api.schema import ProblemSerializer
-from apps.core.api.serializers import StrictSerializer
+from apps.core.api.serializers import validated
 from apps.core.api.users import desk_user
 from apps.execution.api.algos import RoutingSerializer
 from apps.execution.api.filters import FillFilter, OrderFilter
@@ -77,7 +75,7 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @idempotent
     def create(self, request: Request) -> Response:
         """Submit an order. A paper order that can trade at once comes back filled."""
-        data = _validated(OrderSubmitSerializer, request)
+        data = validated(OrderSubmitSerializer, request.data)
         note = data.pop("note")
         if data["client_order_id"] is None:
             data["client_order_id"] = request.idempotency_uuid  # type: ignore[attr-defined]
@@ -91,21 +89,21 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @action(detail=False, methods=["post"])
     def preview(self, request: Request) -> Response:
         """Every check with its numbers, the estimated cost, cash and position after. The answer is kept, and compared with the order later."""
-        intent = intent_build(user=desk_user(request), **_validated(OrderIntentSerializer, request))
+        intent = intent_build(user=desk_user(request), **validated(OrderIntentSerializer, request.data))
         return Response(PreviewSerializer(order_preview(intent=intent, user=desk_user(request), at=clock.now())).data)
 
     @extend_schema(request=SizeRequestSerializer, responses=SizeSerializer)
     @action(detail=False, methods=["post"])
     def size(self, request: Request) -> Response:
         """How many shares a sizer would order now, with its formula, its numbers and what capped it. Orders nothing and keeps nothing."""
-        size = order_size(user=desk_user(request), at=clock.now(), **_validated(SizeRequestSerializer, request))
+        size = order_size(user=desk_user(request), at=clock.now(), **validated(SizeRequestSerializer, request.data))
         return Response(SizeSerializer(size).data)
 
     @extend_schema(request=ApprovalSerializer, responses=OrderSerializer)
     @action(detail=True, methods=["post"])
     def approve(self, request: Request, pk: str) -> Response:
         """Approve an order of somebody else that waits for a second person, or refuse it. Approved, it is judged anew and sent."""
-        data = _validated(ApprovalSerializer, request)
+        data = validated(ApprovalSerializer, request.data)
         order = order_approve(order_id=int(pk), user=desk_user(request), at=clock.now(), **data)
         return Response(order_row(order))
 
@@ -117,13 +115,11 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @idempotent
     def replace(self, request: Request, pk: str) -> Response:
         """Change quantity, prices or time in force of a working order. Until the broker has changed it, it works as it was."""
-        serializer = ReplaceSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
         order = order_replace(
             order_id=int(pk),
             user=desk_user(request),
             replacement_id=request.idempotency_uuid,  # type: ignore[attr-defined]
-            changes=serializer.validated_data,
+            changes=validated(ReplaceSerializer, request.data),
             at=clock.now(),
         )
         return Response(order_row(order))
@@ -133,7 +129,7 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @idempotent
     def cancel(self, request: Request, pk: str) -> Response:
         """Cancel what has not traded yet. An order that has ended is answered 409."""
-        data = _validated(CancelSerializer, request)
+        data = validated(CancelSerializer, request.data)
         order = order_cancel(order_id=int(pk), user=desk_user(request), at=clock.now(), reason=data["reason"])
         return Response(order_row(order))
 
@@ -168,10 +164,8 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @idempotent
     def create(self, request: Request) -> Response:
         """Trade by hand: an order like any other, through the same gate."""
-        given = ManualTradeSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
         user = desk_user(request)
-        intent = manual_intent(user, given.validated_data, request.idempotency_uuid)  # type: ignore[attr-defined]
+        intent = manual_intent(user, validated(ManualTradeSerializer, request.data), request.idempotency_uuid)  # type: ignore[attr-defined]
         order = order_submit(intent=intent, user=user, at=clock.now(), note="entered by hand")
         if order.status == OrderStatus.DENIED:
             return _denied(order, request)
@@ -182,13 +176,6 @@ class TradeViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     def proof(self, request: Request, pk: str) -> Response:
         """What a fill stands on: its order, who allowed it, what it was matched against, every step, the ledger. `missing` is empty."""
         return Response(FillProofSerializer(fill_proof(fill_get(user=desk_user(request), fill_id=int(pk)))).data)
-
-
-def _validated(kind: type[StrictSerializer], request: Request) -> dict[str, Any]:
-    serializer = kind(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    data: dict[str, Any] = serializer.validated_data
-    return data
 
 
 def _denied(order: Order, request: Request) -> Response:

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 from apps.core.errors import Conflict, InvalidInput
@@ -65,12 +66,14 @@ def _account_create(*, portfolio_id: int, broker: str, number: str, mode: Tradin
     return found
 
 
-_FOR_ORDER = """
-select account.*, (
+_FIELDS = BrokerageAccount._meta.concrete_fields
+# In SQL, because each order asks it.
+_FOR_ORDER = f"""
+select {", ".join(f"account.{field.column}" for field in _FIELDS)}, (
     select id from execution_order where portfolio_id = account.portfolio_id and client_order_id = %s
-) as earlier_order_id
+)
 from execution_brokerageaccount account where account.portfolio_id = %s
-"""
+"""  # noqa: S608 - names of columns only
 
 
 def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tuple[BrokerageAccount, int | None]:
@@ -78,10 +81,13 @@ def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tu
 
     Raises Conflict when the portfolio has no account.
     """
-    for account in BrokerageAccount.objects.raw(_FOR_ORDER, [client_order_id, portfolio_id]):
-        earlier: int | None = vars(account)["earlier_order_id"]
-        return account, earlier
-    raise Conflict(f"portfolio {portfolio_id} has no brokerage account", field="portfolio_id")
+    with connection.cursor() as cursor:
+        cursor.execute(_FOR_ORDER, [client_order_id, portfolio_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise Conflict(f"portfolio {portfolio_id} has no brokerage account", field="portfolio_id")
+    *values, earlier = row
+    return BrokerageAccount.from_db(connection.alias, [field.attname for field in _FIELDS], values), earlier
 
 
 def account_of(portfolio_id: int) -> BrokerageAccount:

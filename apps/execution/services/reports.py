@@ -126,8 +126,9 @@ def _new(order: Order, reports: Sequence[ExecutionReport]) -> Sequence[Execution
     ids = [report.execution.execution_id for report in reports if report.execution]
     if not ids:
         return reports
-    booked = Fill.objects.filter(broker=order.account.broker, execution_id__in=ids)
-    known = set(booked.values_list("execution_id", flat=True)) if order.cumulative_quantity else set()
+    known = set[str]()
+    if order.cumulative_quantity:
+        known.update(Fill.objects.filter(broker=order.account.broker, execution_id__in=ids).values_list("execution_id", flat=True))
     fresh = []
     for report in reports:
         if report.execution is not None:
