@@ -1,5 +1,7 @@
 """The factors page as a quant uses it: rank, look closer, get a portfolio, and know what strategies cannot see."""
 
+from datetime import date
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -35,5 +37,7 @@ def test_from_the_ranking_to_a_portfolio(desk: Desk, sign_in: SignIn) -> None:
     assert abs(sum(float(text.removesuffix(" %")) for text in weights) - 100) < 0.2
 
     page.get_by_role("link", name="Stocks", exact=True).click()
-    expect(page.locator(".pagehead .sub")).to_contain_text("2008")
+    expect(page.locator(".pagehead .sub")).to_contain_text("of 23 scored")
+    scored_at = date.fromisoformat(page.locator(".pagehead .sub time").inner_text())
+    assert scored_at >= date(2008, 9, 1)  # the replay's own time, which has moved on while other tests had the desk
     assert page.get_by_text("cannot see").count() == 0
