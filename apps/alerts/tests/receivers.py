@@ -1,12 +1,20 @@
 """Real receivers on loopback: a mail server and a web server that answer as a test wants, and keep what they got."""
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 
 @dataclass
@@ -27,6 +35,25 @@ class Hook:
     headers: Mapping[str, str] = field(default_factory=dict)
     hang: threading.Event | None = None
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    asked_for: list[str | None] = field(default_factory=list)
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A certificate for a name, signed by itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{name}.pem"
+    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return file
 
 
 @contextmanager
@@ -88,8 +115,8 @@ def mail_server() -> Iterator[MailServer]:
 
 
 @contextmanager
-def hook() -> Iterator[Hook]:
-    """A web server that takes webhooks."""
+def hook(tls: Path | None = None) -> Iterator[Hook]:
+    """A web server that takes webhooks, over TLS with a certificate of `certificate`; `asked_for` are the names that clients then ask for."""
     state = Hook()
 
     class Handler(BaseHTTPRequestHandler):
@@ -111,6 +138,12 @@ def hook() -> Iterator[Hook]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
-    with _serving(Server(("127.0.0.1", 0), Handler)) as port:
-        state.url = f"http://127.0.0.1:{port}/desk?team=risk"
+    server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls)
+        context.sni_callback = lambda _socket, name, _context: state.asked_for.append(name)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with _serving(server) as port:
+        state.url = f"http://127.0.0.1:{port}/desk?team=risk" if tls is None else f"https://localhost:{port}/desk?team=risk"
         yield state

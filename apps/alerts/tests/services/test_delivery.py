@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, time, timedelta
@@ -28,7 +29,7 @@ from apps.alerts.services.delivery import (
 from apps.alerts.services.routes import route_create, route_end, route_secret_renew, route_test
 from apps.alerts.services.webhooks import webhook_secret, webhook_send
 from apps.alerts.tests.factories import MOMENT, AlertFactory, UserFactory
-from apps.alerts.tests.receivers import Hook, hook, mail_server
+from apps.alerts.tests.receivers import Hook, certificate, hook, mail_server
 from apps.core.clock import now
 from apps.core.errors import Conflict, NotFound
 from apps.core.models import User
@@ -105,6 +106,26 @@ class TestWebhook:
             delivery = raised(user)
             assert delivery_attempt(delivery_id=delivery.pk, clock=at(MOMENT)) == DeliveryState.DEAD
             assert not elsewhere.requests
+
+    @pytest.mark.parametrize(
+        ("named", "trusted", "outcome"),
+        [("localhost", True, Outcome.SENT), ("localhost", False, Outcome.RETRY), ("elsewhere.example", True, Outcome.RETRY)],
+    )
+    def test_over_tls_the_address_is_pinned_and_the_certificate_is_the_names(self, user, tmp_path, monkeypatch, named, trusted, outcome) -> None:
+        import httpcore2
+
+        file = certificate(tmp_path, named)
+        if trusted:  # as if it were among the machine's authorities; everything else is the client's own
+            monkeypatch.setattr(httpcore2, "default_ssl_context", lambda **_: ssl.create_default_context(cafile=file))
+        with hook(tls=file) as web:
+            route_create(user=user, channel="webhook", target=web.url, at=MOMENT)
+            claim = delivery_claim(delivery_id=raised(user).pk, at=MOMENT)
+            answer = webhook_send(message=claimed_message(claim), clock=at(MOMENT), resolve=lambda *_: ["127.0.0.1"])
+            assert answer.outcome is outcome
+            assert set(web.asked_for) == {"localhost"}  # not the number that was connected to
+            assert len(web.requests) == (outcome is Outcome.SENT)
+            assert outcome is Outcome.SENT or "CERTIFICATE_VERIFY_FAILED" in answer.detail
+            assert all(headers["Host"] == web.url.split("/")[2] for _, headers, _ in web.requests)
 
     def test_a_name_that_leads_inside_is_not_asked(self, user, web) -> None:
         route = route_create(user=user, channel="webhook", target="https://hooks.example.org/desk", at=MOMENT)
