@@ -194,14 +194,14 @@ def grid_figure(palette: Palette, *, values: np.ndarray, rows: Sequence[str], co
             "text": ["—" if np.isnan(number) else f"{number:.{places}f}".replace("-", "\N{MINUS SIGN}") for number in numbers],
         }
     )
-    mapper = LinearColorMapper(palette=_diverging(palette), low=-most, high=most, nan_color=palette.line)
+    mapper = LinearColorMapper(palette=diverging(palette), low=-most, high=most, nan_color=palette.line)
     cells = plot.rect("column", "row", width=0.96, height=0.92, source=source, fill_color={"field": "value", "transform": mapper}, line_color=None)
     plot.text("column", "row", text="text", source=source, text_color=palette.ink, text_font_size="11px", text_align="center", text_baseline="middle")
     plot.add_tools(HoverTool(renderers=[cells], tooltips=[("", "@row, @column"), (what, "@text")]))
     return plot
 
 
-def _diverging(palette: Palette) -> list[str]:
+def diverging(palette: Palette) -> list[str]:
     """Colours from the palette's red over its surface to its green, muted so that text stays readable on them."""
     half = SHADES // 2
     ends = [_mixed(palette.surface, colour, 0.62) for colour in (palette.down, palette.up)]

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.charts import Palette, desk_figure, grid_figure, style_legend, thinned
+from apps.core.charts import Palette, desk_figure, diverging, grid_figure, style_legend, thinned
+from apps.risk.domain.stops import Regime
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure  # noqa: N812
+
+#: Smaller tiles of a treemap have no room for their name: width, height [of 2 x 1].
+LEGIBLE = (0.36, 0.07)
 
 
 def drawdown_figure(
@@ -77,4 +81,63 @@ def backtest_figure(palette: Palette, *, ts: NDArray[np.datetime64], pnl: NDArra
     tips = [("", "@x{%F}"), ("P&L", "@pnl{+0,0}"), ("Forecast", "@var{0,0}")]
     plot.add_tools(HoverTool(renderers=[bars], tooltips=tips, formatters={"@x": "datetime"}))
     style_legend(plot, palette)
+    return plot
+
+
+def treemap_figure(palette: Palette, *, symbols: Sequence[str], values: NDArray[np.float64], moves: NDArray[np.float64]) -> Any:
+    """Positions [N, the largest first] as tiles of the size of their value [money, short negative], coloured by what they have earned today by
+    value [fraction, NaN unknown]."""
+    from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+
+    from apps.risk.domain.treemap import treemap
+
+    tiles = treemap(np.abs(values).tolist(), width=2.0, height=1.0)
+    plot = desk_figure(palette, height=300, label="", dates=False, x_range=(0, 2), y_range=(0, 1))
+    plot.axis.visible = False
+    plot.grid.grid_line_color = None
+    share = np.abs(values) / np.abs(values).sum()
+    words = [f"{symbol} {part:.0%}" for symbol, part in zip(symbols, share, strict=True)]
+    source = ColumnDataSource(
+        {
+            "left": [tile.left for tile in tiles],
+            "right": [tile.left + tile.width for tile in tiles],
+            "bottom": [tile.bottom for tile in tiles],
+            "top": [tile.bottom + tile.height for tile in tiles],
+            "x": [tile.left + 0.02 for tile in tiles],
+            "y": [tile.bottom + tile.height / 2 for tile in tiles],
+            "symbol": list(symbols),
+            "value": values.tolist(),
+            "share": share.tolist(),
+            "move": [None if np.isnan(move) else move for move in moves.tolist()],
+            "text": [word if tile.width > LEGIBLE[0] and tile.height > LEGIBLE[1] else "" for word, tile in zip(words, tiles, strict=True)],
+        }
+    )
+    most = max(0.01, float(np.nanmax(np.abs(moves))) if np.isfinite(moves).any() else 0.0)
+    colour = {"field": "move", "transform": LinearColorMapper(palette=diverging(palette), low=-most, high=most, nan_color=palette.line)}
+    edges = {"line_color": palette.ink_soft, "line_width": 1}
+    drawn = plot.quad(left="left", right="right", bottom="bottom", top="top", source=source, fill_color=colour, **edges)
+    plot.text("x", "y", text="text", source=source, text_color=palette.ink, text_font_size="11px", text_baseline="middle")
+    tips = [("@symbol", "@value{+0,0}"), ("of gross value", "@share{0.0 %}"), ("earned today by value", "@move{+0.00 %}")]
+    plot.add_tools(HoverTool(renderers=[drawn], tooltips=tips))
+    return plot
+
+
+def vix_figure(palette: Palette, *, ts: NDArray[np.datetime64], level: NDArray[np.float64], regimes: Sequence[Regime]) -> Any:
+    """The volatility index over its regimes as bands, darker with each; each says where a position stops in it."""
+    from bokeh.models import ColumnDataSource, HoverTool
+    from bokeh.models.annotations import BoxAnnotation, Label
+
+    plot = desk_figure(palette, height=260, label="VIX")
+    x = ts.astype("datetime64[ms]").astype(np.int64)
+    lowest, top = min(8.0, float(level.min())), max(35.0, float(level.max()) * 1.05)
+    ends = [*(regime.floor for regime in regimes[1:]), top]
+    for n, (regime, end) in enumerate(zip(regimes, ends, strict=True)):
+        plot.add_layout(BoxAnnotation(bottom=regime.floor, top=end, fill_color=palette.down, fill_alpha=0.06 * n, line_color=None))
+        words = f"{regime.label.removesuffix(' Volatility')}: stop {regime.threshold:.0%}"
+        at = max(regime.floor, lowest)
+        plot.add_layout(Label(text=words, x=int(x[0]), y=at, text_color=palette.ink_soft, text_font_size="11px", x_offset=4, y_offset=2))
+    source = ColumnDataSource({"x": x.tolist(), "y": level.tolist()})
+    line = plot.line("x", "y", source=source, line_color=palette.first, line_width=1.5)
+    plot.y_range.start, plot.y_range.end = lowest, top
+    plot.add_tools(HoverTool(renderers=[line], tooltips=[("", "@x{%F}"), ("VIX", "@y{0.00}")], formatters={"@x": "datetime"}, mode="vline"))
     return plot

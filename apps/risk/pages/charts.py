@@ -9,16 +9,21 @@ from django.views.decorators.http import require_GET
 from apps.core.charts import MINUS, Chart, Palette, chart_answer, percent_text
 from apps.core.clock import now
 from apps.core.pages import RequestOfUser, page
+from apps.marketdata.selectors.vix import vix_shown
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.portfolios.selectors.values import portfolio_values
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.portfolio_risk import Method
+from apps.risk.domain.stops import REGIMES, regime_of
 from apps.risk.pages.asked import asked_board
 from apps.risk.selectors.board import RiskBoard
 from apps.risk.selectors.limits import limits_in_force
 from apps.risk.selectors.tables.backtests import backtests_table
 from apps.risk.selectors.tables.positions import correlation_table
 from apps.risk.selectors.tables.stress import stress_table
+
+#: Two years of the volatility index.
+VIX_SESSIONS = 504
 
 
 @require_GET
@@ -119,3 +124,54 @@ def backtest_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     counted = f"{test.exceptions} exceptions in {test.observations} sessions, {test.expected:.1f} expected"
     summary = f"Historical value at risk at {test.confidence:.0%}, {of}: {counted}"
     return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=("Session", "P&L", "Forecast loss", "Exception"), rows=rows))
+
+
+@require_GET
+@page
+def treemap_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Positions by the size of their value, coloured by what they have earned today."""
+    portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    valuation = RiskBoard(portfolio_id=portfolio_id, now=now()).view.valuation
+    name = f"treemap-{portfolio_id}"
+    held = [(one, float(one.market_value)) for one in valuation.positions if one.market_value]
+    if not held:
+        text = "No position has a price." if valuation.missing else "Nothing is held."
+        return chart_answer(request, Chart(name=name, draw=None, summary=text))
+    gross = sum(abs(value) for _, value in held)
+    rows = [
+        (one.symbol, value, abs(value) / gross, None if one.day_pnl is None else float(one.day_pnl) / abs(value))
+        for one, value in sorted(held, key=lambda item: (-abs(item[1]), item[0].symbol))
+    ]
+
+    def draw(palette: Palette) -> Any:
+        from apps.risk.charts import treemap_figure
+
+        moves = np.array([np.nan if row[3] is None else row[3] for row in rows])
+        return treemap_figure(palette, symbols=[row[0] for row in rows], values=np.array([row[1] for row in rows]), moves=moves)
+
+    without = f"; without a price and not in it: {', '.join(valuation.missing)}" if valuation.missing else ""
+    summary = f"{len(rows)} position{'s' if len(rows) > 1 else ''}; the largest is {rows[0][0]} with {rows[0][2]:.0%} of the gross value{without}"
+    columns = ("Position", "Value", "Share of gross value", "Earned today by value")
+    return chart_answer(request, Chart(name=name, draw=draw, summary=summary, columns=columns, rows=rows))
+
+
+@require_GET
+@page
+def vix_chart(request: RequestOfUser) -> HttpResponse:
+    """The volatility index over the regimes by which positions are stopped."""
+    series, seen = vix_shown(now(), last=VIX_SESSIONS)
+    if series is None or not len(series):
+        return chart_answer(request, Chart(name="vix", draw=None, summary="The desk has no history of the VIX."))
+    named = [regime_of(level) for level in series.close.tolist()]
+
+    def draw(palette: Palette) -> Any:
+        from apps.risk.charts import vix_figure
+
+        return vix_figure(palette, ts=series.ts, level=series.close, regimes=REGIMES)
+
+    days = [ts.astype("datetime64[D]").item() for ts in series.ts]
+    late = "" if seen else "; the market shown stands before it, so nothing is stopped by it"
+    summary = f"{series.close[-1]:.2f} on {days[-1]}: {named[-1].label}, positions stop {named[-1].threshold:.0%} below their cost{late}"
+    rows = [(day, level, its.label, its.threshold) for day, level, its in zip(days, series.close.tolist(), named, strict=True)]
+    columns = ("Day", "VIX", "Regime", "Stop (fraction below cost)")
+    return chart_answer(request, Chart(name="vix", draw=draw, summary=summary, columns=columns, rows=rows))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.test import Client
@@ -11,14 +11,15 @@ from apps.alerts.services import alert_raise
 from apps.core.clock import now
 from apps.core.models import User
 from apps.core.roles import Role
+from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.models import Portfolio
 from apps.portfolios.services.portfolios import membership_grant
-from apps.portfolios.tests.factories import PortfolioFactory
+from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
 from apps.risk.models import MonitorState, ReleaseRequest
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.tables.registry import TABLES
 from apps.risk.services.state import trading_halt
-from apps.risk.tests.factories import NOW, Desk, person
+from apps.risk.tests.factories import NOW, Desk, person, show_prices
 
 
 @pytest.fixture
@@ -76,6 +77,35 @@ def test_a_request_can_be_withdrawn(portfolio: Portfolio) -> None:
 def test_drawdown_chart_without_values_says_why(portfolio: Portfolio) -> None:
     portfolio_values = client_of(Role.RISK).get(f"/charts/risk/{portfolio.pk}/drawdown").json()
     assert portfolio_values["summary"]
+
+
+def test_the_treemap_shows_what_is_held_by_its_size(db: None) -> None:
+    desk = Desk()
+    other = InstrumentFactory(symbol="SHORT")
+    desk.trade(-200, 100, instrument=other)
+    show_prices(SHORT="100")
+    client = signed_in(desk.trader)
+    assert 'id="chart-treemap"' in client.get("/risk?tab=positions").content.decode()
+    found = client.get(f"/charts/risk/{desk.portfolio.pk}/treemap").json()
+    assert found["item"]
+    assert [row[:2] for row in found["table"]["rows"]] == [["SHORT", "−20,000.0000"], [desk.symbol, "10,000.0000"]]
+    assert found["summary"] == "2 positions; the largest is SHORT with 67% of the gross value"
+
+
+def test_the_volatility_index_stands_over_the_stops_of_its_regimes(db: None) -> None:
+    desk = Desk()
+    client = signed_in(desk.trader)
+    assert client.get("/charts/risk/vix").json()["summary"] == "The desk has no history of the VIX."
+    store_series(make_series("VIX", [14.0, 16.0, 31.0], start=date(2024, 1, 2)))
+    assert 'id="chart-vix"' in client.get("/risk").content.decode()
+    found = client.get("/charts/risk/vix").json()
+    assert found["item"]
+    assert [(row[2], row[3]) for row in found["table"]["rows"]] == [
+        ("Low Volatility", "0.1000"),
+        ("Normal Volatility", "0.1200"),
+        ("High Volatility", "0.1800"),
+    ]
+    assert found["summary"].startswith("31.00 on 2024-01-04: High Volatility, positions stop 18% below their cost")
 
 
 def test_a_breach_is_acknowledged_where_it_is_shown(db: None) -> None:
