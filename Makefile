@@ -21,10 +21,8 @@ INSTALLED := .venv/.installed-dev-$(call hash,dev)
 INSTALLED_BENCH := .venv/.installed-bench-$(call hash,bench)
 UV := .venv/bin/python -m uv
 LOCKS := uv base dev bench ray
-# Tests that start all processes of a desk come after all others. One worker kills desks while the other one's browser looks at pages: both
-# wait most of the time. A browser that drives pages wants no other event loop beside it, and who shares a desk stays together.
-WHOLE_DESKS := tests/recovery tests/browser tests/feeds
-TOGETHER := --dist loadfile --no-loadscope-reorder
+# Tests that start all processes of a desk want both cores, and a browser that drives pages wants no other event loop beside it.
+WHOLE_DESKS := tests/recovery tests/feeds tests/browser
 
 .PHONY: help setup demo test screenshots check format bench soak lock timescaledb chromium stop clean
 
@@ -38,7 +36,7 @@ demo: setup ## Start the desk on real data at http://127.0.0.1:8000 (PORT=8010 m
 
 test: setup timescaledb chromium ## Run all tests, with real servers, TimescaleDB and a browser
 	@$(PYTHON) -m pytest -n $(WORKERS) $(patsubst %,--ignore=%,$(WHOLE_DESKS)) $(ARGS)
-	@$(PYTHON) -m pytest -n $(WORKERS) $(TOGETHER) $(WHOLE_DESKS) $(ARGS)
+	@$(PYTHON) -m pytest $(WHOLE_DESKS) $(ARGS)
 
 screenshots: setup chromium ## Take the documentation's pictures again
 	@DESK_SCREENSHOTS=docs $(PYTHON) -m pytest -q tests/browser/test_trading_day.py -k readme

@@ -37,10 +37,10 @@ def migrations_hash() -> str:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def _alone(name: str) -> Iterator[None]:
     """One process makes it, the others wait and find it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    CLUSTERS.mkdir(parents=True, exist_ok=True)
+    with (CLUSTERS / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -56,7 +56,7 @@ def _migrate(**environment: str) -> None:
 def migrated_template(url: str) -> str:
     """Name of a database on the server of `url` that has all migrations and admits nobody, which `create database` may copy."""
     name = TEMPLATE + migrations_hash()
-    with alone(CLUSTERS / "template.lock"), psycopg.connect(url, autocommit=True) as connection:
+    with _alone("template"), psycopg.connect(url, autocommit=True) as connection:
         there = [row[0] for row in connection.execute("select datname from pg_database where starts_with(datname, %s)", [TEMPLATE])]
         if name in there:
             return name
@@ -80,7 +80,7 @@ def with_database(url: str, name: str) -> str:
 def cluster_put(var: Path) -> None:
     """Put a cluster with all migrations, stopped cleanly, where private servers in the folder `var` look for theirs."""
     var.mkdir(parents=True, exist_ok=True)
-    with alone(CLUSTERS / "cluster.lock"):
+    with _alone("cluster"):
         made = CLUSTERS / hashlib.sha256(f"{migrations_hash()}:{postgres_binaries()}".encode()).hexdigest()[:16]
         if not made.exists():
             _cluster_make(made)

@@ -66,13 +66,13 @@ def screenshot(page: Page, name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: Path) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: RunningDesk) -> Iterator[Desk]:
     """The demo desk with all its processes on private servers of its own. Ctrl-C must stop every one of them."""
     held = port_hold()
     port = held.getsockname()[1]
     private = ("DATABASE_URL", "REDIS_URL", "DESK_PG_BIN", "DESK_TS_PRELOAD", "DJANGO_SETTINGS_MODULE")
     environment = {key: value for key, value in os.environ.items() if key not in private}
-    environment |= {"DESK_VAR": str(RunningDesk.copied(loaded_desk, tmp_path_factory.mktemp("desk")).var), "PYTHONUNBUFFERED": "1"}
+    environment |= {"DESK_VAR": str(loaded_desk.copied(tmp_path_factory.mktemp("desk")).var), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, str(ROOT / "manage.py"), "desk", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
     running = Desk(f"http://127.0.0.1:{port}", process, environment)

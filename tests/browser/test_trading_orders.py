@@ -193,6 +193,7 @@ def test_many_are_cancelled_after_a_look_at_the_list(sign_in: SignIn, desk: Desk
 
 def stop(page: Page, level: str, reason: str) -> None:
     page.keyboard.press("Shift+H")
+    expect(page.locator("#halt-dialog")).to_be_visible()
     expect(page.locator("#halt-reason")).to_be_focused()
     page.check(f"#halt-{level}")
     page.fill("#halt-reason", reason)
@@ -228,6 +229,7 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
     expect(trader.locator("[data-count=flatten]")).to_contain_text("1 position worth $")
     expect(trader.locator("#halt-reason")).to_be_focused()  # opened to the end: a dialog that opens cannot be closed
     trader.keyboard.press("Escape")
+    expect(trader.locator("#halt-button")).to_be_focused()  # closed to the end: until the field has lost the focus, keys are text
     expect(trader.locator("#halt-dialog")).to_be_hidden()
     stop(trader, "flatten", "out of everything")
     expect(trader.locator("#halt-banner")).to_contain_text("FLATTENING")

@@ -53,11 +53,10 @@ class RunningDesk:
         self.port = self._held.getsockname()[1]
         self.environment = {key: value for key, value in os.environ.items() if key not in PRIVATE} | {"DESK_VAR": str(var)}
 
-    @classmethod
-    def copied(cls, loaded: Path, var: Path) -> "RunningDesk":
-        """A desk that begins with what the one in the folder `loaded` left when it was stopped; sockets cannot be copied."""
-        shutil.copytree(loaded, var, ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
-        return cls(var)
+    def copied(self, var: Path) -> "RunningDesk":
+        """A desk in another folder that begins with what this one left when it was stopped; sockets cannot be copied."""
+        shutil.copytree(self.var, var, ignore=shutil.ignore_patterns("run"), dirs_exist_ok=True)
+        return RunningDesk(var)
 
     def start(self) -> None:
         """Start it and wait until people can log in."""

@@ -1,7 +1,5 @@
 """A desk that was started from nothing on the PostgreSQL that comes with Python's packages."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.recovery.desk import RunningDesk
@@ -9,9 +7,10 @@ from tests.recovery.desk import RunningDesk
 pytestmark = pytest.mark.slow
 
 
-def test_plain_postgresql_is_migrated_and_says_so(loaded_desk: Path, tmp_path: Path) -> None:
+def test_plain_postgresql_is_migrated_and_says_so(loaded_desk: RunningDesk) -> None:
     """No TimescaleDB there: the same migrations, plain tables, and the reason."""
-    done = RunningDesk.copied(loaded_desk, tmp_path).command("storage_status", "--json")
+    assert loaded_desk.process.returncode == 0
+    done = loaded_desk.command("storage_status", "--json")
     assert done.returncode == 0, done.stderr
     assert '"hypertables_off": "the server has no TimescaleDB"' in done.stdout
     assert '"hypertable": false' in done.stdout

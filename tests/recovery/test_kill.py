@@ -19,8 +19,8 @@ CTRL_C_SECONDS = 60  # ten are promised; a test machine is busy
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: Path) -> Iterator[RunningDesk]:
-    running = RunningDesk.copied(loaded_desk, tmp_path_factory.mktemp("killed"))
+def desk(tmp_path_factory: pytest.TempPathFactory, loaded_desk: RunningDesk) -> Iterator[RunningDesk]:
+    running = loaded_desk.copied(tmp_path_factory.mktemp("killed"))
     try:
         running.start()
         yield running
