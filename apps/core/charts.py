@@ -176,6 +176,25 @@ def style_legend(plot: Any, palette: Palette) -> None:
         legend.margin = 0
 
 
+def bands_figure(palette: Palette, *, ts: np.ndarray, level: np.ndarray, bands: Sequence[tuple[str, float]], what: str) -> Any:
+    """A level over four bands (label, floor; the lowest first), which are shaded from green to red; `what` says what it is the level of."""
+    from bokeh.models import HoverTool
+    from bokeh.models.annotations import BoxAnnotation, Label
+
+    plot = desk_figure(palette, height=260, label="index level")
+    kept = thinned(len(ts))
+    x = ts.astype("datetime64[ms]").astype(np.int64)[kept]
+    highest = max(float(level.max()) * 1.08, bands[-1][1] + 5)
+    tops = [floor for _, floor in bands[1:]] + [highest]
+    for (label, floor), top, colour in zip(bands, tops, (palette.up, palette.first, palette.second, palette.down), strict=True):
+        plot.add_layout(BoxAnnotation(bottom=floor, top=top, fill_color=colour, fill_alpha=0.09, line_color=None))
+        plot.add_layout(Label(x=int(x[0]), y=floor, text=label, text_font_size="10px", text_color=palette.ink_soft, x_offset=4, y_offset=1))
+    line = plot.line(x.tolist(), level[kept].tolist(), line_color=palette.ink, line_width=1.4)
+    plot.y_range.start, plot.y_range.end = 5, highest
+    plot.add_tools(HoverTool(renderers=[line], tooltips=[("", "@x{%F}"), (what, "@y{0.00}")], formatters={"@x": "datetime"}, mode="vline"))
+    return plot
+
+
 def grid_figure(palette: Palette, *, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], most: float, places: int, what: str) -> Any:
     """A table of numbers as colours from -most (red) over 0 to +most (green), with the numbers [R, C] written in; `what` says what they are."""
     from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper

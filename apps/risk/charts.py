@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.core.charts import Palette, desk_figure, diverging, grid_figure, style_legend, thinned
-from apps.risk.domain.stops import Regime
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure as Figure  # noqa: N812
@@ -119,25 +118,4 @@ def treemap_figure(palette: Palette, *, symbols: Sequence[str], values: NDArray[
     plot.text("x", "y", text="text", source=source, text_color=palette.ink, text_font_size="11px", text_baseline="middle")
     tips = [("@symbol", "@value{+0,0}"), ("of gross value", "@share{0.0 %}"), ("earned today by value", "@move{+0.00 %}")]
     plot.add_tools(HoverTool(renderers=[drawn], tooltips=tips))
-    return plot
-
-
-def vix_figure(palette: Palette, *, ts: NDArray[np.datetime64], level: NDArray[np.float64], regimes: Sequence[Regime]) -> Any:
-    """The volatility index over its regimes as bands, darker with each; each says where a position stops in it."""
-    from bokeh.models import ColumnDataSource, HoverTool
-    from bokeh.models.annotations import BoxAnnotation, Label
-
-    plot = desk_figure(palette, height=260, label="VIX")
-    x = ts.astype("datetime64[ms]").astype(np.int64)
-    lowest, top = min(8.0, float(level.min())), max(35.0, float(level.max()) * 1.05)
-    ends = [*(regime.floor for regime in regimes[1:]), top]
-    for n, (regime, end) in enumerate(zip(regimes, ends, strict=True)):
-        plot.add_layout(BoxAnnotation(bottom=regime.floor, top=end, fill_color=palette.down, fill_alpha=0.06 * n, line_color=None))
-        words = f"{regime.label.removesuffix(' Volatility')}: stop {regime.threshold:.0%}"
-        at = max(regime.floor, lowest)
-        plot.add_layout(Label(text=words, x=int(x[0]), y=at, text_color=palette.ink_soft, text_font_size="11px", x_offset=4, y_offset=2))
-    source = ColumnDataSource({"x": x.tolist(), "y": level.tolist()})
-    line = plot.line("x", "y", source=source, line_color=palette.first, line_width=1.5)
-    plot.y_range.start, plot.y_range.end = lowest, top
-    plot.add_tools(HoverTool(renderers=[line], tooltips=[("", "@x{%F}"), ("VIX", "@y{0.00}")], formatters={"@x": "datetime"}, mode="vline"))
     return plot

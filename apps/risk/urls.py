@@ -15,5 +15,5 @@ urlpatterns = [
     path("charts/risk/<int:portfolio_id>/stress", charts.stress_chart, name="chart-stress"),
     path("charts/risk/<int:portfolio_id>/backtest", charts.backtest_chart, name="chart-backtest"),
     path("charts/risk/<int:portfolio_id>/treemap", charts.treemap_chart, name="chart-treemap"),
-    path("charts/risk/vix", charts.vix_chart, name="chart-vix"),
+    path("charts/risk/vix", charts.vix_chart, name="chart-stop-regimes"),
 ]

@@ -1,6 +1,6 @@
 """Figures of the factors page: arrays in, Bokeh figure out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,25 +54,6 @@ def spread_figure(palette: Palette, *, ts: Times, total: Numbers) -> "Figure":
     plot.yaxis.formatter = NumeralTickFormatter(format="0.0 %")
     plot.varea(x=_milliseconds(ts).tolist(), y1=total.tolist(), y2=0, fill_color=palette.first, fill_alpha=0.14)
     plot.line(_milliseconds(ts).tolist(), total.tolist(), line_color=palette.first, line_width=1.6)
-    return plot
-
-
-def vix_figure(palette: Palette, *, ts: Times, close: Numbers, bands: Sequence[tuple[str, float]]) -> "Figure":
-    """The volatility index over its regimes, which are shaded from green to red."""
-    from bokeh.models import HoverTool
-    from bokeh.models.annotations import BoxAnnotation, Label
-
-    plot = desk_figure(palette, height=260, label="index level")
-    kept = thinned(len(ts))
-    x = _milliseconds(ts)[kept]
-    highest = max(float(close.max()) * 1.08, bands[-1][1] + 5)
-    tops = [floor for _, floor in bands[1:]] + [highest]
-    for (label, floor), top, colour in zip(bands, tops, (palette.up, palette.first, palette.second, palette.down), strict=True):
-        plot.add_layout(BoxAnnotation(bottom=floor, top=top, fill_color=colour, fill_alpha=0.09, line_color=None))
-        plot.add_layout(Label(x=int(x[0]), y=floor, text=label, text_font_size="10px", text_color=palette.ink_soft, x_offset=4, y_offset=1))
-    line = plot.line(x.tolist(), close[kept].tolist(), line_color=palette.ink, line_width=1.4)
-    plot.y_range.start, plot.y_range.end = 5, highest
-    plot.add_tools(HoverTool(renderers=[line], tooltips=[("", "@x{%F}"), ("VIX", "@y{0.00}")], formatters={"@x": "datetime"}, mode="vline"))
     return plot
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from apps.core.charts import MINUS, Chart, Palette, chart_answer, grid_figure, percent_text
+from apps.core.charts import MINUS, Chart, Palette, bands_figure, chart_answer, grid_figure, percent_text
 from apps.core.clock import now
 from apps.core.errors import InvalidInput
 from apps.core.pages import RequestOfUser, page
@@ -143,9 +143,7 @@ def vix_chart(request: RequestOfUser) -> HttpResponse:
         return chart_answer(request, Chart(name="vix", draw=None, summary="The desk has no closes of the VIX."))
 
     def draw(palette: Palette) -> Any:
-        from apps.marketdata.charts.factors import vix_figure
-
-        return vix_figure(palette, ts=series.ts, close=series.close, bands=BANDS)
+        return bands_figure(palette, ts=series.ts, level=series.close, bands=BANDS, what="VIX")
 
     days, last = series.ts.astype("datetime64[D]").tolist(), float(series.close[-1])
     note = "" if visible else ". The market's time is before the first of these closes: strategies cannot see them"

@@ -6,7 +6,7 @@ import numpy as np
 from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
-from apps.core.charts import MINUS, Chart, Palette, chart_answer, percent_text
+from apps.core.charts import MINUS, Chart, Palette, bands_figure, chart_answer, percent_text
 from apps.core.clock import now
 from apps.core.pages import RequestOfUser, page
 from apps.marketdata.selectors.vix import vix_shown
@@ -165,9 +165,8 @@ def vix_chart(request: RequestOfUser) -> HttpResponse:
     named = [regime_of(level) for level in series.close.tolist()]
 
     def draw(palette: Palette) -> Any:
-        from apps.risk.charts import vix_figure
-
-        return vix_figure(palette, ts=series.ts, level=series.close, regimes=REGIMES)
+        bands = [(f"{regime.label}: stop {regime.threshold:.0%}", regime.floor) for regime in REGIMES]
+        return bands_figure(palette, ts=series.ts, level=series.close, bands=bands, what="VIX")
 
     days = [ts.astype("datetime64[D]").item() for ts in series.ts]
     late = "" if seen else "; the market shown stands before it, so nothing is stopped by it"
