@@ -17,7 +17,7 @@ from apps.execution.domain.reconciliation import AccountBook, BookFill, BookOrde
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import BrokerageAccount, Fill, Order
 from apps.execution.services.ib_orders import execution_base
-from apps.execution.services.routing import broker_reference
+from apps.execution.services.routing import broker_reference, reference_of
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.portfolios.domain.settlement import local_date
 from apps.portfolios.selectors.cash import cash_lines
@@ -50,7 +50,7 @@ def desk_book(account: BrokerageAccount, *, statement: BrokerStatement, since: d
     told = {key(one.execution.execution_id): one.execution for one in statement.fills}
     return AccountBook(
         orders=tuple(_order(order) for order in working if order.status != OrderStatus.PENDING_NEW),
-        fills=tuple(_fill(*fill, paper=account.broker == PAPER, key=key, told=told) for fill in fills),
+        fills=tuple(_fill(*fill, account=account, key=key, told=told) for fill in fills),
         positions={symbol: shares for symbol, shares in positions.items() if shares},
         cash={line.currency: line.traded for line in lines},
         settled_cash={line.currency: line.settled for line in lines},
@@ -93,8 +93,8 @@ def broker_book(account: BrokerageAccount, statement: BrokerStatement) -> Accoun
 def references_known(account: BrokerageAccount, statement: BrokerStatement) -> frozenset[str]:
     """Which references that a statement speaks of are orders of the desk in this account, ended ones included."""
     spoken = {order.reference for order in statement.open_orders} | {fill.reference for fill in statement.fills}
-    named = "pk" if account.broker == PAPER else "client_order_id"
-    return frozenset(map(str, _of(account, spoken).values_list(named, flat=True)))
+    found = _of(account, spoken).values_list("id", "client_order_id")
+    return frozenset(reference_of(account, order_id=order_id, client_order_id=own) for order_id, own in found)
 
 
 def orders_of(account: BrokerageAccount, references: Collection[str]) -> dict[str, Order]:
@@ -134,7 +134,7 @@ def _fill(
     quantity: Decimal,
     price: Decimal,
     *,
-    paper: bool,
+    account: BrokerageAccount,
     key: Callable[[str], str],
     told: Mapping[str, Execution],
 ) -> BookFill:
@@ -142,7 +142,7 @@ def _fill(
     corrected = last is not None and last.execution_id != execution_id
     return BookFill(
         execution_id=key(execution_id),
-        reference=str(order_id if paper else client_order_id),
+        reference=reference_of(account, order_id=order_id, client_order_id=client_order_id),
         symbol=symbol,
         side=Side(side),
         quantity=last.quantity if last is not None and corrected else quantity,

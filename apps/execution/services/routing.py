@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import ClassVar
+from uuid import UUID
 
 from apps.core.errors import RuleRefused
 from apps.core.trading import OrderType, Side, TimeInForce, TradingMode
@@ -42,11 +43,14 @@ def broker_build(account: BrokerageAccount, *, mode: TradingMode | None = None) 
 
 
 def broker_reference(order: Order) -> str:
-    """How a broker knows the order for ever: by the client order id, which no second database of this desk has given to another order.
+    """How a broker knows the order for ever."""
+    return reference_of(order.account, order_id=order.pk, client_order_id=order.client_order_id)
 
-    The paper broker's executions are named after the order's own number.
-    """
-    return str(order.pk if order.account.broker == PAPER else order.client_order_id)
+
+def reference_of(account: BrokerageAccount, *, order_id: int, client_order_id: UUID) -> str:
+    """The client order id, which no second database of this desk has given to another order. The paper broker's executions are named after the
+    order's own number."""
+    return str(order_id if account.broker == PAPER else client_order_id)
 
 
 def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
