@@ -4,11 +4,11 @@ import re
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q
 
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.money import MONEY_PLACES, exact
+from apps.core.postgres.rows import rows_with
 from apps.core.trading import TradingMode
 from apps.execution.brokers.alpaca import ALPACA
 from apps.execution.brokers.alpaca_words import mode_of_number as alpaca_mode
@@ -66,14 +66,8 @@ def _account_create(*, portfolio_id: int, broker: str, number: str, mode: Tradin
     return found
 
 
-_FIELDS = BrokerageAccount._meta.concrete_fields
 # In SQL, because each order asks it.
-_FOR_ORDER = f"""
-select {", ".join(f"account.{field.column}" for field in _FIELDS)}, (
-    select id from execution_order where portfolio_id = account.portfolio_id and client_order_id = %s
-)
-from execution_brokerageaccount account where account.portfolio_id = %s
-"""  # noqa: S608 - names of columns only
+_EARLIER = "(select id from execution_order where portfolio_id = row.portfolio_id and client_order_id = %s)"
 
 
 def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tuple[BrokerageAccount, int | None]:
@@ -81,13 +75,11 @@ def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tu
 
     Raises Conflict when the portfolio has no account.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_FOR_ORDER, [client_order_id, portfolio_id])
-        row = cursor.fetchone()
-    if row is None:
+    query = "from execution_brokerageaccount row where row.portfolio_id = %s"
+    found = rows_with(_EARLIER, BrokerageAccount, query, [client_order_id, portfolio_id])
+    if not found:
         raise Conflict(f"portfolio {portfolio_id} has no brokerage account", field="portfolio_id")
-    *values, earlier = row
-    return BrokerageAccount.from_db(connection.alias, [field.attname for field in _FIELDS], values), earlier
+    return found[0]
 
 
 def account_of(portfolio_id: int) -> BrokerageAccount:
