@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from types import NoneType
 from typing import Any, Final
@@ -20,15 +21,18 @@ def plain(value: Any) -> Any:
 
     Raises TypeError for what has no agreed form, a model instance for example: nobody should send one by accident.
     """
-    kind = type(value)
-    form = _known.get(kind)
-    if form is None:
-        form = _known[kind] = _form(kind)
-    return form(value)
+    return _known[type(value)](value)
 
 
-#: How values of a type become plain, found out once: a frame of a thousand positions has thirteen thousand values.
-_known: dict[type, Callable[[Any], Any]] = {}
+class _Forms(dict[type, Callable[[Any], Any]]):
+    """How values of a type become plain, found out once: a frame of a thousand positions has thirteen thousand values."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        self[kind] = _form(kind)
+        return self[kind]
+
+
+_known = _Forms()
 
 
 def _form(kind: type) -> Callable[[Any], Any]:
@@ -38,7 +42,7 @@ def _form(kind: type) -> Callable[[Any], Any]:
         return _itself
     if is_dataclass(kind):
         names = [field.name for field in fields(kind)]
-        return lambda value: {name: plain(getattr(value, name)) for name in names}
+        return lambda value: {name: _known[type(item := getattr(value, name))](item) for name in names}
     for kinds, form in _FORMS:
         if issubclass(kind, kinds):
             return form
@@ -53,6 +57,18 @@ def _array(value: "np.ndarray[Any, Any]") -> list[Any]:
     return [plain(item) for item in (value.tolist() if value.dtype.kind != "M" else value.astype(object))]
 
 
+def _mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {key if type(key) is str else str(plain(key)): _known[type(item)](item) for key, item in value.items()}
+
+
+def _decimal(value: Decimal) -> str | None:
+    text = str(value)  # four times as fast as a format, which only very small and very large numbers need
+    if "E" not in text and value.is_finite():
+        return text
+    return format(value, "f") if value.is_finite() else None
+
+
+@lru_cache(4096)  # the positions of a portfolio share a few times
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
 
@@ -60,10 +76,10 @@ def _time(value: datetime) -> str:
 #: The first that fits. An enumeration may be a text too, a text is iterable, and a datetime is a date.
 _FORMS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
     (float | np.floating, lambda value: float(value) if math.isfinite(value) else None),
-    (Mapping, lambda value: {str(plain(key)): plain(item) for key, item in value.items()}),
+    (Mapping, _mapping),
     (np.ndarray, _array),
     (Enum, lambda value: plain(value.value)),
-    (Decimal, lambda value: format(value, "f") if value.is_finite() else None),
+    (Decimal, _decimal),
     (datetime, _time),
     (date, lambda value: value.isoformat()),
     (timedelta, lambda value: value.total_seconds()),

@@ -15,15 +15,17 @@ MONEY_DIGITS = 20
 
 ZERO = Decimal(0)
 
+_PRICE_UNIT, _MONEY_UNIT = Decimal(1).scaleb(-PRICE_PLACES), Decimal(1).scaleb(-MONEY_PLACES)
+
 
 def price_from_float(value: float) -> Decimal:
     """Price of a bar or a tick (float64) as a Decimal with six places, half to even."""
-    return Decimal(repr(value)).quantize(Decimal(1).scaleb(-PRICE_PLACES), ROUND_HALF_EVEN)
+    return Decimal(repr(value)).quantize(_PRICE_UNIT, ROUND_HALF_EVEN)
 
 
 def money(value: Decimal) -> Decimal:
     """Amount with four places, half up. Only for amounts that the desk itself computes: input is never rounded."""
-    return value.quantize(Decimal(1).scaleb(-MONEY_PLACES), ROUND_HALF_UP)
+    return value.quantize(_MONEY_UNIT, ROUND_HALF_UP)
 
 
 def exact(value: Decimal | str | int, *, places: int, field: str) -> Decimal:

@@ -99,14 +99,14 @@ def portfolio_values_catch_up(
 def _state_at(portfolio: Portfolio, moment: datetime, before: PortfolioValue | None) -> _State | None:
     """Summed from the ledger, so that late and early calls see the same; None when nothing had happened by then."""
     entries = LedgerEntry.objects.filter(portfolio=portfolio, effective_at__lte=moment)
-    last = entries.aggregate(last=Max("id"))["last"]
-    if last is None:
+    # The newest entry comes with the sums: asked by itself, it was looked for from the end of the whole desk's ledger.
+    by_currency = list(entries.order_by("currency").values_list("currency").annotate(total=Sum("amount"), last=Max("id")))
+    if not by_currency:
         return None
     base = portfolio.base_currency
     rows = entries.exclude(quantity=0).values_list("instrument__symbol", "instrument__currency").annotate(total=Sum("quantity"))
     held = {symbol: (total, currency) for symbol, currency, total in rows.order_by("instrument__symbol") if total}
-    by_currency = entries.order_by("currency").values_list("currency").annotate(total=Sum("amount"))
-    cash = {currency: total for currency, total in by_currency if total}
+    cash = {currency: total for currency, total, _ in by_currency if total}
     transfers = _new_since(entries.filter(kind=EntryKind.TRANSFER), before).values_list("instrument__symbol", "instrument__currency")
     moved = {symbol: (total, currency) for symbol, currency, total in transfers.annotate(total=Sum("quantity")).order_by() if total}
     foreign = {symbol: currency for symbol, (_, currency) in (held | moved).items()} | {f"cash {currency}": currency for currency in cash}
@@ -116,7 +116,7 @@ def _state_at(portfolio: Portfolio, moment: datetime, before: PortfolioValue | N
         shares={symbol: total for symbol, (total, _) in held.items()},
         moved={symbol: total for symbol, (total, _) in moved.items()},
         pairs={name: pair(currency, base) for name, currency in foreign.items() if currency != base},
-        last_entry_id=last,
+        last_entry_id=max(last for _, _, last in by_currency),
     )
 
 

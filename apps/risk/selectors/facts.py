@@ -12,7 +12,7 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
 from apps.marketdata.selectors.quotes import previous_closes
 from apps.portfolios.selectors.holdings import holdings_many, traded_since_many
-from apps.portfolios.selectors.track import last_entry_id, portfolio_tracks
+from apps.portfolios.selectors.track import last_entry_id, portfolio_tracks, portfolios_touched
 from apps.risk.domain.performance import DailyValue, track_record
 from apps.risk.domain.summary import RiskFacts
 from apps.risk.selectors.limits import limits_of_many
@@ -24,6 +24,11 @@ ONE = Decimal(1)
 _REVISION = """
 select coalesce((select max(history_id) from risk_historicalrisklimit), 0), coalesce((select max(history_id) from risk_historicaldesklimit), 0),
     coalesce((select max(id) from risk_tradingstatechange), 0)
+"""
+_TOUCHED = """
+select portfolio_id from risk_historicalrisklimit where history_id > %s
+union select null from risk_historicaldesklimit where history_id > %s
+union select portfolio_id from risk_tradingstatechange where id > %s
 """
 #: Redis hash: portfolio id -> "<session> <highest wealth seen live in it>". The monitor writes it, snapshots read it.
 PEAKS = "risk:peaks"
@@ -60,6 +65,14 @@ def facts_revision() -> tuple[int, ...]:
     with connection.cursor() as cursor:
         cursor.execute(_REVISION)
         return last_entry_id(), *cursor.fetchone()
+
+
+def facts_touched(since: tuple[int, ...]) -> frozenset[int] | None:
+    """Portfolios in which a fill, a limit or a trading state is newer than that revision; None when one of the whole desk is."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOUCHED, since[1:])
+        found = {portfolio_id for (portfolio_id,) in cursor.fetchall()}
+    return None if None in found else frozenset(found | set(portfolios_touched(since[0])))
 
 
 def live_peaks(session: date) -> dict[int, Decimal]:

@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from math import ceil
 from typing import Final
 
 from apps.core.streams import publish, redis_client
 from apps.core.trading import ReferencePrice
 from apps.marketdata.selectors.market import MarketClock, market_clock
 from apps.marketdata.selectors.quotes import FeedMessage, reference_prices
-from apps.portfolios.selectors.track import active_portfolio_ids, portfolios_touched
+from apps.portfolios.selectors.track import active_portfolio_ids
 from apps.portfolios.services.values import portfolio_values_catch_up
 from apps.risk.domain.hysteresis import crossings
 from apps.risk.domain.live_numbers import LiveNumbers
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.domain.utilisation import limit_uses, part_name
-from apps.risk.selectors.facts import PEAKS, facts_revision, live_peaks, risk_facts
+from apps.risk.selectors.facts import PEAKS, facts_revision, facts_touched, live_peaks, risk_facts
 from apps.risk.selectors.state import monitor_state
 from apps.risk.selectors.summary import portfolio_frame
 from apps.risk.selectors.utilisation import PartLimits, part_limits
@@ -36,8 +37,9 @@ LOOK_EVERY: Final = timedelta(milliseconds=250)
 #: So many are shown in one step; those that wait longest come first, and a price that has come meanwhile before the rest of them.
 MOST_SHOWN: Final = 8
 BEAT_EVERY: Final = timedelta(seconds=1)
+#: In this time each portfolio is read again, whether or not anything is said to have changed.
 RELOAD_EVERY: Final = timedelta(seconds=5)
-#: So many portfolios are read at once: between two parts of a long load it says that it lives.
+#: In the long load of all, so many portfolios are read at once: between two parts of a long load it says that it lives.
 READ_AT_ONCE: Final = 50
 ONE: Final = Decimal(1)
 
@@ -73,6 +75,7 @@ class RiskMonitor:
         self._published_at: dict[int, datetime] = {}
         self._dirty: set[int] = set()
         self._unshown: set[int] = set()
+        self._waiting: list[int] = []
 
     def receive(self, message: FeedMessage) -> None:
         """Take in new prices, in memory only. Portfolios that hold one of them are valued again at the next step."""
@@ -111,20 +114,21 @@ class RiskMonitor:
         return shown
 
     def _refresh(self, now: datetime) -> None:
-        """Load again what the ledger says has moved; everything when a limit or a trading state has, and every few seconds anyway."""
+        """Read what the ledger, the limits or the trading states say has moved, and by turns all the rest, so that a price never waits for
+        all portfolios; everything at once in a new session, and when the limits or the state of the desk have changed."""
         if self._loaded_at is not None and self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
             return
         revision = facts_revision()
         self._looked_at = now
-        if self._loaded_at is None or revision[1:] != self._revision[1:] or now - self._loaded_at >= RELOAD_EVERY:
+        touched = frozenset[int]() if revision == self._revision or self._loaded_at is None else facts_touched(self._revision)
+        if self._loaded_at is None or touched is None or not self._read_again(touched, now):
             self._load(now)
             self._loaded_at = now
-        elif revision != self._revision:
-            self._take_facts(self.facts | self._facts_of(set(portfolios_touched(self._revision[0])) & self.facts.keys(), now))
         self._revision = revision
 
     def _load(self, now: datetime) -> None:
         self.market = market_clock(now)
+        self._take_over(self.market.session)
         if self.market.session != self._begun:
             # The day's result counts from the last close: in a fast replay the scheduled job would record that close too late.
             portfolio_values_catch_up(market_time=self.market.market_time, recorded_at=now, on_each=self._progress)
@@ -134,7 +138,28 @@ class RiskMonitor:
         self._begun = self.market.session
         if self.levels is None or self.facts.keys() != before:
             self.levels = levels_load(self.facts.keys())
-        self._dirty = set(self.facts)  # at the latest every few seconds a screen hears that the monitor lives
+        self._dirty, self._waiting = set(self.facts), []
+
+    def _take_over(self, session: date) -> None:
+        """What the last monitor has seen in this session is known, and the closes before it are recorded: a standby starts without them."""
+        if self._begun is None and self.token is not None and (state := monitor_state()) is not None and state.session == session:
+            self.peaks, self._begun = {int(key): Decimal(value) for key, value in state.peaks.items()}, session
+
+    def _read_again(self, touched: frozenset[int], now: datetime) -> bool:
+        """Read these and the next ones in turn; whether that is enough. At the latest after RELOAD_EVERY a screen hears of each portfolio
+        that the monitor lives."""
+        if not self._waiting and self._loaded_at is not None and now - self._loaded_at >= RELOAD_EVERY:
+            self.market = market_clock(now)
+            if self.market.session != self._begun or self.facts.keys() != set(active_portfolio_ids()):
+                return False
+            self._peaks_load(self.market.session)
+            self._loaded_at, self._waiting = now, sorted(self.facts, reverse=True)
+        turns = ceil(len(self.facts) * (LOOK_EVERY / RELOAD_EVERY))
+        turn, self._waiting = self._waiting[-turns:], self._waiting[:-turns]
+        if wanted := (touched | set(turn)) & self.facts.keys():
+            self._take_facts(self.facts | self._facts_of(wanted, now))
+            self._dirty |= wanted
+        return True
 
     def _facts_of(self, portfolio_ids: Iterable[int], now: datetime) -> dict[int, RiskFacts]:
         assert self.market is not None  # noqa: S101 - loaded before
@@ -169,8 +194,6 @@ class RiskMonitor:
         """The highest of what Redis, the last monitor and this one have seen in the session; a Redis that knows less is told."""
         stored = live_peaks(session)
         peaks = dict(stored)
-        if self._begun is None and self.token is not None and (state := monitor_state()) is not None and state.session == session:
-            self.peaks, self._begun = {int(key): Decimal(value) for key, value in state.peaks.items()}, session
         for portfolio_id, peak in (self.peaks if self._begun == session else {}).items():
             peaks[portfolio_id] = max(peak, peaks.get(portfolio_id, ONE))
         self.peaks = peaks

@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError
 
 from apps.alerts.models import Alert
+from apps.core.documents import plain
 from apps.core.roles import Role
 from apps.core.streams import current_seq, redis_client
 from apps.core.trading import TradingState
@@ -17,18 +18,21 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.models import Instrument
 from apps.marketdata.selectors.quotes import FeedMessage
 from apps.marketdata.tests.factories import make_series, store_series
+from apps.portfolios.models import Portfolio, PortfolioStatus
 from apps.portfolios.services.portfolios import book_get_or_create
 from apps.portfolios.tests.factories import CashEntryFactory
-from apps.risk.domain.limits import UseState
+from apps.risk.domain.limits import LimitKind, UseState
 from apps.risk.domain.risk_numbers import RiskState
 from apps.risk.domain.value_at_risk import var_historical
-from apps.risk.models import LimitEvent, TradingStateChange
-from apps.risk.selectors.facts import PEAKS
+from apps.risk.models import LimitEvent, MonitorState, TradingStateChange
+from apps.risk.selectors.facts import PEAKS, risk_facts
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
 from apps.risk.services import live_risk
+from apps.risk.services import monitor as monitors
 from apps.risk.services.limits import limit_set
 from apps.risk.services.monitor import RiskMonitor
+from apps.risk.services.monitor_state import monitor_take
 from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person
 
@@ -98,7 +102,7 @@ def test_the_page_and_the_delta_agree(watch) -> None:
     view = watch.price("99")
     assert view.summary.drawdown == round(Decimal(99_500) / Decimal(102_000) - 1, 12)
     page = risk_view_now(portfolio_id=watch.portfolio_id, now=watch.now)
-    ours, theirs = portfolio_frame(view), portfolio_frame(page)
+    ours, theirs = plain(portfolio_frame(view)), plain(portfolio_frame(page))
     assert ours["total"] == "99500.0000"
     ours["risk"].pop("market_time"), theirs["risk"].pop("market_time")  # without a feed's row the page shows wall time
     assert ours == theirs
@@ -172,6 +176,56 @@ def test_a_fill_a_deposit_and_a_halt_are_seen_within_a_second(watch) -> None:
     summary = watch.step().summary
     assert (summary.gross, summary.equity, summary.daily_pnl) == (40_000, 100_900, 0)
     assert summary.trading.state is TradingState.HALTED
+
+
+def test_only_what_changed_and_a_part_of_the_rest_is_read_while_prices_wait(watch, monkeypatch) -> None:
+    others = [Desk() for _ in range(40)]
+    watch.step()
+    read: list[list[int]] = []
+    monkeypatch.setattr(monitors, "risk_facts", lambda ids, **given: read.append(list(ids)) or risk_facts(ids, **given))
+    for_a_while = {"active_from": NOW + timedelta(seconds=7), "active_to": NOW + timedelta(days=1)}
+    RiskLimitFactory(portfolio_id=others[20].portfolio.pk, kind="total_exposure", hard=1, **for_a_while)
+    for _ in range(48):  # twelve seconds
+        watch.now += monitors.LOOK_EVERY
+        watch.step()
+    assert read[0] == [others[20].portfolio.pk]  # at once: it has a limit to come
+    assert max(map(len, read)) == 3  # 41 portfolios in the 20 looks of five seconds
+    assert {one for part in read[1:] for one in part} == set(watch.monitor.facts)
+    assert watch.monitor.facts[others[20].portfolio.pk].limits[LimitKind.TOTAL_EXPOSURE].hard == 1  # nothing but time put it in force
+
+    read.clear()
+    trading_halt(portfolio_id=None, user=None, reason="Test", at=NOW)
+    late = Desk().portfolio.pk
+    watch.now += monitors.LOOK_EVERY
+    watch.step()
+    assert sorted(one for part in read for one in part) == sorted(watch.monitor.facts)
+    assert late in watch.monitor.facts
+    assert {one.state.state for one in watch.monitor.facts.values()} == {TradingState.HALTED}
+
+
+def test_a_portfolio_that_is_opened_or_closed_is_noticed_within_five_seconds(watch) -> None:
+    watch.step()
+    other = Desk().portfolio.pk
+    watch.now += monitors.RELOAD_EVERY
+    watch.step()
+    assert other in watch.monitor.facts
+    Portfolio.objects.filter(pk=other).update(status=PortfolioStatus.CLOSED)
+    watch.now += monitors.RELOAD_EVERY
+    watch.step()
+    assert other not in watch.monitor.facts
+
+
+def test_a_successor_in_the_same_session_does_not_record_the_closes_again(watch, monkeypatch) -> None:
+    first = RiskMonitor(monitor_take(watch.now))
+    recorded: list[object] = []
+    monkeypatch.setattr(monitors, "portfolio_values_catch_up", lambda **given: recorded.append(given["market_time"]))
+    first.step(watch.now)
+    assert len(recorded) == 1
+    RiskMonitor(monitor_take(watch.now)).step(watch.now)
+    assert len(recorded) == 1
+    MonitorState.objects.update(session=NOW.date() - timedelta(days=1))
+    RiskMonitor(monitor_take(watch.now)).step(watch.now)
+    assert len(recorded) == 2
 
 
 def test_a_missing_price_is_unknown_and_raises_no_loss(watch) -> None:
@@ -273,7 +327,7 @@ def test_value_at_risk_is_computed_beside_and_shown_with_the_next_frame(watch, d
     found = view.summary.live
     assert (found.state, found.n) == (RiskState.OK, 300)
     assert found.var == pytest.approx(50_000 * var_historical(closes[1:] / closes[:-1] - 1, 0.95))
-    assert portfolio_frame(view)["risk"]["live"]["fingerprint"] == found.fingerprint
+    assert plain(portfolio_frame(view))["risk"]["live"]["fingerprint"] == found.fingerprint
 
     watch.price("50")
     watch.monitor.live.compute(watch.now)
