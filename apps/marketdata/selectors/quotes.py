@@ -204,7 +204,7 @@ def _price_of(text: str) -> Decimal:
 def previous_closes(symbols: Iterable[str], market_time: datetime) -> dict[str, Decimal]:
     """Close of the last daily bar before the session that `market_time` belongs to; a symbol without one is left out."""
     before = calendars.session_at(HOME_CALENDAR, market_time) - timedelta(days=1)
-    rows = _last_daily(instruments_known(symbols), before)
+    rows = _last_daily(symbols, before)
     return {symbol: price_from_float(close) for symbol, _, close, _ in rows}
 
 
@@ -288,16 +288,14 @@ def _last_closes(instruments: Mapping[str, Instrument], market_time: datetime | 
     return result
 
 
-def _last_daily(instruments: Mapping[str, Instrument], day: date) -> list[tuple[str, datetime, float, datetime]]:
+def _last_daily(symbols: Iterable[str], day: date) -> list[tuple[str, datetime, float, datetime]]:
     """Symbol, time, close and recording time of each instrument's last daily bar up to a day."""
-    symbol_of = {item.pk: symbol for symbol, item in instruments.items()}
-    if not symbol_of:
-        return []
     with connection.cursor() as cursor:
         cursor.execute(
-            "select i.id, b.ts, b.close, b.recorded_at from unnest(%(ids)s::bigint[]) as i(id), lateral ("
+            "select i.symbol, b.ts, b.close, b.recorded_at from marketdata_instrument i, lateral ("
             "  select ts, close, recorded_at from marketdata_bar"
-            "  where instrument_id = i.id and timeframe = %(timeframe)s and ts <= %(upto)s order by ts desc, revision desc limit 1) b",
-            {"ids": list(symbol_of), "timeframe": int(Timeframe.DAY), "upto": datetime.combine(day, time(), UTC)},
+            "  where instrument_id = i.id and timeframe = %(timeframe)s and ts <= %(upto)s order by ts desc, revision desc limit 1) b"
+            " where i.symbol = any(%(symbols)s)",
+            {"symbols": list(symbols), "timeframe": int(Timeframe.DAY), "upto": datetime.combine(day, time(), UTC)},
         )
-        return [(symbol_of[pk], ts, close, recorded_at) for pk, ts, close, recorded_at in cursor.fetchall()]
+        return cursor.fetchall()

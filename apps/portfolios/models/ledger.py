@@ -129,6 +129,7 @@ class LedgerEntry(models.Model):
             models.Index(fields=["portfolio", "effective_at"], name="ledger_portfolio_time"),
             models.Index(fields=["book", "instrument", "id"], name="ledger_book_instrument"),
             models.Index(fields=["portfolio", "settles_on"], name="ledger_portfolio_settles"),
+            models.Index(fields=["portfolio", "id"], condition=Q(kind__in=FLOWS), name="ledger_flows"),  # the monitor asks it all the time
         ]
 
     def __str__(self) -> str:

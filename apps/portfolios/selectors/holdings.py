@@ -41,10 +41,10 @@ def holdings(portfolio_id: int) -> Holdings:
 
 # In SQL, because each order asks it.
 HELD = """
-select f.id, f.base_currency, coalesce(c.amount, 0), b.id, b.name, i.id, i.symbol, p.quantity, p.cost, p.realised, i.currency,
-    (select json_object_agg(o.currency, o.amount::text) from portfolios_cashbalance o
-        where o.portfolio_id = f.id and o.currency <> f.base_currency and o.amount <> 0)
-from portfolios_portfolio f left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
+select f.id, f.base_currency, coalesce(c.amount, 0), b.id, b.name, i.id, i.symbol, p.quantity, p.cost, p.realised, i.currency, foreign_cash
+from (select f.*, (select json_object_agg(o.currency, o.amount::text) from portfolios_cashbalance o
+        where o.portfolio_id = f.id and o.currency <> f.base_currency and o.amount <> 0) foreign_cash from portfolios_portfolio f offset 0) f
+left join portfolios_cashbalance c on c.portfolio_id = f.id and c.currency = f.base_currency
 left join (portfolios_book b join portfolios_position p on p.book_id = b.id join marketdata_instrument i on i.id = p.instrument_id)
     on b.portfolio_id = f.id
 where f.id = any(%s) order by f.id, b.name, i.symbol

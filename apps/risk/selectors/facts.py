@@ -40,8 +40,9 @@ def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: date
     limits, states = limits_of_many(held, now), trading_states(held)
     opened = calendars.session_hours(HOME_CALENDAR, market.session)[0]
     traded = traded_since_many(held.keys(), opened)
-    symbols = {symbol for one in held.values() for symbol in one.symbols} | {trade.symbol for trades in traded.values() for trade in trades.values()}
-    closes = previous_closes(sorted(symbols), market.market_time) if symbols else {}
+    symbols_of = {key: {*one.symbols, *(trade.symbol for trade in traded[key].values())} for key, one in held.items()}
+    symbols = sorted(set().union(*symbols_of.values()))
+    closes = previous_closes(symbols, market.market_time) if symbols else {}
     midnight = datetime.combine(market.session, time(), UTC)
     tracks, facts = portfolio_tracks(held.keys(), before=midnight), {}
     for portfolio_id, one in held.items():
@@ -54,7 +55,7 @@ def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: date
             state=states[portfolio_id],
             record=track_record([DailyValue(total=total, flow=flow) for total, flow in track.values]),
             flow=track.flow,
-            previous_closes=closes,
+            previous_closes={symbol: closes[symbol] for symbol in symbols_of[portfolio_id] if symbol in closes},
             traded=traded[portfolio_id],
         )
     return facts

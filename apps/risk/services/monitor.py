@@ -63,7 +63,7 @@ class RiskMonitor:
         self.prices: dict[str, ReferencePrice] = {}
         self.peaks: dict[int, Decimal] = {}
         self.levels: Levels | None = None
-        self._holders: dict[str, set[int]] = {}
+        self._holders: dict[str, set[int]] = defaultdict(set)
         self._views: dict[int, RiskView] = {}
         self._revision: tuple[int, ...] = ()
         self._session: date | None = None
@@ -132,8 +132,9 @@ class RiskMonitor:
         if self.market.session != self._begun:
             # The day's result counts from the last close: in a fast replay the scheduled job would record that close too late.
             portfolio_values_catch_up(market_time=self.market.market_time, recorded_at=now, on_each=self._progress)
-        before = self.facts.keys()
-        self._take_facts(self._facts_of(active_portfolio_ids(), now))
+        before, found = set(self.facts), self._facts_of(active_portfolio_ids(), now)
+        self._forget(before - found.keys())
+        self._take_facts(found)
         self._peaks_load(self.market.session)
         self._begun = self.market.session
         if self.levels is None or self.facts.keys() != before:
@@ -157,8 +158,8 @@ class RiskMonitor:
         turns = ceil(len(self.facts) * (LOOK_EVERY / RELOAD_EVERY))
         turn, self._waiting = self._waiting[-turns:], self._waiting[:-turns]
         if wanted := (touched | set(turn)) & self.facts.keys():
-            self._take_facts(self.facts | self._facts_of(wanted, now))
-            self._dirty |= wanted
+            self._take_facts(self._facts_of(wanted, now))
+            self._dirty |= wanted & self.facts.keys()
         return True
 
     def _facts_of(self, portfolio_ids: Iterable[int], now: datetime) -> dict[int, RiskFacts]:
@@ -178,17 +179,27 @@ class RiskMonitor:
         return found
 
     def _take_facts(self, found: dict[int, RiskFacts]) -> None:
-        facts = {key: before if (before := self.facts.get(key)) == one else one for key, one in found.items()}
-        self._dirty |= {portfolio_id for portfolio_id, one in facts.items() if one is not self.facts.get(portfolio_id)}
-        self.facts = facts
-        holders: dict[str, set[int]] = defaultdict(set)
-        for portfolio_id, one in facts.items():
-            for symbol in one.symbols:
-                holders[symbol].add(portfolio_id)
-        self._holders = dict(holders)
-        self.parts = {portfolio_id: parts for portfolio_id, parts in self.parts.items() if portfolio_id in facts}
-        self._dirty &= facts.keys()
-        self._unshown &= facts.keys()
+        """Facts of these portfolios are new, or the same as before."""
+        for portfolio_id, one in found.items():
+            before = self.facts.get(portfolio_id)
+            if before == one:
+                continue
+            self._hold(portfolio_id, before.symbols if before else frozenset(), one.symbols)
+            self.facts[portfolio_id] = one
+            self._dirty.add(portfolio_id)
+
+    def _forget(self, portfolio_ids: set[int]) -> None:
+        for portfolio_id in portfolio_ids:
+            self._hold(portfolio_id, self.facts.pop(portfolio_id).symbols, frozenset())
+            self.parts.pop(portfolio_id, None)
+        self._dirty -= portfolio_ids
+        self._unshown -= portfolio_ids
+
+    def _hold(self, portfolio_id: int, before: frozenset[str], after: frozenset[str]) -> None:
+        for symbol in before - after:
+            self._holders[symbol].discard(portfolio_id)
+        for symbol in after - before:
+            self._holders[symbol].add(portfolio_id)
 
     def _peaks_load(self, session: date) -> None:
         """The highest of what Redis, the last monitor and this one have seen in the session; a Redis that knows less is told."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.core.documents import plain
 from apps.core.roles import Role
 from apps.core.streams import stream_of
 from apps.portfolios.tests.factories import UserFactory
@@ -23,6 +24,6 @@ def test_members_and_risk_see_it_others_do_not() -> None:
 def test_the_snapshot_is_a_whole_frame() -> None:
     desk = Desk()
     stream, key = stream_of(f"portfolio:{desk.portfolio.pk}")
-    frame = stream.snapshot(desk.trader, key)
+    frame = plain(stream.snapshot(desk.trader, key))
     assert (frame["total"], frame["positions"][0]["symbol"]) == ("100000.0000", desk.symbol)
     assert {"equity", "daily_pnl", "drawdown", "limits", "trading", "missing"} <= frame["risk"].keys()
