@@ -54,6 +54,13 @@ class Quote:
     count: int | None = None
     basis: str = "trade"
 
+    @property
+    def reference(self) -> ReferencePrice:
+        """The price that an instrument is judged by."""
+        return ReferencePrice(
+            price=self.price, market_time=self.market_time, received_at=self.received_at, source=self.feed, bid=self.bid, ask=self.ask
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedMessage:
@@ -125,6 +132,24 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
     return {symbol: quote_from_json(symbol, text) for symbol, text in zip(wanted, texts, strict=True) if text}
 
 
+class QuotesSince:
+    """What has changed of the latest quotes since the last look, for somebody who hears them come and must not miss one: only those are
+    read that are other than before."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def look(self, symbols: Iterable[str]) -> dict[str, Quote]:
+        """Quotes by symbol. Raises Unavailable when Redis does not answer."""
+        wanted = list(symbols)
+        client: Any = redis_client()
+        with redis_errors():
+            texts = client.hmget(LATEST, wanted) if wanted else []
+        changed = {symbol: text for symbol, text in zip(wanted, texts, strict=True) if text and text != self._texts.get(symbol)}
+        self._texts |= changed
+        return {symbol: quote_from_json(symbol, text) for symbol, text in changed.items()}
+
+
 def quote_row(quote: Quote) -> dict[str, Any]:
     """A quote as screens get it, beside its symbol. Bid, ask and the count of ticks come from live feeds only."""
     row = {"price": quote.price, "market_time": quote.market_time, "received_at": quote.received_at, "feed": quote.feed}
@@ -142,12 +167,7 @@ def reference_prices(symbols: Iterable[str], *, market_time: datetime | None = N
     """
     wanted = list(dict.fromkeys(symbols))
     quotes = latest_quotes(wanted)
-    prices = {
-        item.symbol: ReferencePrice(
-            price=item.price, market_time=item.market_time, received_at=item.received_at, source=item.feed, bid=item.bid, ask=item.ask
-        )
-        for item in quotes.values()
-    }
+    prices = {item.symbol: item.reference for item in quotes.values()}
     if without := [symbol for symbol in wanted if symbol not in prices]:
         newest = market_time or max((item.market_time for item in quotes.values()), default=None)
         prices |= _last_closes(instruments_known(without), newest)

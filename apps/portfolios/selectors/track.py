@@ -35,6 +35,24 @@ def active_portfolio_ids() -> tuple[int, ...]:
     return tuple(Portfolio.objects.filter(status=PortfolioStatus.ACTIVE).order_by("id").values_list("id", flat=True))
 
 
+_VERSIONS = """
+select f.id, coalesce(held.n, 0), coalesce(cash.n, 0), (select max(v.ts) from portfolios_portfoliovalue v where v.portfolio_id = f.id)
+from portfolios_portfolio f
+left join (select b.portfolio_id, sum(p.last_entry_id) n from portfolios_position p join portfolios_book b on b.id = p.book_id group by 1) held
+    on held.portfolio_id = f.id
+left join (select portfolio_id, sum(last_entry_id) n from portfolios_cashbalance group by 1) cash on cash.portfolio_id = f.id
+where f.status = %s
+"""
+
+
+def ledger_versions() -> dict[int, tuple[int, int, datetime | None]]:
+    """Of each open portfolio, numbers that change with every entry of its ledger and every value that is recorded. Unlike the newest entry
+    of all, they also tell of one whose transaction took longer than that of a later one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSIONS, [PortfolioStatus.ACTIVE.value])
+        return {portfolio_id: (int(held), int(cash), valued_at) for portfolio_id, held, cash, valued_at in cursor.fetchall()}
+
+
 # The kinds are part of the text, so that any plan may use the index of them.
 _FLOWS = f"""
 select w.portfolio_id, (select sum(e.base_amount) from portfolios_ledgerentry e

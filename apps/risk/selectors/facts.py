@@ -1,7 +1,7 @@
 """Loads what the risk of portfolios is computed from."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 
@@ -12,7 +12,7 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
 from apps.marketdata.selectors.quotes import previous_closes
 from apps.portfolios.selectors.holdings import holdings_many, traded_since_many
-from apps.portfolios.selectors.track import last_entry_id, portfolio_tracks, portfolios_touched
+from apps.portfolios.selectors.track import last_entry_id, ledger_versions, portfolio_tracks, portfolios_touched
 from apps.risk.domain.performance import DailyValue, track_record
 from apps.risk.domain.summary import RiskFacts
 from apps.risk.selectors.limits import limits_of_many
@@ -32,6 +32,11 @@ union select portfolio_id from risk_tradingstatechange where id > %s
 """
 #: Redis hash: portfolio id -> "<session> <highest wealth seen live in it>". The monitor writes it, snapshots read it.
 PEAKS = "risk:peaks"
+_IN_FORCE = """
+select portfolio_id, count(*), sum(id) from risk_risklimit where active_from <= %(at)s and (active_to is null or active_to > %(at)s) group by 1
+union all
+select null, count(*), coalesce(sum(id), 0) from risk_desklimit where active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+"""
 
 
 def risk_facts(portfolio_ids: Collection[int], *, market: MarketClock, now: datetime) -> dict[int, RiskFacts]:
@@ -74,6 +79,15 @@ def facts_touched(since: tuple[int, ...]) -> frozenset[int] | None:
         cursor.execute(_TOUCHED, since[1:])
         found = {portfolio_id for (portfolio_id,) in cursor.fetchall()}
     return None if None in found else frozenset(found | set(portfolios_touched(since[0])))
+
+
+def facts_versions(now: datetime) -> dict[int, Hashable]:
+    """Of each open portfolio, what changes when its ledger, its recorded values or the limits in force do. Three looks for all, without
+    reading what is held: time alone puts a limit in force, and a transaction may end after a later one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_FORCE, {"at": now})
+        limits = {portfolio_id: tuple(numbers) for portfolio_id, *numbers in cursor.fetchall()}
+    return {portfolio_id: (ledger, limits.get(portfolio_id), limits[None]) for portfolio_id, ledger in ledger_versions().items()}
 
 
 def live_peaks(session: date) -> dict[int, Decimal]:

@@ -4,24 +4,22 @@ It keeps nothing that it cannot load again: killed at any moment, it or another 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from math import ceil
 from typing import Final
 
 from apps.core.streams import publish, redis_client
 from apps.core.trading import ReferencePrice
 from apps.marketdata.selectors.market import MarketClock, market_clock
-from apps.marketdata.selectors.quotes import FeedMessage, reference_prices
-from apps.portfolios.selectors.track import active_portfolio_ids
+from apps.marketdata.selectors.quotes import FeedMessage, QuotesSince, reference_prices
 from apps.portfolios.services.values import portfolio_values_catch_up
 from apps.risk.domain.hysteresis import crossings
 from apps.risk.domain.live_numbers import LiveNumbers
 from apps.risk.domain.summary import RiskFacts, RiskView, risk_view
 from apps.risk.domain.utilisation import limit_uses, part_name
-from apps.risk.selectors.facts import PEAKS, facts_revision, facts_touched, live_peaks, risk_facts
+from apps.risk.selectors.facts import PEAKS, facts_revision, facts_touched, facts_versions, live_peaks, risk_facts
 from apps.risk.selectors.state import monitor_state
 from apps.risk.selectors.summary import portfolio_frame
 from apps.risk.selectors.utilisation import PartLimits, part_limits
@@ -37,10 +35,14 @@ LOOK_EVERY: Final = timedelta(milliseconds=250)
 #: So many are shown in one step; those that wait longest come first, and a price that has come meanwhile before the rest of them.
 MOST_SHOWN: Final = 8
 BEAT_EVERY: Final = timedelta(seconds=1)
+#: So often it is asked what every portfolio's facts depend on, and a screen hears at the latest that the monitor lives.
+COMPARE_EVERY: Final = timedelta(seconds=5)
 #: In this time each portfolio is read again, whether or not anything is said to have changed.
-RELOAD_EVERY: Final = timedelta(seconds=5)
+RELOAD_EVERY: Final = timedelta(seconds=60)
 #: In the long load of all, so many portfolios are read at once: between two parts of a long load it says that it lives.
 READ_AT_ONCE: Final = 50
+#: An empty portfolio takes as long to read as so many positions.
+SMALLEST_WIDTH: Final = 10
 ONE: Final = Decimal(1)
 
 
@@ -70,6 +72,9 @@ class RiskMonitor:
         self._begun: date | None = None
         self._looked_at: datetime | None = None
         self._loaded_at: datetime | None = None
+        self._compared_at: datetime | None = None
+        self._versions: dict[int, Hashable] = {}
+        self._quotes = QuotesSince()
         self._beat_at: datetime | None = None
         self._valued_at: dict[int, datetime] = {}
         self._published_at: dict[int, datetime] = {}
@@ -82,7 +87,9 @@ class RiskMonitor:
         if message.session != self._session:
             if self._session is not None and message.session < self._session:
                 self.prices = {}  # a replay has begun again: what is known comes from its future
-            self._session, self._loaded_at = message.session, None  # a new session: the day's result starts again
+            self._session = message.session
+            if message.session != self._begun:
+                self._loaded_at = None  # a new session: the day's result starts again
         for symbol, price in message.prices.items():
             self.prices[symbol] = ReferencePrice(price=price, market_time=message.market_time, received_at=message.received_at, source=message.feed)
             self._dirty |= self._holders.get(symbol, set())
@@ -114,8 +121,8 @@ class RiskMonitor:
         return shown
 
     def _refresh(self, now: datetime) -> None:
-        """Read what the ledger, the limits or the trading states say has moved, and by turns all the rest, so that a price never waits for
-        all portfolios; everything at once in a new session, and when the limits or the state of the desk have changed."""
+        """Read again what has moved, and by turns all the rest, so that a price never waits for all portfolios; everything at once in a new
+        session, and when the limits or the state of the desk have changed."""
         if self._loaded_at is not None and self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
             return
         revision = facts_revision()
@@ -132,7 +139,8 @@ class RiskMonitor:
         if self.market.session != self._begun:
             # The day's result counts from the last close: in a fast replay the scheduled job would record that close too late.
             portfolio_values_catch_up(market_time=self.market.market_time, recorded_at=now, on_each=self._progress)
-        before, found = set(self.facts), self._facts_of(active_portfolio_ids(), now)
+        self._versions, self._compared_at = facts_versions(now), now  # before reading: what changes meanwhile is read once more
+        before, found = set(self.facts), self._facts_of(self._versions, now)
         self._forget(before - found.keys())
         self._take_facts(found)
         self._peaks_load(self.market.session)
@@ -147,20 +155,35 @@ class RiskMonitor:
             self.peaks, self._begun = {int(key): Decimal(value) for key, value in state.peaks.items()}, session
 
     def _read_again(self, touched: frozenset[int], now: datetime) -> bool:
-        """Read these and the next ones in turn; whether that is enough. At the latest after RELOAD_EVERY a screen hears of each portfolio
-        that the monitor lives."""
-        if not self._waiting and self._loaded_at is not None and now - self._loaded_at >= RELOAD_EVERY:
+        """Read these and the next ones in turn; whether that is enough."""
+        wanted = set(touched)
+        if self._compared_at is None or now - self._compared_at >= COMPARE_EVERY:
             self.market = market_clock(now)
-            if self.market.session != self._begun or self.facts.keys() != set(active_portfolio_ids()):
+            versions = facts_versions(now)
+            if self.market.session != self._begun or self.facts.keys() != versions.keys():
                 return False
+            wanted |= {portfolio_id for portfolio_id, version in versions.items() if version != self._versions.get(portfolio_id)}
+            self._versions, self._compared_at = versions, now
             self._peaks_load(self.market.session)
-            self._loaded_at, self._waiting = now, sorted(self.facts, reverse=True)
-        turns = ceil(len(self.facts) * (LOOK_EVERY / RELOAD_EVERY))
-        turn, self._waiting = self._waiting[-turns:], self._waiting[:-turns]
-        if wanted := (touched | set(turn)) & self.facts.keys():
+            self._take_prices({symbol: quote.reference for symbol, quote in self._quotes.look(self._holders).items()})
+            self._dirty |= {key for key in self.facts if key not in self._valued_at or now - self._valued_at[key] >= COMPARE_EVERY}
+        if not self._waiting and self._loaded_at is not None and now - self._loaded_at >= RELOAD_EVERY:
+            self._loaded_at, self._waiting = now, sorted(self.facts, key=self._width)
+        if wanted := (wanted | self._next_turn()) & self.facts.keys():
             self._take_facts(self._facts_of(wanted, now))
-            self._dirty |= wanted & self.facts.keys()
         return True
+
+    def _next_turn(self) -> set[int]:
+        """As many of those that wait as must be read now for all to have their turn in time: a wide portfolio or a few small ones."""
+        most = sum(map(self._width, self.facts)) * (LOOK_EVERY / RELOAD_EVERY)
+        turn, width = set[int](), 0
+        while self._waiting and width < most:
+            turn.add(portfolio_id := self._waiting.pop())
+            width += self._width(portfolio_id)
+        return turn
+
+    def _width(self, portfolio_id: int) -> int:
+        return SMALLEST_WIDTH + len(self.facts[portfolio_id].holdings.positions)
 
     def _facts_of(self, portfolio_ids: Iterable[int], now: datetime) -> dict[int, RiskFacts]:
         assert self.market is not None  # noqa: S101 - loaded before
@@ -172,11 +195,19 @@ class RiskMonitor:
             found |= part
             self._progress()
         symbols = sorted({symbol for facts in found.values() for symbol in facts.symbols})
-        for symbol, price in (reference_prices(symbols, market_time=self.market.market_time) if symbols else {}).items():
-            # A Redis that has lost its prices answers with closes: what was heard since is newer, and no level is crossed by forgetting.
-            if (known := self.prices.get(symbol)) is None or known.market_time <= price.market_time:
-                self.prices[symbol] = price
+        self._take_prices(reference_prices(symbols, market_time=self.market.market_time) if symbols else {})
         return found
+
+    def _take_prices(self, prices: Mapping[str, ReferencePrice]) -> None:
+        """Prices as they are stored. A Redis that has lost them answers with closes: what was heard since is newer, and no level is crossed
+        by forgetting. One that was announced while Redis was away is heard here."""
+        for symbol, price in prices.items():
+            known = self.prices.get(symbol)
+            if known is not None and known.market_time > price.market_time:
+                continue
+            self.prices[symbol] = price
+            if known is None or known.price != price.price:
+                self._dirty |= self._holders.get(symbol, set())
 
     def _take_facts(self, found: dict[int, RiskFacts]) -> None:
         """Facts of these portfolios are new, or the same as before."""
