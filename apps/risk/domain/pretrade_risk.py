@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from apps.risk.domain.risk_numbers import Numbers, ReturnMatrix, RiskState, least_observations
 from apps.risk.domain.scenarios import Scenario, ScenarioKind
-from apps.risk.domain.value_at_risk import es_historical, es_normal, var_historical, var_normal
+from apps.risk.domain.value_at_risk import tail_historical, tail_normal
 
 #: The confidence that limits of value at risk are set at.
 CONFIDENCE = 0.95
@@ -56,6 +56,11 @@ class RiskBook:
     def known_moves(self) -> Numbers:
         """The moves with 0 for what is not known."""
         return np.nan_to_num(self.moves)
+
+    @cached_property
+    def unknown_moves(self) -> Numbers:
+        """1 where a move is not known, else 0 [S, N]."""
+        return np.isnan(self.moves).astype(np.float64)
 
     def weights(self, values: Mapping[str, float]) -> Numbers:
         """Money by row [N]. Raises KeyError for a symbol that the book does not have."""
@@ -150,7 +155,7 @@ def _missing(book: RiskBook, weights: Numbers) -> NDArray[np.intp]:
 
 
 def _unknown(book: RiskBook, weights: Numbers) -> NDArray[np.intp]:
-    return np.asarray(np.isnan(book.moves[:, weights != 0]).sum(axis=1, dtype=np.intp))
+    return np.asarray(book.unknown_moves @ (weights != 0), dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +175,8 @@ def tail_of(pnl: Numbers, missing: NDArray[np.intp], confidence: float = CONFIDE
     if kept.size < least_observations(confidence):
         return Tail(n=kept.size)
     series = cast("Sequence[float]", kept)
-    return Tail(
-        n=kept.size,
-        var=var_historical(series, confidence),
-        es=es_historical(series, confidence),
-        normal_var=var_normal(series, confidence),
-        normal_es=es_normal(series, confidence),
-    )
+    (var, es), (normal_var, normal_es) = tail_historical(series, confidence), tail_normal(series, confidence)
+    return Tail(n=kept.size, var=var, es=es, normal_var=normal_var, normal_es=normal_es)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +263,7 @@ def _added(held: HeldVector, parts: Iterable[Mapping[str, float]]) -> HeldVector
         if turn and row in book.gap_rows:
             missing = missing + turn * book.gaps[book.gap_rows[row]]
         if turn:
-            unknown = unknown + turn * np.isnan(book.moves[:, row])
+            unknown = unknown + turn * book.unknown_moves[:, row].astype(np.intp)
     weights = held.weights.copy()
     weights[rows] += added
     return HeldVector(

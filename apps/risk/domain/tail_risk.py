@@ -14,12 +14,10 @@ from apps.risk.domain.simulation import LEAST_PATHS, var_monte_carlo
 from apps.risk.domain.value_at_risk import (
     cornish_fisher_monotone,
     es_cornish_fisher,
-    es_historical,
-    es_normal,
     moments,
+    tail_historical,
+    tail_normal,
     var_cornish_fisher,
-    var_historical,
-    var_normal,
 )
 from apps.risk.domain.volatility import ewma_variances
 
@@ -83,7 +81,7 @@ def historical_tail(series: Numbers, confidence: float) -> Tail:
 
 def _historical(series: Numbers, confidence: float) -> Tail:
     values = cast("Sequence[float]", series)
-    var, es = var_historical(values, confidence), es_historical(values, confidence)
+    var, es = tail_historical(values, confidence)
     return Tail(method=Method.HISTORICAL, confidence=confidence, horizon=1, var=var, es=es, n=series.size)
 
 
@@ -111,10 +109,10 @@ def _one_session(series: Numbers, filtered_series: Numbers, confidence: float) -
 
     return [
         _historical(series, confidence),
-        tail(Method.NORMAL, var_normal(values, confidence), es_normal(values, confidence)),
+        tail(Method.NORMAL, *tail_normal(values, confidence)),
         tail(Method.CORNISH_FISHER, var_cornish_fisher(values, confidence), es_cornish_fisher(values, confidence), strange),
         tail(Method.MONTE_CARLO, drawn["var"] - mean, drawn["es"] - mean, "", drawn["standard_error"]),
-        tail(Method.FILTERED_HISTORICAL, var_historical(filtered, confidence), es_historical(filtered, confidence)),
+        tail(Method.FILTERED_HISTORICAL, *tail_historical(filtered, confidence)),
     ]
 
 
@@ -135,7 +133,7 @@ def _overlapping(tail: Tail, horizon: int, series: Numbers) -> Tail | None:
         return None
     sums = np.convolve(series, np.ones(horizon), "valid")
     values = cast("Sequence[float]", sums)
-    var, es = var_historical(values, tail.confidence), es_historical(values, tail.confidence)
+    var, es = tail_historical(values, tail.confidence)
     return replace(tail, horizon=horizon, var=var, es=es, n=sums.size, note=OVERLAPPING)
 
 

@@ -61,9 +61,7 @@ def es_historical(returns: Sequence[float], confidence: float, variant: Literal[
     """Mean loss in the tail beyond the value at risk."""
     values, q = np.sort(_observations(returns)), _tail(confidence)
     if variant == "mean_below":
-        threshold = float(np.quantile(values, q))
-        # The interpolated quantile may miss an observation that it equals by one rounding step.
-        return -float(values[values <= threshold + 1e-12 * abs(threshold)].mean())
+        return _mean_below(values, float(np.quantile(values, q)))
     if variant == "acerbi":
         wanted = round(values.size * q, 9)
         whole = math.floor(wanted)
@@ -83,6 +81,21 @@ def es_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> flo
     q = _tail(confidence)
     mean, deviation = _moments(returns, ddof)
     return -mean + deviation * STANDARD_NORMAL.pdf(STANDARD_NORMAL.inv_cdf(q)) / q
+
+
+def tail_historical(returns: Sequence[float], confidence: float) -> tuple[float, float]:
+    """`var_historical` and `es_historical` by their own conventions, of one sorting and one quantile."""
+    values, q = np.sort(_observations(returns)), _tail(confidence)
+    threshold = float(np.quantile(values, q))
+    return -threshold, _mean_below(values, threshold)
+
+
+def tail_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> tuple[float, float]:
+    """`var_normal` and `es_normal` of the same moments."""
+    q = _tail(confidence)
+    mean, deviation = _moments(returns, ddof)
+    z = STANDARD_NORMAL.inv_cdf(q)
+    return -(mean + z * deviation), -mean + deviation * STANDARD_NORMAL.pdf(z) / q
 
 
 def cornish_fisher_quantile(z: float, skewness: float, kurtosis: float) -> float:
@@ -157,6 +170,12 @@ def _cornish_fisher(returns: Sequence[float], confidence: float, ddof: int) -> t
 def quantile_of(confidence: float, skewness: float, kurtosis: float) -> float:
     """The corrected quantile for given moments."""
     return cornish_fisher_quantile(STANDARD_NORMAL.inv_cdf(_tail(confidence)), skewness, kurtosis)
+
+
+def _mean_below(values: NDArray[np.float64], threshold: float) -> float:
+    """Minus the mean of sorted values up to a threshold. The interpolated quantile may miss an observation that it equals by one rounding
+    step."""
+    return -float(values[: np.searchsorted(values, threshold + 1e-12 * abs(threshold), side="right")].mean())
 
 
 def _observations(returns: Sequence[float]) -> NDArray[np.float64]:

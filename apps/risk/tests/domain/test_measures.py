@@ -9,7 +9,7 @@ from apps.core.errors import InvalidInput
 from apps.risk.domain.drawdown import maximum_drawdown
 from apps.risk.domain.sizing import atr_based, kelly, risk_based
 from apps.risk.domain.stops import vix_stop
-from apps.risk.domain.value_at_risk import es_historical, es_normal, var_historical, var_normal
+from apps.risk.domain.value_at_risk import es_historical, es_normal, tail_historical, tail_normal, var_historical, var_normal
 
 RETURNS = np.random.default_rng(7).standard_t(4, 750) / 100
 
@@ -28,6 +28,14 @@ def test_acerbi_weighs_the_last_observation_by_what_is_left_of_the_tail() -> Non
 def test_normal_es_is_the_mean_of_the_vars_beyond() -> None:
     levels = 0.95 + 0.05 * (np.arange(4000) + 0.5) / 4000
     assert es_normal(RETURNS, 0.95) == pytest.approx(np.mean([var_normal(RETURNS, float(level)) for level in levels]), rel=2e-4)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.975, 0.99])
+def test_both_numbers_of_a_tail_at_once_are_the_same_numbers(confidence) -> None:
+    tied = np.round(RETURNS, 2)
+    for returns in (RETURNS, tied, RETURNS[:3]):
+        assert tail_historical(returns, confidence) == (var_historical(returns, confidence), es_historical(returns, confidence))
+        assert tail_normal(returns, confidence) == (var_normal(returns, confidence), es_normal(returns, confidence))
 
 
 def test_drawdown_compares_every_pair_of_days() -> None:
