@@ -73,10 +73,10 @@ def desk_processes(
         *(command(f"broker-{broker}", "run_broker", "--broker", broker) for broker in brokers),
         command("algos", "run_algos"),
         worker("worker", "trade"),
-        worker("data", "data", at_once=2, niceness=10),
+        worker("data", "data", at_once=2, niceness=19),
         worker("alerts", "alerts", at_once=2),
         command("beat", "run_beat"),
-        worker("compute", "compute", niceness=10),
+        worker("compute", "compute", niceness=19),
     )
 
 
