@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from apps.core.trading import Check, OrderIntent, Outcome, ReferencePrice, TradingState, WorkingOrder, closable_quantity
-from apps.risk.domain.exposure import Exposure, WorkingQuantities, exposure, largest_size, working_quantities
+from apps.risk.domain.exposure import Exposure, HeldValue, WorkingQuantities, exposure, largest_size, working_quantities
 from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.domain.pretrade_risk import RiskImpact
 
@@ -80,6 +80,7 @@ class Case:
     broken: Mapping[LimitKind, Decimal] = field(default_factory=dict)
     sectors: Mapping[int, str] = field(default_factory=dict)
     impact: RiskImpact | None = None
+    value: HeldValue | None = None
     settings: Settings = Settings()
 
     def rate(self, instrument_id: int) -> Decimal:
@@ -93,7 +94,7 @@ class Case:
     @cached_property
     def exposure(self) -> Exposure:
         """Of the whole portfolio, without this order. Raises KeyError when something held or ordered has no price."""
-        return exposure(self.held, self.working, self.prices)
+        return exposure(self.held, self.working, self.prices, self.value)
 
     @property
     def equity(self) -> Decimal:

@@ -61,15 +61,34 @@ class Exposure:
     highest: Decimal
 
 
-def exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> Exposure:
-    """Exposure of the signed quantities `held`. Raises KeyError when an instrument has no price; what is not held any more needs none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldValue:
+    """What is held is worth now [money]: `net` signed, `gross` in absolute amounts."""
+
+    net: Decimal
+    gross: Decimal
+
+    def moved(self, quantity: Decimal, *, price: Decimal | None, to: Decimal) -> "HeldValue":
+        """The same with another price of one instrument, or with the first one that it has."""
+        by = to - (ZERO if price is None else price)
+        return HeldValue(net=self.net + quantity * by, gross=self.gross + abs(quantity) * by)
+
+
+def held_value(held: Mapping[int, Decimal], prices: Mapping[int, Decimal]) -> HeldValue:
+    """Value of the signed quantities `held`. Raises KeyError when an instrument has no price; what is not held any more needs none."""
     # Without Python's own loop over what nothing is ordered in: a thousand positions are the rule, a hundred orders are not.
     try:
         values = list(map(mul, held.values(), map(prices.__getitem__, held)))
     except KeyError:
         values = [quantity * prices[key] for key, quantity in held.items() if quantity]
     net = sum(values, ZERO)
-    gross = net - 2 * sum(compress(values, map(Decimal.is_signed, values)), ZERO)
+    return HeldValue(net=net, gross=net - 2 * sum(compress(values, map(Decimal.is_signed, values)), ZERO))
+
+
+def exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal], value: HeldValue | None = None) -> Exposure:
+    """Exposure of the signed quantities `held`, whose `value` at these prices may be known. Raises KeyError when an instrument has no price."""
+    known = held_value(held, prices) if value is None else value
+    net, gross = known.net, known.gross
     for instrument_id in working.buys.keys() | working.sells.keys():
         now = held.get(instrument_id, ZERO)
         if more := largest_size(now, instrument_id, working) - abs(now):

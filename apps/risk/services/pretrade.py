@@ -10,14 +10,16 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import transaction
 
+from apps.core.kept import Kept
 from apps.core.money import ZERO
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, ReferencePrice, Verdict
 from apps.marketdata.selectors.instruments import sectors_of
 from apps.marketdata.selectors.quotes import last_prices, reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.quantities import quantities_of
+from apps.portfolios.selectors.quantities import Quantities, quantities_of
 from apps.risk.domain.case import Case, Settings
+from apps.risk.domain.exposure import HeldValue, held_value
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
 from apps.risk.domain.pretrade_risk import RiskImpact
@@ -60,7 +62,7 @@ class _Valued:
     """What the portfolio holds and what it is worth, in its own currency, as `Case` wants it.
 
     `symbols` are those of everything held, working or ordered; `pairs` names the currency pair of the foreign ones, `owed` is cash in other
-    currencies [money] under its pair.
+    currencies [money] under its pair; `value` is that of what is held, None where it is not known beforehand.
     """
 
     cash: Decimal
@@ -75,6 +77,7 @@ class _Valued:
     rates: Mapping[int, Decimal] = field(default_factory=dict)
     pairs: Mapping[str, str] = field(default_factory=dict)
     owed: Mapping[str, float] = field(default_factory=dict)
+    value: HeldValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ def _case(snapshot: PreTradeSnapshot, valued: _Valued) -> Case:
         held=valued.held,
         book_held=valued.book_held,
         prices=valued.prices,
+        value=valued.value,
         unpriced=tuple(sorted(valued.unpriced)),
         quarantines=snapshot.market.quarantines if snapshot.market else (),
         tier=snapshot.market.tier if snapshot.market else 2,
@@ -165,15 +169,21 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     abroad = any(order.currency not in ("", found.currency) for order in snapshot.working_orders)
     if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
         return _valued_abroad(snapshot)
-    named = {**found.symbols, **{order.instrument_id: order.symbol for order in snapshot.working_orders}}
-    named.pop(intent.instrument_id, None)
+    ordered = {order.instrument_id: order.symbol for order in snapshot.working_orders}
+    named = {**found.symbols, **ordered}
     last = last_prices(named.values(), market_time=_market_time(snapshot)) if named else {}
-    prices = {key: price for key, price in zip(named, map(last.get, named.values()), strict=True) if price is not None}
-    unpriced = () if len(prices) == len(named) else {symbol for symbol in named.values() if symbol not in last}
+    priced = _priced_held(intent.portfolio_id, found, last)
+    prices = priced.prices | {key: last[symbol] for key, symbol in ordered.items() if symbol in last}
+    own = prices.pop(intent.instrument_id, None)
+    named[intent.instrument_id] = intent.symbol
+    unpriced = () if len(prices) == len(named) - 1 else {symbol for symbol in named.values() if symbol not in last} - {intent.symbol}
+    value = None
     if snapshot.reference is not None:
         prices[intent.instrument_id] = snapshot.reference.price
-    named[intent.instrument_id] = intent.symbol
+        quantity = found.held.get(intent.instrument_id, ZERO)
+        value = None if unpriced else priced.value.moved(quantity, price=own, to=snapshot.reference.price)
     return _Valued(
+        value=value,
         cash=found.cash,
         symbols=named,
         held=found.held,
@@ -182,6 +192,31 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
         prices=prices,
         unpriced=unpriced,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Priced:
+    """What is held at some prices, which other orders of the same moment need too. What has no price is not in it."""
+
+    held: Mapping[int, Decimal]
+    last: Mapping[str, Decimal]
+    prices: dict[int, Decimal]
+    value: HeldValue
+
+
+_priced: Kept[int, _Priced] = Kept(most=64)
+
+
+def _priced_held(portfolio_id: int, found: Quantities, last: Mapping[str, Decimal]) -> _Priced:
+    """For the very quantities and prices that were given before, the answer that was given then: both are made anew when they change."""
+    known = _priced.get(portfolio_id)
+    if known is not None and known.held is found.held and known.last is last:
+        return known
+    prices = {key: last[symbol] for key, symbol in found.symbols.items() if symbol in last}
+    held = found.held if len(prices) == len(found.held) else {key: quantity for key, quantity in found.held.items() if key in prices}
+    made = _Priced(held=found.held, last=last, prices=prices, value=held_value(held, prices))
+    _priced.put(portfolio_id, made)
+    return made
 
 
 def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:

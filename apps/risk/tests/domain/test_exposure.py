@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.trading import Side
-from apps.risk.domain.exposure import Exposure, exposure, working_quantities
+from apps.risk.domain.exposure import Exposure, exposure, held_value, working_quantities
 from apps.risk.tests.domain.test_pretrade import working
 
 INSTRUMENTS = range(1, 5)
@@ -35,6 +35,23 @@ def test_no_filling_of_the_working_orders_goes_further(held, price, resting) -> 
     nets = [sum(values.values(), Decimal(0)) for values in books]
     gross = max(sum(map(abs, values.values()), Decimal(0)) for values in books)
     assert found == Exposure(net=nets[0], gross=gross, lowest=min(nets), highest=max(nets))
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(
+    held=st.dictionaries(st.sampled_from(INSTRUMENTS), amounts, min_size=1, max_size=4),
+    price=st.lists(marks, min_size=4, max_size=4),
+    other=st.none() | marks,
+    resting=st.lists(orders, max_size=6),
+)
+def test_a_value_that_is_known_moves_with_the_price_of_one_instrument(held, price, other, resting) -> None:
+    prices, moved = dict(zip(INSTRUMENTS, price, strict=True)), next(iter(held))
+    before = {key: quantity for key, quantity in held.items() if key != moved or other is not None}
+    known = held_value(before, prices if other is None else prices | {moved: other})
+    value = known.moved(held[moved], price=other, to=prices[moved])
+    assert value == held_value(held, prices)
+    at_work = working_quantities(working(side, str(q), instrument=key) for side, key, q in resting)
+    assert exposure(held, at_work, prices, value) == exposure(held, at_work, prices)
 
 
 def test_only_what_is_held_or_ordered_needs_a_price() -> None:

@@ -1,5 +1,6 @@
 """The gate's risk part on the real database and Redis."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -13,9 +14,11 @@ from apps.core.trading import Outcome, Side
 from apps.marketdata.selectors import store
 from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quarantine import quarantined
+from apps.marketdata.selectors.quotes import prices_forget
 from apps.marketdata.services.quarantine import quarantine_open, quarantine_release
 from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.models import RiskLimit
+from apps.risk.services.pretrade import _priced as kept
 from apps.risk.services.pretrade import order_check
 from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, limits_replace, person, show_prices
@@ -133,6 +136,33 @@ def test_the_number_of_queries_does_not_grow_with_the_book(desk) -> None:
     with CaptureQueriesContext(connection) as many:
         assert order_check(snapshot=desk.snapshot()).allowed
     assert len(many) == len(few) <= 5  # state with limits, quantities twice, and the savepoint
+
+
+def test_what_orders_of_one_moment_share_is_what_each_would_read_by_itself(desk) -> None:
+    """The second order values the portfolio by what the first one read: after a trade, another price, and a price of its own."""
+    other, unquoted = (InstrumentFactory(symbol=f"S{uuid4().hex[:8].upper()}") for _ in range(2))
+    show_prices(**{other.symbol: "50"})
+    desk.trade(10, 50, instrument=other)
+
+    def both(**changes):
+        snapshot = desk.snapshot(**changes)
+        shared = order_check(snapshot=snapshot)
+        kept.clear()
+        prices_forget()
+        assert order_check(snapshot=snapshot) == shared
+        assert order_check(snapshot=snapshot) == shared
+        return next((check.before for check in shared.checks if check.code == "TOTAL_EXPOSURE_LIMIT"), None)
+
+    assert both() == 10_500
+    own = replace(desk.snapshot().reference, price=Decimal(104))
+    assert both(reference=own) == 10_900  # the order's own price is newer than the one that values the rest
+    desk.trade(5, 50, instrument=other)
+    assert both() == 10_750
+    show_prices(**{other.symbol: "60"})
+    assert both(reference=own) == 11_300
+    assert both(reference=None) is None
+    desk.trade(1, 10, instrument=unquoted)
+    assert both() is None  # nobody knows what it is worth
 
 
 def test_outcomes_are_warned_above_the_soft_collar(desk) -> None:
