@@ -14,8 +14,8 @@ app.autodiscover_tasks()
 def calendar_load(sender: Any, **_: Any) -> None:
     """Read the exchange's calendar before the processes of a worker are forked: each of them would take two seconds of a core for it, in the
     middle of the day. Sending alerts needs none."""
-    from apps.marketdata.domain.calendars import calendar_of  # noqa: PLC0415  (after the apps are loaded)
-    from apps.marketdata.selectors.market import HOME_CALENDAR  # noqa: PLC0415
+    from apps.marketdata.domain.calendars import calendar_of  # after the apps are loaded
+    from apps.marketdata.selectors.market import HOME_CALENDAR
 
     if set(sender.app.amqp.queues.consume_from) != {"alerts"}:
         calendar_of(HOME_CALENDAR)
