@@ -33,9 +33,12 @@ union select portfolio_id from risk_tradingstatechange where id > %s
 #: Redis hash: portfolio id -> "<session> <highest wealth seen live in it>". The monitor writes it, snapshots read it.
 PEAKS = "risk:peaks"
 _IN_FORCE = """
-select portfolio_id, count(*), sum(id) from risk_risklimit where active_from <= %(at)s and (active_to is null or active_to > %(at)s) group by 1
+select 'limits', portfolio_id, count(*), sum(id) from risk_risklimit
+where active_from <= %(at)s and (active_to is null or active_to > %(at)s) group by 2
 union all
-select null, count(*), coalesce(sum(id), 0) from risk_desklimit where active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+select 'limits', null, count(*), sum(id) from risk_desklimit where active_from <= %(at)s and (active_to is null or active_to > %(at)s)
+union all
+select 'states', portfolio_id, count(*), max(id) from risk_tradingstatechange group by 2
 """
 
 
@@ -82,12 +85,15 @@ def facts_touched(since: tuple[int, ...]) -> frozenset[int] | None:
 
 
 def facts_versions(now: datetime) -> dict[int, Hashable]:
-    """Of each open portfolio, what changes when its ledger, its recorded values or the limits in force do. Three looks for all, without
-    reading what is held: time alone puts a limit in force, and a transaction may end after a later one."""
+    """Of each open portfolio, what changes when its ledger, its recorded values, the limits in force or the trading state do, its own or the
+    desk's. Two queries for all, without reading what is held: time alone puts a limit in force, and a transaction may end after a later one."""
     with connection.cursor() as cursor:
         cursor.execute(_IN_FORCE, {"at": now})
-        limits = {portfolio_id: tuple(numbers) for portfolio_id, *numbers in cursor.fetchall()}
-    return {portfolio_id: (ledger, limits.get(portfolio_id), limits[None]) for portfolio_id, ledger in ledger_versions().items()}
+        rules = {(what, portfolio_id): tuple(numbers) for what, portfolio_id, *numbers in cursor.fetchall()}
+    return {
+        portfolio_id: (ledger, *(rules.get((what, scope)) for what in ("limits", "states") for scope in (portfolio_id, None)))
+        for portfolio_id, ledger in ledger_versions().items()
+    }
 
 
 def live_peaks(session: date) -> dict[int, Decimal]:

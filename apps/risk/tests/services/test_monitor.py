@@ -25,7 +25,7 @@ from apps.risk.domain.limits import LimitKind, UseState
 from apps.risk.domain.risk_numbers import RiskState
 from apps.risk.domain.value_at_risk import var_historical
 from apps.risk.models import LimitEvent, MonitorState, TradingStateChange
-from apps.risk.selectors.facts import PEAKS, risk_facts
+from apps.risk.selectors.facts import PEAKS, facts_revision, risk_facts
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
 from apps.risk.services import live_risk
@@ -205,6 +205,19 @@ def test_only_what_changed_and_a_part_of_the_rest_is_read_while_prices_wait(watc
     assert sorted(one for part in read for one in part) == sorted(watch.monitor.facts)
     assert late in watch.monitor.facts
     assert {one.state.state for one in watch.monitor.facts.values()} == {TradingState.HALTED}
+
+
+def test_what_is_committed_after_something_newer_is_noticed_within_five_seconds(watch) -> None:
+    watch.price("100")
+    watch.desk.trade(-100, 100)
+    trading_halt(portfolio_id=watch.portfolio_id, user=None, reason="Test", at=NOW)
+    watch.monitor._revision = facts_revision()  # a later transaction was quicker, and the monitor has seen that one
+    watch.now += monitors.LOOK_EVERY
+    watch.step()
+    assert watch.monitor.facts[watch.portfolio_id].state.state is TradingState.ACTIVE
+    watch.now += monitors.COMPARE_EVERY
+    summary = watch.step().summary
+    assert (summary.gross, summary.trading.state) == (40_000, TradingState.HALTED)
 
 
 def test_a_price_that_was_announced_while_redis_was_away_is_noticed_within_five_seconds(watch) -> None:
