@@ -62,10 +62,10 @@ def _mapping(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _decimal(value: Decimal) -> str | None:
+    if not value.is_finite():
+        return None
     text = str(value)  # four times as fast as a format, which only very small and very large numbers need
-    if "E" not in text and value.is_finite():
-        return text
-    return format(value, "f") if value.is_finite() else None
+    return format(value, "f") if "E" in text else text
 
 
 @lru_cache(4096)  # the positions of a portfolio share a few times

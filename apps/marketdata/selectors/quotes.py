@@ -122,14 +122,21 @@ def latest_quotes(symbols: Iterable[str] | None = None) -> dict[str, Quote]:
 
     One call to Redis. Raises Unavailable when it does not answer.
     """
+    if symbols is not None:
+        return {symbol: quote_from_json(symbol, text) for symbol, text in _stored(symbols).items()}
     client: Any = redis_client()
     with redis_errors():
-        if symbols is None:
-            stored: dict[str, str] = client.hgetall(LATEST)
-            return {symbol: quote_from_json(symbol, text) for symbol, text in sorted(stored.items())}
-        wanted = list(dict.fromkeys(symbols))
+        stored: dict[str, str] = client.hgetall(LATEST)
+    return {symbol: quote_from_json(symbol, text) for symbol, text in sorted(stored.items())}
+
+
+def _stored(symbols: Iterable[str]) -> dict[str, str]:
+    """The quotes of these symbols as their feeds stored them, in their order; one call to Redis, and none for no symbols."""
+    wanted = list(dict.fromkeys(symbols))
+    client: Any = redis_client()
+    with redis_errors():
         texts = client.hmget(LATEST, wanted) if wanted else []
-    return {symbol: quote_from_json(symbol, text) for symbol, text in zip(wanted, texts, strict=True) if text}
+    return {symbol: text for symbol, text in zip(wanted, texts, strict=True) if text}
 
 
 class QuotesSince:
@@ -141,11 +148,7 @@ class QuotesSince:
 
     def look(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Quotes by symbol. Raises Unavailable when Redis does not answer."""
-        wanted = list(symbols)
-        client: Any = redis_client()
-        with redis_errors():
-            texts = client.hmget(LATEST, wanted) if wanted else []
-        changed = {symbol: text for symbol, text in zip(wanted, texts, strict=True) if text and text != self._texts.get(symbol)}
+        changed = {symbol: text for symbol, text in _stored(symbols).items() if text != self._texts.get(symbol)}
         self._texts |= changed
         return {symbol: quote_from_json(symbol, text) for symbol, text in changed.items()}
 
@@ -181,10 +184,7 @@ def last_prices(symbols: Iterable[str], *, market_time: datetime | None = None) 
     """
     prices = _recent.prices()
     if unknown := list(dict.fromkeys(filterfalse(prices.__contains__, symbols))):
-        client: Any = redis_client()
-        with redis_errors():
-            texts = client.hmget(LATEST, unknown)
-        prices.update((symbol, _price_of(text)) for symbol, text in zip(unknown, texts, strict=True) if text)
+        prices.update((symbol, _price_of(text)) for symbol, text in _stored(unknown).items())
     if without := [symbol for symbol in unknown if symbol not in prices]:
         closes = {symbol: found.price for symbol, found in reference_prices(without, market_time=market_time).items()}
         return {**prices, **closes}

@@ -39,7 +39,7 @@ def holdings(portfolio_id: int) -> Holdings:
     return found[portfolio_id]
 
 
-# In SQL, because each order asks it.
+# In SQL, because each order asks it. "offset 0" keeps PostgreSQL from asking for the foreign cash once for each position.
 HELD = """
 select f.id, f.base_currency, coalesce(c.amount, 0), b.id, b.name, i.id, i.symbol, p.quantity, p.cost, p.realised, i.currency, foreign_cash
 from (select f.*, (select json_object_agg(o.currency, o.amount::text) from portfolios_cashbalance o

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from apps.core.errors import InsufficientData, InvalidInput
 from apps.core.measures import measure
-from apps.risk.domain.value_at_risk import es_historical, var_historical
+from apps.risk.domain.value_at_risk import es_historical, tail_historical, var_historical
 
 LEAST_PATHS = 10_000
 DAILY_DECAY = 0.94
@@ -42,11 +42,8 @@ def var_monte_carlo(returns: Sequence[float], confidence: float, paths: int = 10
         raise InsufficientData("no return is left after dropping NaN", field="returns")
     deviation = float(values.std())
     drawn = normal_paths(mean=np.array([values.mean()]), covariance=np.array([[deviation**2]]), paths=paths, seed=seed)[:, 0].tolist()
-    return {
-        "var": var_historical(drawn, confidence),
-        "es": es_historical(drawn, confidence),
-        "standard_error": quantile_error(confidence, paths) * deviation,
-    }
+    var, es = tail_historical(drawn, confidence)
+    return {"var": var, "es": es, "standard_error": quantile_error(confidence, paths) * deviation}
 
 
 def quantile_error(confidence: float, paths: int) -> float:

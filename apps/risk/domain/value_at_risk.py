@@ -46,9 +46,7 @@ def var_historical(returns: Sequence[float], confidence: float, quantile: Quanti
 )
 def var_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> float:
     """Value at risk of a normal distribution with the mean and deviation of the returns."""
-    q = _tail(confidence)
-    mean, deviation = _moments(returns, ddof)
-    return -(mean + STANDARD_NORMAL.inv_cdf(q) * deviation)
+    return tail_normal(returns, confidence, ddof)[0]
 
 
 @measure(
@@ -59,10 +57,10 @@ def var_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> fl
 )
 def es_historical(returns: Sequence[float], confidence: float, variant: Literal["mean_below", "acerbi"] = "mean_below") -> float:
     """Mean loss in the tail beyond the value at risk."""
-    values, q = np.sort(_observations(returns)), _tail(confidence)
     if variant == "mean_below":
-        return _mean_below(values, float(np.quantile(values, q)))
+        return tail_historical(returns, confidence)[1]
     if variant == "acerbi":
+        values, q = np.sort(_observations(returns)), _tail(confidence)
         wanted = round(values.size * q, 9)
         whole = math.floor(wanted)
         part = (wanted - whole) * values[whole] if whole < values.size else 0.0
@@ -78,16 +76,16 @@ def es_historical(returns: Sequence[float], confidence: float, variant: Literal[
 )
 def es_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> float:
     """Expected shortfall of a normal distribution with the mean and deviation of the returns."""
-    q = _tail(confidence)
-    mean, deviation = _moments(returns, ddof)
-    return -mean + deviation * STANDARD_NORMAL.pdf(STANDARD_NORMAL.inv_cdf(q)) / q
+    return tail_normal(returns, confidence, ddof)[1]
 
 
 def tail_historical(returns: Sequence[float], confidence: float) -> tuple[float, float]:
-    """`var_historical` and `es_historical` by their own conventions, of one sorting and one quantile."""
+    """`var_historical` (linear) and `es_historical` (mean_below) of one sorting and one quantile."""
     values, q = np.sort(_observations(returns)), _tail(confidence)
     threshold = float(np.quantile(values, q))
-    return -threshold, _mean_below(values, threshold)
+    # The interpolated quantile may miss an observation that it equals by one rounding step.
+    below = values[: np.searchsorted(values, threshold + 1e-12 * abs(threshold), side="right")]
+    return -threshold, -float(below.mean())
 
 
 def tail_normal(returns: Sequence[float], confidence: float, ddof: int = 0) -> tuple[float, float]:
@@ -170,12 +168,6 @@ def _cornish_fisher(returns: Sequence[float], confidence: float, ddof: int) -> t
 def quantile_of(confidence: float, skewness: float, kurtosis: float) -> float:
     """The corrected quantile for given moments."""
     return cornish_fisher_quantile(STANDARD_NORMAL.inv_cdf(_tail(confidence)), skewness, kurtosis)
-
-
-def _mean_below(values: NDArray[np.float64], threshold: float) -> float:
-    """Minus the mean of sorted values up to a threshold. The interpolated quantile may miss an observation that it equals by one rounding
-    step."""
-    return -float(values[: np.searchsorted(values, threshold + 1e-12 * abs(threshold), side="right")].mean())
 
 
 def _observations(returns: Sequence[float]) -> NDArray[np.float64]:

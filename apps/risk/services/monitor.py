@@ -86,7 +86,7 @@ class RiskMonitor:
         """Take in new prices, in memory only. Portfolios that hold one of them are valued again at the next step."""
         if message.session != self._session:
             if self._session is not None and message.session < self._session:
-                self.prices = {}  # a replay has begun again: what is known comes from its future
+                self.prices, self._loaded_at = {}, None  # a replay has begun again: what is known comes from its future
             self._session = message.session
             if message.session != self._begun:
                 self._loaded_at = None  # a new session: the day's result starts again

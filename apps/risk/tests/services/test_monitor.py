@@ -16,75 +16,23 @@ from apps.core.streams import current_seq, redis_client
 from apps.core.trading import TradingState
 from apps.marketdata.domain import calendars
 from apps.marketdata.models import Instrument
-from apps.marketdata.selectors.quotes import FeedMessage
 from apps.marketdata.tests.factories import make_series, store_series
-from apps.portfolios.models import Portfolio, PortfolioStatus
 from apps.portfolios.services.portfolios import book_get_or_create
 from apps.portfolios.tests.factories import CashEntryFactory
-from apps.risk.domain.limits import LimitKind, UseState
+from apps.risk.domain.limits import UseState
 from apps.risk.domain.risk_numbers import RiskState
 from apps.risk.domain.value_at_risk import var_historical
-from apps.risk.models import LimitEvent, MonitorState, TradingStateChange
-from apps.risk.selectors.facts import PEAKS, facts_revision, risk_facts
+from apps.risk.models import LimitEvent, TradingStateChange
+from apps.risk.selectors.facts import PEAKS
 from apps.risk.selectors.state import trading_state
 from apps.risk.selectors.summary import portfolio_frame, risk_view_now
 from apps.risk.services import live_risk
-from apps.risk.services import monitor as monitors
 from apps.risk.services.limits import limit_set
 from apps.risk.services.monitor import RiskMonitor
-from apps.risk.services.monitor_state import monitor_take
 from apps.risk.services.state import trading_halt
 from apps.risk.tests.factories import NOW, Desk, RiskLimitFactory, person
 
 pytestmark = pytest.mark.django_db
-
-
-class Watch:
-    """A desk that holds 500 shares at 100 of 100,000, and a monitor over it whose clock moves a second with each price."""
-
-    def __init__(self) -> None:
-        self.risk_manager = person(Role.RISK)
-        self.desk = Desk()
-        self.desk.trade(400, 100)
-        self.monitor = RiskMonitor()
-        self.now = NOW
-
-    @property
-    def portfolio_id(self) -> int:
-        return self.desk.portfolio.pk
-
-    def price(self, price: str, *, seconds: float = 1):
-        self.now += timedelta(seconds=seconds)
-        self.desk.price(price, at=self.now)
-        message = FeedMessage(
-            kind="quotes",
-            feed="test",
-            session=NOW.date(),
-            market_time=self.now,
-            received_at=self.now,
-            symbols=(self.desk.symbol,),
-            prices={self.desk.symbol: Decimal(price)},
-        )
-        self.monitor.receive(message)
-        return self.step()
-
-    def step(self):
-        views = self.monitor.step(self.now)
-        return next((view for view in views if view.summary.portfolio_id == self.portfolio_id), None)
-
-    def act(self, action: str) -> None:
-        """Beside the limit of the desk's day another of the same levels: of two in force the stricter action counts."""
-        levels = {"soft": Decimal("0.02"), "hard": Decimal("0.04"), "active_to": NOW + timedelta(days=1)}
-        RiskLimitFactory(portfolio_id=self.portfolio_id, kind="daily_loss", action=action, **levels)
-
-    def alerts(self) -> list[tuple[str, str]]:
-        return list(Alert.objects.filter(subject=f"portfolio:{self.portfolio_id}").order_by("id").values_list("code", "data__kind"))
-
-
-@pytest.fixture
-def watch() -> Watch:
-    redis_client().delete(PEAKS)
-    return Watch()
 
 
 def test_a_price_moves_value_result_and_drawdown(watch) -> None:
@@ -176,81 +124,6 @@ def test_a_fill_a_deposit_and_a_halt_are_seen_within_a_second(watch) -> None:
     summary = watch.step().summary
     assert (summary.gross, summary.equity, summary.daily_pnl) == (40_000, 100_900, 0)
     assert summary.trading.state is TradingState.HALTED
-
-
-def test_only_what_changed_and_a_part_of_the_rest_is_read_while_prices_wait(watch, monkeypatch) -> None:
-    others = [Desk() for _ in range(40)]
-    watch.step()
-    read: list[list[int]] = []
-    monkeypatch.setattr(monitors, "risk_facts", lambda ids, **given: read.append(list(ids)) or risk_facts(ids, **given))
-    for_a_while = {"active_from": NOW + timedelta(seconds=7), "active_to": NOW + timedelta(days=1)}
-    RiskLimitFactory(portfolio_id=others[20].portfolio.pk, kind="total_exposure", hard=1, **for_a_while)
-    for _ in range(48):  # twelve seconds
-        watch.now += monitors.LOOK_EVERY
-        watch.step()
-    assert read == [[others[20].portfolio.pk]] * 2  # it has a limit to come, and only time put that in force
-    assert watch.monitor.facts[others[20].portfolio.pk].limits[LimitKind.TOTAL_EXPOSURE].hard == 1
-
-    read.clear()
-    for _ in range(240 + 48):  # until all have been read again within a minute
-        watch.now += monitors.LOOK_EVERY
-        watch.step()
-    assert sorted(read) == [[one] for one in sorted(watch.monitor.facts)]
-
-    read.clear()
-    trading_halt(portfolio_id=None, user=None, reason="Test", at=NOW)
-    late = Desk().portfolio.pk
-    watch.now += monitors.LOOK_EVERY
-    watch.step()
-    assert sorted(one for part in read for one in part) == sorted(watch.monitor.facts)
-    assert late in watch.monitor.facts
-    assert {one.state.state for one in watch.monitor.facts.values()} == {TradingState.HALTED}
-
-
-def test_what_is_committed_after_something_newer_is_noticed_within_five_seconds(watch) -> None:
-    watch.price("100")
-    watch.desk.trade(-100, 100)
-    trading_halt(portfolio_id=watch.portfolio_id, user=None, reason="Test", at=NOW)
-    watch.monitor._revision = facts_revision()  # a later transaction was quicker, and the monitor has seen that one
-    watch.now += monitors.LOOK_EVERY
-    watch.step()
-    assert watch.monitor.facts[watch.portfolio_id].state.state is TradingState.ACTIVE
-    watch.now += monitors.COMPARE_EVERY
-    summary = watch.step().summary
-    assert (summary.gross, summary.trading.state) == (40_000, TradingState.HALTED)
-
-
-def test_a_price_that_was_announced_while_redis_was_away_is_noticed_within_five_seconds(watch) -> None:
-    watch.price("100")
-    watch.desk.price("92", at=watch.now)  # stored, and never heard
-    watch.now += monitors.COMPARE_EVERY
-    watch.step()
-    assert watch.alerts() == [("RISK_LIMIT_BREACH", "daily_loss")]
-
-
-def test_a_portfolio_that_is_opened_or_closed_is_noticed_within_five_seconds(watch) -> None:
-    watch.step()
-    other = Desk().portfolio.pk
-    watch.now += monitors.COMPARE_EVERY
-    watch.step()
-    assert other in watch.monitor.facts
-    Portfolio.objects.filter(pk=other).update(status=PortfolioStatus.CLOSED)
-    watch.now += monitors.COMPARE_EVERY
-    watch.step()
-    assert other not in watch.monitor.facts
-
-
-def test_a_successor_in_the_same_session_does_not_record_the_closes_again(watch, monkeypatch) -> None:
-    first = RiskMonitor(monitor_take(watch.now))
-    recorded: list[object] = []
-    monkeypatch.setattr(monitors, "portfolio_values_catch_up", lambda **given: recorded.append(given["market_time"]))
-    first.step(watch.now)
-    assert len(recorded) == 1
-    RiskMonitor(monitor_take(watch.now)).step(watch.now)
-    assert len(recorded) == 1
-    MonitorState.objects.update(session=NOW.date() - timedelta(days=1))
-    RiskMonitor(monitor_take(watch.now)).step(watch.now)
-    assert len(recorded) == 2
 
 
 def test_a_missing_price_is_unknown_and_raises_no_loss(watch) -> None:
