@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
+from apps.core.postgres.rows import fetch
 
 _LOCATED = """
 select coalesce((select sum(quantity) from compliance_locate
@@ -16,18 +16,16 @@ select coalesce((select sum(quantity) from compliance_locate
 
 def located_quantity(*, portfolio_id: int, instrument_id: int, session: date, client_order_id: UUID) -> Decimal:
     """Shares (>= 0) that the portfolio has located for the session and other orders than this one have not used."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCATED, {"portfolio": portfolio_id, "instrument": instrument_id, "session": session, "order": client_order_id})
-        (quantity,) = cursor.fetchone()
+    values = {"portfolio": portfolio_id, "instrument": instrument_id, "session": session, "order": client_order_id}
+    ((quantity,),) = fetch(_LOCATED, values)
     return max(Decimal(0), quantity)
 
 
 def restricted_since(*, instrument_id: int, session: date) -> date | None:
     """The session whose fall restricts short sales in `session`; None where nothing does."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select max(session) from compliance_shortsalerestriction where instrument_id = %s and session <= %s and last_session >= %s",
-            [instrument_id, session, session],
-        )
-        found: date | None = cursor.fetchone()[0]
-    return found
+    ((found,),) = fetch(
+        "select max(session) from compliance_shortsalerestriction where instrument_id = %s and session <= %s and last_session >= %s",
+        [instrument_id, session, session],
+    )
+    since: date | None = found
+    return since

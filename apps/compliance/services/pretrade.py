@@ -2,13 +2,12 @@
 
 import logging
 
-from django.db import transaction
-
 from apps.compliance.domain.pretrade import RestrictionFacts, ShortSaleFacts, order_checks
 from apps.compliance.models import RestrictionLevel
 from apps.compliance.selectors.gate import at_gate
 from apps.compliance.selectors.short_sales import restricted_since
 from apps.core.money import ZERO
+from apps.core.postgres.rows import looking
 from apps.core.trading import Check, Outcome, PreTradeSnapshot, Side, Verdict, closable_quantity
 from apps.portfolios.selectors.holdings import quantities_held
 
@@ -21,7 +20,7 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
     """Every check of compliance for the order. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks."""
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
-        with transaction.atomic(savepoint=savepoint):
+        with looking(savepoint=savepoint):
             checks = _checks(snapshot)
     except Exception as error:
         logger.exception("the compliance check of order %s failed: it is denied", snapshot.intent.client_order_id)

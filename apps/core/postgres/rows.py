@@ -1,12 +1,25 @@
-"""Model instances from plain SQL, for the few statements that an order waits for: Django's own way costs more than the query."""
+"""Rows and model instances from plain SQL, for the few statements that an order waits for: Django's own way costs more than the query."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 
 Row = TypeVar("Row", bound=Model)
+
+
+def fetch(query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """All rows that a query answers, by the shortest way (`DatabaseWrapper.fetch`)."""
+    found: list[tuple[Any, ...]] = connection.fetch(query, parameters)  # type: ignore[attr-defined]
+    return found
+
+
+def looking(*, savepoint: bool) -> AbstractContextManager[None]:
+    """For queries that may fail while a transaction has to live on: inside one a savepoint, or nothing where the caller holds one already, and
+    outside of one nothing, because each query then stands by itself."""
+    return transaction.atomic(savepoint=savepoint) if connection.in_atomic_block else nullcontext()
 
 
 def rows_of(model: type[Row], query: str, parameters: Sequence[Any]) -> list[Row]:
@@ -18,6 +31,5 @@ def rows_with(also: str, model: type[Row], query: str, parameters: Sequence[Any]
     """The same, each with the value of one more expression, whose parameters come first."""
     names = [field.attname for field in model._meta.concrete_fields]
     select = ", ".join(f'row."{field.column}"' for field in model._meta.concrete_fields)
-    with connection.cursor() as cursor:
-        cursor.execute(f"select {also}, {select} {query}", parameters)
-        return [(model.from_db(connection.alias, names, row), first) for first, *row in cursor.fetchall()]
+    found = fetch(f"select {also}, {select} {query}", parameters)
+    return [(model.from_db(connection.alias, names, row), first) for first, *row in found]

@@ -13,12 +13,13 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
-from django.db import connection, transaction
+from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from apps.core.documents import document
 from apps.core.locks import lock_key
 from apps.core.models import IdempotentRequest
+from apps.core.postgres.rows import fetch
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +88,7 @@ def request_claim(*, user_id: int, key: str, method: str, path: str, body_sha256
         "sha256": body_sha256,
         "at": at,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, values)
-        got, made = cursor.fetchone() or (False, None)
+    ((got, made),) = fetch(CLAIM, values)
     if made is not None:
         return Claim(state=ClaimState.OURS, user_id=user_id, key=key)
     row = IdempotentRequest.objects.filter(user_id=user_id, key=key).first()
@@ -115,8 +114,7 @@ def request_complete(claim: Claim, *, status: int, body: Any, location: str = ""
     """Store the answer, then let repeats see it."""
     answer: dict[str, Any] = {"status": status, "body": None if body is None else Jsonb(body, dumps=document), "location": location}
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key, "lock": _lock(claim.user_id, claim.key)})
+        fetch(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key, "lock": _lock(claim.user_id, claim.key)})
     except BaseException:
         _unlock(claim.user_id, claim.key)
         raise
@@ -147,5 +145,4 @@ def _lock(user_id: int, key: str) -> int:
 
 
 def _unlock(user_id: int, key: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_unlock(%s)", [_lock(user_id, key)])
+    fetch("select pg_advisory_unlock(%s)", [_lock(user_id, key)])

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db import connection
-
+from apps.core.postgres.rows import fetch
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.sessions import session_part
 from apps.marketdata.models import FeedState, Instrument
@@ -48,9 +47,7 @@ def market_clock(now: datetime) -> MarketClock:
 
 def market_time_at(now: datetime) -> datetime:
     """The market's time alone, as `market_clock` says it."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"select {MARKET_TIME}", {"at": now})
-        moment: datetime = cursor.fetchone()[0]
+    moment: datetime = fetch(f"select {MARKET_TIME}", {"at": now})[0][0]
     return moment
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.db import connection
 
 from apps.core.money import price_from_float
+from apps.core.postgres.rows import fetch
 from apps.core.trading import MarketFacts
 from apps.marketdata.domain import calendars
 from apps.marketdata.domain.timeframes import Timeframe
@@ -52,22 +53,19 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
     """
     session = calendars.session_at(HOME_CALENDAR, market_time)
     midnight = datetime.combine(session, time(), UTC)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _FACTS,
-            {
-                "symbol": symbol,
-                "market_time": market_time,
-                "session": session,
-                "midnight": midnight,
-                "oldest": midnight - timedelta(days=VOLUME_DAYS),
-                "recent": market_time - BAND_WINDOW,
-                "day": day or market_time.date(),
-            },
-        )
-        row = cursor.fetchone()
-    if row is None:
+    values = {
+        "symbol": symbol,
+        "market_time": market_time,
+        "session": session,
+        "midnight": midnight,
+        "oldest": midnight - timedelta(days=VOLUME_DAYS),
+        "recent": market_time - BAND_WINDOW,
+        "day": day or market_time.date(),
+    }
+    rows = fetch(_FACTS, values)
+    if not rows:
         return None
+    row = rows[0]
     pk, name, tradable, currency, calendar, delisted_on, volume, days, close, status, reason, low, high, tier, mean, held_back = row
     gone = delisted_on is not None and calendars.local_date(calendar, market_time) >= delisted_on
     return MarketFacts(

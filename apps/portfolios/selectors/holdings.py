@@ -4,11 +4,11 @@ from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import connection
 from django.db.models import Sum
 
 from apps.core.errors import NotFound
 from apps.core.money import ZERO
+from apps.core.postgres.rows import fetch
 from apps.portfolios.domain.holdings import Holding, Holdings
 from apps.portfolios.domain.valuation import Traded
 from apps.portfolios.models import TRADED, EntryKind, LedgerEntry
@@ -53,9 +53,7 @@ where f.id = any(%s) order by f.id, b.name, i.symbol
 
 def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
     """Holdings of several portfolios; those that do not exist are left out."""
-    with connection.cursor() as cursor:
-        cursor.execute(HELD, [list(portfolio_ids)])
-        rows = cursor.fetchall()
+    rows = fetch(HELD, [list(portfolio_ids)])
     portfolios = {row[0]: (row[1], row[2], row[11] or {}) for row in rows}
     positions: dict[int, list[Holding]] = {portfolio_id: [] for portfolio_id in portfolios}
     realised: dict[int, Decimal] = dict.fromkeys(positions, ZERO)
@@ -91,13 +89,12 @@ def holdings_many(portfolio_ids: Collection[int]) -> dict[int, Holdings]:
 
 def quantities_held(portfolio_id: int, instrument_id: int) -> dict[int, Decimal]:
     """The signed quantity of one instrument by book. In SQL, because a sale asks it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select p.book_id, p.quantity from portfolios_position p join portfolios_book b on b.id = p.book_id "
-            "where b.portfolio_id = %s and p.instrument_id = %s",
-            [portfolio_id, instrument_id],
-        )
-        return dict(cursor.fetchall())
+    found = fetch(
+        "select p.book_id, p.quantity from portfolios_position p join portfolios_book b on b.id = p.book_id "
+        "where b.portfolio_id = %s and p.instrument_id = %s",
+        [portfolio_id, instrument_id],
+    )
+    return dict(found)
 
 
 def shares_at(portfolio_id: int, moment: datetime) -> dict[str, tuple[int, Decimal, str]]:

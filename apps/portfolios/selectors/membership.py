@@ -1,26 +1,23 @@
 """Who may trade where, as the gate asks it: afresh for each order, so that what was taken away counts from the next order on."""
 
-from django.db import connection
-
+from apps.core.postgres.rows import fetch
 from apps.portfolios.models import PortfolioRole, PortfolioStatus
 
 # The user is active and has the permission (as superuser, directly or by a group: what User.has_perm answers by three queries), is a
-# trader or manager of the portfolio, and the portfolio is open. In one statement, because each order asks it twice; the permission's id is
-# found first, or PostgreSQL reads all that groups may.
-MAY_TRADE = """
-with permission as materialized (
-    select p.id from auth_permission p join django_content_type t on t.id = p.content_type_id
-    where t.app_label = 'execution' and t.model = 'order' and p.codename = 'add_order'
-)
+# trader or manager of the portfolio, and the portfolio is open. In one statement, because each order asks it twice; each condition is asked by
+# what is given, not row by row, or PostgreSQL reads all that groups may.
+_PERMISSION = """(select p.id from auth_permission p where p.codename = 'add_order' and p.content_type_id = (
+    select t.id from django_content_type t where t.app_label = 'execution' and t.model = 'order'))"""
+MAY_TRADE = f"""
 select portfolio.base_currency, (select id from portfolios_book where portfolio_id = portfolio.id and name = %(book)s)
-from core_user u
-join portfolios_portfoliomembership member on member.user_id = u.id and member.role = any(%(roles)s)
+from portfolios_portfoliomembership member
 join portfolios_portfolio portfolio on portfolio.id = member.portfolio_id and portfolio.status = %(status)s
-where u.id = %(user)s and portfolio.id = %(portfolio)s and u.is_active and (u.is_superuser
-    or exists (select from core_user_user_permissions own where own.user_id = u.id and own.permission_id = (select id from permission))
+join core_user u on u.id = member.user_id
+where member.user_id = %(user)s and member.portfolio_id = %(portfolio)s and member.role = any(%(roles)s) and u.is_active and (u.is_superuser
+    or exists (select from core_user_user_permissions own where own.user_id = %(user)s and own.permission_id = {_PERMISSION})
     or exists (select from core_user_groups g join auth_group_permissions gp on gp.group_id = g.group_id
-        where g.user_id = u.id and gp.permission_id = (select id from permission)))
-"""
+        where g.user_id = %(user)s and gp.permission_id = {_PERMISSION}))
+"""  # noqa: S608 - a fixed text
 
 
 def tradable_currency(*, user_id: int, portfolio_id: int) -> str | None:
@@ -45,7 +42,6 @@ def may_trade_values(*, user_id: int | None, portfolio_id: int, book: str = "") 
 
 
 def _may_trade(user_id: int, portfolio_id: int, book: str) -> tuple[str | None, int | None]:
-    with connection.cursor() as cursor:
-        cursor.execute(MAY_TRADE, may_trade_values(user_id=user_id, portfolio_id=portfolio_id, book=book))
-        row = cursor.fetchone()
-    return row or (None, None)
+    for currency, book_id in fetch(MAY_TRADE, may_trade_values(user_id=user_id, portfolio_id=portfolio_id, book=book)):
+        return currency, book_id
+    return None, None

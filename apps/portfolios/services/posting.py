@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from apps.core.errors import NotFound
 from apps.core.money import ZERO
+from apps.core.postgres.rows import fetch
 from apps.portfolios.domain.lots import Booking, OpenLot, base_amount
 
 # The instrument's terms come with its lots, and whether the reference is used: one round trip for all.
@@ -26,6 +27,7 @@ left join portfolios_lot lot on lot.book_id = %s and lot.instrument_id = i.id an
 where i.id = %s order by lot.opened_at, lot.id
 """
 
+# The lots are given in sub-selects: of an array that it sees PostgreSQL counts the elements, finds each posting another case, and plans it anew.
 _POST = """
 with entry as (
     insert into portfolios_ledgerentry (portfolio_id, book_id, kind, instrument_id, quantity, price, amount, fee, currency, fx_rate,
@@ -39,7 +41,8 @@ with entry as (
     select book_id, instrument_id, id, coalesce(acquired_at, effective_at), %(opened)s, %(opened)s, %(opened_cost)s, %(opened_cost)s
     from entry where %(opened)s <> 0
 ), closed as (
-    select * from unnest(%(lots)s::bigint[], %(closed)s::numeric[], %(costs)s::numeric[], %(proceeds)s::numeric[])
+    select * from unnest((select %(lots)s::bigint[]), (select %(closed)s::numeric[]), (select %(costs)s::numeric[]),
+        (select %(proceeds)s::numeric[]))
         as piece (lot_id, quantity, cost, proceeds)
 ), closures as (
     insert into portfolios_lotclosure (lot_id, entry_id, quantity, cost, proceeds, realised)
@@ -118,9 +121,7 @@ def open_position(*, book_id: int, instrument_id: int, against: Decimal, referen
 
     `reference` is the (source, source_ref) under which the trade is posted, "" of one that is not.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_POSITION, [*reference, book_id, against, instrument_id])
-        rows = cursor.fetchall()
+    rows = fetch(_POSITION, [*reference, book_id, against, instrument_id])
     if not rows:
         raise NotFound(f"no instrument {instrument_id}", field="instrument_id")
     calendar, asset_class, posted = rows[0][:3]
@@ -162,9 +163,7 @@ def fact_insert(fact: Fact, *, treatment: Treatment, source: str, source_ref: st
         "costs": [closure.cost for closure in closures],
         "proceeds": [closure.proceeds for closure in closures],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_POST, values)
-        return int(cursor.fetchone()[0])
+    return int(fetch(_POST, values)[0][0])
 
 
 def lots_resize(sizes: Sequence[tuple[int, Decimal, Decimal]]) -> None:

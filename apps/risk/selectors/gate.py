@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
+from apps.core.postgres.rows import fetch
 from apps.core.trading import OrderIntent, TradingState
 from apps.risk.domain.limits import LimitsMet
 from apps.risk.domain.state import StateView, never_switched, stricter
@@ -36,9 +35,7 @@ class AtGate:
 def at_gate(intent: OrderIntent, at: datetime) -> AtGate:
     """What stands at a moment of wall time."""
     values: dict[str, Any] = {"portfolio": intent.portfolio_id, "at": at, "book": intent.book_id, "instrument": intent.instrument_id}
-    with connection.cursor() as cursor:
-        cursor.execute(_AT_GATE, values)
-        rows = cursor.fetchall()
+    rows = fetch(_AT_GATE, values)
     states, beats, limits = {}, [], []
     for *row, says, computed_at in rows:
         if says == "state":

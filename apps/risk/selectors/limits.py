@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from apps.core.postgres.rows import fetch
 from apps.risk.domain.limits import PER_ORDER_KINDS, Limit, LimitAction, LimitKind, LimitScope, LimitsMet, ScopedLimit, limits_met, tightest
 from apps.risk.models import RiskLimit
 
@@ -57,9 +58,7 @@ def limits_in_force(portfolio_id: int, at: datetime) -> dict[LimitKind, Limit]:
 
 def order_limits(portfolio_id: int, at: datetime, *, book_id: int | None, instrument_id: int | None) -> LimitsMet:
     """What an order of the book in the instrument is held to, and which losses stand broken. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(LIMITS_MET, {"portfolio": portfolio_id, "at": at, "book": book_id, "instrument": instrument_id})
-        return met_by(tuple(cursor.fetchall()))
+    return met_by(tuple(fetch(LIMITS_MET, {"portfolio": portfolio_id, "at": at, "book": book_id, "instrument": instrument_id})))
 
 
 @lru_cache(maxsize=256)
