@@ -57,8 +57,8 @@ def _ledger() -> int:
     from apps.core.models import User
     from apps.marketdata.models import Instrument
     from apps.portfolios.models import CashBalance
+    from apps.portfolios.services.ledger_shares import Share, share_ledger
     from apps.portfolios.services.portfolios import book_get_or_create, portfolio_create
-    from apps.portfolios.services.rebuild import replay_ledger
 
     owner = User.objects.create_user("bench-ledger")
     portfolio = portfolio_create(name="Ledger", owner=owner, initial_capital=Decimal(10**9), effective_at=AT, recorded_at=AT)
@@ -66,7 +66,7 @@ def _ledger() -> int:
     books = list(portfolio.books.order_by("id").values_list("id", flat=True))
     made = Instrument.objects.bulk_create([Instrument(symbol=f"LED{n:03d}", name=f"Ledger {n}", asset_class="stock") for n in range(INSTRUMENTS)])
     _copy("portfolios_ledgerentry", COLUMNS, _trades(portfolio.pk, books, [one.pk for one in made]))
-    replay = replay_ledger(portfolio.pk)
+    replay = share_ledger(connection.connection, Share(portfolio=portfolio.pk))
     _copy("portfolios_lot", "book_id, instrument_id, entry_id, opened_at, quantity, cost, remaining, remaining_cost", _lots(replay))
     positions = (
         f"{book}\t{instrument}\t{line.quantity / 1e6:.6f}\t{line.cost / 1e4:.4f}\t{line.realised / 1e4:.4f}\t{line.last_entry_id}\n"
@@ -87,10 +87,10 @@ def _lots(replay: "Replay") -> Iterator[str]:
 
 
 def _bare_read(portfolio_id: int) -> float:
-    from apps.portfolios.services.rebuild import ENTRIES_COPY
+    from apps.portfolios.services.ledger_shares import ENTRIES_COPY
 
     started = time.perf_counter()
-    with connection.cursor() as cursor, cursor.copy(ENTRIES_COPY.format(portfolio_id)) as copy:
+    with connection.cursor() as cursor, cursor.copy(ENTRIES_COPY.format(portfolio=portfolio_id, part=0, parts=1)) as copy:
         for _ in copy:
             pass
     return time.perf_counter() - started

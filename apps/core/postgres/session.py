@@ -13,10 +13,13 @@ def open_session(*, application: str = "desk") -> "psycopg.Connection[Any]":
 
     Raises Unavailable when the database does not answer.
     """
-    parameters = connection.get_connection_params()
-    parameters.pop("cursor_factory", None)
-    parameters.pop("context", None)
     try:
-        return psycopg.connect(**parameters, autocommit=True, application_name=application, connect_timeout=10)
+        return psycopg.connect(**session_parameters(), autocommit=True, application_name=application, connect_timeout=10)
     except psycopg.OperationalError as error:
         raise Unavailable(f"the database does not answer: {error}") from error
+
+
+def session_parameters() -> dict[str, Any]:
+    """How to connect to the same database, for a session of one's own or for another process."""
+    parameters: dict[str, Any] = connection.get_connection_params()
+    return {name: value for name, value in parameters.items() if name not in ("cursor_factory", "context")}

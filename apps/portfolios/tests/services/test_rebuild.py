@@ -8,6 +8,7 @@ from django.core.management import call_command
 
 from apps.portfolios.models import CashBalance, Lot, Position
 from apps.portfolios.selectors.portfolios import books
+from apps.portfolios.services import rebuild
 from apps.portfolios.services.portfolios import book_get_or_create
 from apps.portfolios.services.rebuild import positions_rebuild
 from apps.portfolios.tests.factories import START, CashEntryFactory, InstrumentFactory, LedgerEntryFactory, PortfolioFactory
@@ -40,9 +41,9 @@ def portfolio(request):
 
 class TestRebuild:
     def test_random_trades_leave_what_the_ledger_makes(self, portfolio):
-        rebuild = positions_rebuild(portfolio_id=portfolio.pk)
-        assert rebuild.differences == ()
-        assert rebuild.entries == 124
+        found = positions_rebuild(portfolio_id=portfolio.pk)
+        assert found.differences == ()
+        assert found.entries == 124
 
     def test_cash_and_cost_are_what_was_paid_in_and_what_was_earned(self, portfolio):
         cash = CashBalance.objects.get().amount
@@ -74,3 +75,18 @@ class TestCommand:
         with pytest.raises(SystemExit) as caught:
             call_command("rebuild_positions", "--check")
         assert caught.value.code == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_processes_find_what_one_finds(portfolio, monkeypatch):
+    for position in Position.objects.exclude(quantity=0):
+        Position.objects.filter(pk=position.pk).update(cost=position.cost + 1)
+    Lot.objects.exclude(remaining=0).update(remaining_cost=0)
+    CashBalance.objects.update(amount=1)
+    alone = positions_rebuild(portfolio_id=portfolio.pk)
+    monkeypatch.setattr(rebuild, "LARGE", 100)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    together = positions_rebuild(portfolio_id=portfolio.pk, check=False)
+    assert (together.entries, together.differences) == (alone.entries, alone.differences)
+    assert {difference.subject.split()[0] for difference in together.differences} == {"position", "lot", "cash"}
+    assert positions_rebuild(portfolio_id=portfolio.pk).differences == ()
