@@ -3,7 +3,7 @@
 import threading
 import time as wall
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -46,6 +46,28 @@ class Kept(Generic[Key, Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+class Remembered(Generic[Value]):
+    """A function of objects that nobody changes, which answers for the very same ones what it has answered before; for most of them, and no
+    equal ones: to compare a thousand numbers would cost as much as to add them up."""
+
+    def __init__(self, work: Callable[..., Value], *, most: int = 64) -> None:
+        self._work = work
+        self._kept: Kept[tuple[int, ...], tuple[tuple[object, ...], Value]] = Kept(most=most)
+
+    def __call__(self, *objects: object) -> Value:
+        key = tuple(map(id, objects))
+        found = self._kept.get(key)
+        if found is None:
+            # The objects are kept with the answer: as long as it stands no other object can have their ids.
+            found = objects, self._work(*objects)
+            self._kept.put(key, found)
+        return found[1]
+
+    def clear(self) -> None:
+        """Forget every answer."""
+        self._kept.clear()
 
 
 def forget_everything() -> None:

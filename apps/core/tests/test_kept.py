@@ -3,7 +3,7 @@
 import pytest
 
 from apps.core import kept
-from apps.core.kept import Kept, forget_everything
+from apps.core.kept import Kept, Remembered, forget_everything
 
 
 def test_what_was_used_least_recently_goes_first() -> None:
@@ -39,3 +39,21 @@ def test_all_of_it_is_forgotten_at_once() -> None:
     other.put(2, 2)
     forget_everything()
     assert (one.get(1), other.get(2)) == (None, None)
+
+
+def test_a_remembered_answer_is_that_of_the_very_same_objects() -> None:
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def work(one: list[int], other: list[int]) -> list[int]:
+        asked.append((one, other))
+        return [*one, *other]
+
+    remembered = Remembered(work, most=2)
+    one, other = [1], [2]
+    first = remembered(one, other)
+    assert first == [1, 2]
+    assert remembered(one, other) is first
+    assert remembered(other, one) == [2, 1]
+    assert remembered([1], [2]) == first  # equal, not the same
+    assert remembered(one, other) is not first  # two are kept
+    assert len(asked) == 4

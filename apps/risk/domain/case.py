@@ -7,8 +7,9 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final
 
+from apps.core.kept import Remembered
 from apps.core.trading import Check, OrderIntent, Outcome, ReferencePrice, TradingState, WorkingOrder, closable_quantity
-from apps.risk.domain.exposure import Exposure, HeldValue, WorkingQuantities, exposure, largest_size, working_quantities
+from apps.risk.domain.exposure import Exposure, HeldValue, WorkingQuantities, WorkingValue, exposure, largest_size, working_quantities
 from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.domain.pretrade_risk import RiskImpact
 
@@ -16,6 +17,10 @@ ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 #: How the message of a check begins that a reduction passes whatever its numbers are. Stored messages are read again: it never changes.
 WAIVED: Final = "Reduces the position: "
+
+
+#: `working_quantities` of a tuple of orders, which the next order finds unchanged where nothing has happened to any of them.
+quantities_working: Final = Remembered(working_quantities)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ class Case:
     sectors: Mapping[int, str] = field(default_factory=dict)
     impact: RiskImpact | None = None
     value: HeldValue | None = None
+    beside: WorkingValue | None = None
     settings: Settings = Settings()
 
     def rate(self, instrument_id: int) -> Decimal:
@@ -89,12 +95,12 @@ class Case:
 
     @cached_property
     def working(self) -> WorkingQuantities:
-        return working_quantities(self.working_orders)
+        return quantities_working(self.working_orders)
 
     @cached_property
     def exposure(self) -> Exposure:
         """Of the whole portfolio, without this order. Raises KeyError when something held or ordered has no price."""
-        return exposure(self.held, self.working, self.prices, self.value)
+        return exposure(self.held, self.working, self.prices, self.value, self.beside)
 
     @property
     def equity(self) -> Decimal:

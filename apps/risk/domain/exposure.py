@@ -85,14 +85,49 @@ def held_value(held: Mapping[int, Decimal], prices: Mapping[int, Decimal]) -> He
     return HeldValue(net=net, gross=net - 2 * sum(compress(values, map(Decimal.is_signed, values)), ZERO))
 
 
-def exposure(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal], value: HeldValue | None = None) -> Exposure:
-    """Exposure of the signed quantities `held`, whose `value` at these prices may be known. Raises KeyError when an instrument has no price."""
-    known = held_value(held, prices) if value is None else value
-    net, gross = known.net, known.gross
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingValue:
+    """What working orders can do to what is held [money, all >= 0]: `more` gross at most, `bought` and `sold` when only one side fills."""
+
+    more: Decimal
+    bought: Decimal
+    sold: Decimal
+
+    def moved(self, instrument_id: int, held: Decimal, working: WorkingQuantities, *, price: Decimal | None, to: Decimal) -> "WorkingValue":
+        """The same with another price of one instrument, of which `held` is held, or with the first one that it has."""
+        by = to - (ZERO if price is None else price)
+        return WorkingValue(
+            more=self.more + (largest_size(held, instrument_id, working) - abs(held)) * by,
+            bought=self.bought + working.buys.get(instrument_id, ZERO) * by,
+            sold=self.sold + working.sells.get(instrument_id, ZERO) * by,
+        )
+
+
+def working_value(held: Mapping[int, Decimal], working: WorkingQuantities, prices: Mapping[int, Decimal]) -> WorkingValue:
+    """Value of what may be bought and sold beside the signed quantities `held`. Raises KeyError when an instrument has no price."""
+    more = ZERO
     for instrument_id in working.buys.keys() | working.sells.keys():
         now = held.get(instrument_id, ZERO)
-        if more := largest_size(now, instrument_id, working) - abs(now):
-            gross += more * prices[instrument_id]
-    sold = sum((quantity * prices[key] for key, quantity in working.sells.items()), ZERO)
-    bought = sum((quantity * prices[key] for key, quantity in working.buys.items()), ZERO)
-    return Exposure(net=net, gross=gross, lowest=net - sold, highest=net + bought)
+        if larger := largest_size(now, instrument_id, working) - abs(now):
+            more += larger * prices[instrument_id]
+    return WorkingValue(
+        more=more,
+        bought=sum((quantity * prices[key] for key, quantity in working.buys.items()), ZERO),
+        sold=sum((quantity * prices[key] for key, quantity in working.sells.items()), ZERO),
+    )
+
+
+def exposure(
+    held: Mapping[int, Decimal],
+    working: WorkingQuantities,
+    prices: Mapping[int, Decimal],
+    value: HeldValue | None = None,
+    beside: WorkingValue | None = None,
+) -> Exposure:
+    """Exposure of the signed quantities `held`; their `value` at these prices, and that of the working orders `beside` them, may be known.
+
+    Raises KeyError when an instrument has no price.
+    """
+    now = held_value(held, prices) if value is None else value
+    may = working_value(held, working, prices) if beside is None else beside
+    return Exposure(net=now.net, gross=now.gross + may.more, lowest=now.net - may.sold, highest=now.net + may.bought)

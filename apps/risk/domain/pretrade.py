@@ -9,6 +9,7 @@ everything fills that may. A further limit is one more function in `order_checks
 from decimal import Decimal
 from typing import Final
 
+from apps.core.kept import Remembered
 from apps.core.trading import Check, OrderIntent, Outcome, Side, TradingState, WorkingOrder
 from apps.risk.domain.case import ONE, ZERO, Case, against, amount, number
 from apps.risk.domain.controls import approval, collar, collar_kind, duplicate, order_size, rates
@@ -231,7 +232,7 @@ def _short_sale(case: Case) -> Check:
 
 def _capital(case: Case) -> Check:
     """Cash less what working buys may take; `after` is less this order's cost with a margin for slippage and commission."""
-    before = case.cash - sum((_cost(w, case) for w in case.working_orders if w.side is Side.BUY), ZERO)
+    before = case.cash - _working_cost(case)
     intent = case.intent
     if intent.side is Side.SELL:
         after = before + intent.quantity * _worst_price(intent, case) - case.settings.commission
@@ -251,6 +252,24 @@ def _capital(case: Case) -> Check:
         before=before,
         after=after,
     )
+
+
+def _working_cost(case: Case) -> Decimal:
+    """What working buys may take. Limits in the portfolio's currency do not move with the market: their sum is that of the order before."""
+    if case.rates:
+        return sum((_cost(order, case) for order in case.working_orders if order.side is Side.BUY), ZERO)
+    limited, count, others = _limited(case.working_orders)
+    return limited + count * case.settings.commission + sum((_cost(order, case) for order in others), ZERO)
+
+
+def _limited_buys(orders: tuple[WorkingOrder, ...]) -> tuple[Decimal, int, tuple[WorkingOrder, ...]]:
+    """Value of all working buys with a limit price, how many there are, and the buys without one."""
+    costs = [order.leaves * order.limit_price for order in orders if order.side is Side.BUY and order.limit_price is not None]
+    others = tuple(order for order in orders if order.side is Side.BUY and order.limit_price is None)
+    return sum(costs, ZERO), len(costs), others
+
+
+_limited: Final = Remembered(_limited_buys)
 
 
 def _cost(order: WorkingOrder, case: Case) -> Decimal:

@@ -6,20 +6,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from django.conf import settings
-from django.db import transaction
 
-from apps.core.kept import Kept
+from apps.core.kept import Remembered
 from apps.core.money import ZERO
-from apps.core.trading import Check, Outcome, PreTradeSnapshot, ReferencePrice, Verdict
+from apps.core.postgres.rows import looking
+from apps.core.trading import Check, Outcome, PreTradeSnapshot, ReferencePrice, Verdict, WorkingOrder
 from apps.marketdata.selectors.instruments import sectors_of
 from apps.marketdata.selectors.quotes import last_prices, reference_prices
 from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.quantities import Quantities, quantities_of
-from apps.risk.domain.case import Case, Settings
-from apps.risk.domain.exposure import HeldValue, held_value
+from apps.portfolios.selectors.quantities import quantities_of
+from apps.risk.domain.case import Case, Settings, quantities_working
+from apps.risk.domain.exposure import HeldValue, WorkingValue, held_value, working_value
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
 from apps.risk.domain.pretrade_risk import RiskImpact
@@ -47,7 +48,7 @@ def order_judged(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> "Judg
     """
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
-        with transaction.atomic(savepoint=savepoint):
+        with looking(savepoint=savepoint):
             valued = _valued(snapshot)
             case = _case(snapshot, valued)
         return Judged(verdict=Verdict(authority=AUTHORITY, checks=order_checks(case)), valued=valued, impact=case.impact)
@@ -62,7 +63,7 @@ class _Valued:
     """What the portfolio holds and what it is worth, in its own currency, as `Case` wants it.
 
     `symbols` are those of everything held, working or ordered; `pairs` names the currency pair of the foreign ones, `owed` is cash in other
-    currencies [money] under its pair; `value` is that of what is held, None where it is not known beforehand.
+    currencies [money] under its pair; `value` is that of what is held, `beside` that of the working orders; None where they are not known beforehand.
     """
 
     cash: Decimal
@@ -78,6 +79,7 @@ class _Valued:
     pairs: Mapping[str, str] = field(default_factory=dict)
     owed: Mapping[str, float] = field(default_factory=dict)
     value: HeldValue | None = None
+    beside: WorkingValue | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def order_impact(*, snapshot: PreTradeSnapshot, judged: Judged | None = None) ->
     """
     if judged is not None and judged.impact is not None:
         return judged.impact
-    with transaction.atomic():
+    with looking(savepoint=True):
         valued = judged.valued if judged is not None and judged.valued is not None else _valued(snapshot)
         return _impact(snapshot, valued) if snapshot.intent.instrument_id in valued.prices else None
 
@@ -138,6 +140,7 @@ def _case(snapshot: PreTradeSnapshot, valued: _Valued) -> Case:
         book_held=valued.book_held,
         prices=valued.prices,
         value=valued.value,
+        beside=valued.beside,
         unpriced=tuple(sorted(valued.unpriced)),
         quarantines=snapshot.market.quarantines if snapshot.market else (),
         tier=snapshot.market.tier if snapshot.market else 2,
@@ -169,21 +172,25 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     abroad = any(order.currency not in ("", found.currency) for order in snapshot.working_orders)
     if found.foreign or abroad or (snapshot.market is not None and snapshot.market.currency != found.currency):
         return _valued_abroad(snapshot)
-    ordered = {order.instrument_id: order.symbol for order in snapshot.working_orders}
-    named = {**found.symbols, **ordered}
+    named = _named(found.symbols, snapshot.working_orders)
     last = last_prices(named.values(), market_time=_market_time(snapshot)) if named else {}
-    priced = _priced_held(intent.portfolio_id, found, last)
-    prices = priced.prices | {key: last[symbol] for key, symbol in ordered.items() if symbol in last}
+    priced = _priced(found.held, named, last, snapshot.working_orders)
+    if len(priced.prices) < len(named):
+        priced = _price(found.held, named, last, snapshot.working_orders)  # a price may have come since
+    named, prices = dict(named), dict(priced.prices)
     own = prices.pop(intent.instrument_id, None)
     named[intent.instrument_id] = intent.symbol
     unpriced = () if len(prices) == len(named) - 1 else {symbol for symbol in named.values() if symbol not in last} - {intent.symbol}
-    value = None
+    value = beside = None
     if snapshot.reference is not None:
-        prices[intent.instrument_id] = snapshot.reference.price
+        prices[intent.instrument_id] = to = snapshot.reference.price
         quantity = found.held.get(intent.instrument_id, ZERO)
-        value = None if unpriced else priced.value.moved(quantity, price=own, to=snapshot.reference.price)
+        if not unpriced:
+            value = priced.value.moved(quantity, price=own, to=to)
+            beside = priced.beside.moved(intent.instrument_id, quantity, quantities_working(snapshot.working_orders), price=own, to=to)
     return _Valued(
         value=value,
+        beside=beside,
         cash=found.cash,
         symbols=named,
         held=found.held,
@@ -194,29 +201,29 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Priced:
-    """What is held at some prices, which other orders of the same moment need too. What has no price is not in it."""
+    """What is held and ordered at some prices, which other orders of the same moment need too. What has no price is not in it."""
 
-    held: Mapping[int, Decimal]
-    last: Mapping[str, Decimal]
-    prices: dict[int, Decimal]
+    prices: Mapping[int, Decimal]
     value: HeldValue
+    beside: WorkingValue
 
 
-_priced: Kept[int, _Priced] = Kept(most=64)
+def _price(held: Mapping[int, Decimal], named: Mapping[int, str], last: Mapping[str, Decimal], working: tuple[WorkingOrder, ...]) -> _Priced:
+    prices = {key: last[symbol] for key, symbol in named.items() if symbol in last}
+    known = held if len(prices) == len(named) else {key: quantity for key, quantity in held.items() if key in prices}
+    may = (
+        quantities_working(tuple(order for order in working if order.instrument_id in prices))
+        if len(prices) < len(named)
+        else quantities_working(working)
+    )
+    return _Priced(prices=prices, value=held_value(known, prices), beside=working_value(known, may, prices))
 
 
-def _priced_held(portfolio_id: int, found: Quantities, last: Mapping[str, Decimal]) -> _Priced:
-    """For the very quantities and prices that were given before, the answer that was given then: both are made anew when they change."""
-    known = _priced.get(portfolio_id)
-    if known is not None and known.held is found.held and known.last is last:
-        return known
-    prices = {key: last[symbol] for key, symbol in found.symbols.items() if symbol in last}
-    held = found.held if len(prices) == len(found.held) else {key: quantity for key, quantity in found.held.items() if key in prices}
-    made = _Priced(held=found.held, last=last, prices=prices, value=held_value(held, prices))
-    _priced.put(portfolio_id, made)
-    return made
+#: Symbols by instrument id of what is held (its symbols) and of working orders; what both are worth at some prices.
+_named: Final = Remembered(lambda symbols, working: {**symbols, **{order.instrument_id: order.symbol for order in working}})
+_priced: Final = Remembered(_price)
 
 
 def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:

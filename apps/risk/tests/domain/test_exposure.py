@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.core.trading import Side
-from apps.risk.domain.exposure import Exposure, exposure, held_value, working_quantities
+from apps.risk.domain.exposure import Exposure, exposure, held_value, working_quantities, working_value
 from apps.risk.tests.domain.test_pretrade import working
 
 INSTRUMENTS = range(1, 5)
@@ -51,7 +51,11 @@ def test_a_value_that_is_known_moves_with_the_price_of_one_instrument(held, pric
     value = known.moved(held[moved], price=other, to=prices[moved])
     assert value == held_value(held, prices)
     at_work = working_quantities(working(side, str(q), instrument=key) for side, key, q in resting)
-    assert exposure(held, at_work, prices, value) == exposure(held, at_work, prices)
+    priced = working_quantities(working(side, str(q), instrument=key) for side, key, q in resting if key != moved or other is not None)
+    may = working_value(before, priced, prices if other is None else prices | {moved: other})
+    beside = may.moved(moved, held[moved], at_work, price=other, to=prices[moved])
+    assert beside == working_value(held, at_work, prices)
+    assert exposure(held, at_work, prices, value, beside) == exposure(held, at_work, prices)
 
 
 def test_only_what_is_held_or_ordered_needs_a_price() -> None:
