@@ -5,7 +5,7 @@ from django.db import models
 class IdempotentRequest(models.Model):
     """One POST that must not be done twice: inserted before the work, completed with the answer that every repeat gets."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
     key = models.CharField(max_length=128)
     method = models.CharField(max_length=8)
     path = models.CharField(max_length=255)

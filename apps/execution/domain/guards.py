@@ -163,6 +163,29 @@ create trigger order_not_deleted before delete on execution_order for each row e
 """  # noqa: S608 - everything in it comes from the table of transitions
 
 
+def order_revision_sql() -> str:
+    """Every write of an order gives its row the next revision, whoever writes: what has changed since a moment is one look into an index."""
+    return """
+create sequence execution_order_revision;
+create function execution_order_revise() returns trigger language plpgsql as $$
+begin
+    new.revision := nextval('public.execution_order_revision');
+    return new;
+end
+$$;
+create trigger order_revision before insert or update on execution_order for each row execute function execution_order_revise();
+"""
+
+
+def order_revision_removal_sql() -> str:
+    """The statements that take it away again."""
+    return """
+drop trigger if exists order_revision on execution_order;
+drop function if exists execution_order_revise();
+drop sequence if exists execution_order_revision;
+"""
+
+
 def order_guard_removal_sql() -> str:
     """The statements that take them away again."""
     return """

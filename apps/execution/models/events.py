@@ -12,7 +12,7 @@ class OrderDecision(models.Model):
     for the order's intent digest.
     """
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="decisions")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="decisions", db_index=False)
     authority = models.CharField(max_length=10, choices=[("risk", "Risk"), ("compliance", "Compliance")])
     intent_digest = models.CharField(max_length=64)
     allowed = models.BooleanField()
@@ -33,7 +33,7 @@ class OrderDecision(models.Model):
 class OrderEvent(models.Model):
     """One step of an order's life: from which status to which, why, and on whose word. Append-only."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events", db_index=False)
     kind = models.CharField(max_length=20, help_text="FIX 150 ExecType: new, trade, canceled, ...")
     from_status = models.CharField(max_length=20, blank=True)
     to_status = models.CharField(max_length=20)
@@ -55,7 +55,7 @@ class OrderEvent(models.Model):
 class Fill(models.Model):
     """One execution. Append-only, once per broker and execution id."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills", db_index=False)
     broker = models.CharField(max_length=20)
     execution_id = models.CharField(max_length=100)
     quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)

@@ -25,7 +25,8 @@ class Order(models.Model):
     """One order, denied ones included. Its history is in its events; this row is where it stands."""
 
     client_order_id = models.UUIDField()
-    portfolio = models.ForeignKey("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+")
+    # No index of its own where a longer one below begins with it: every order writes each of them twice.
+    portfolio = models.ForeignKey("portfolios.Portfolio", on_delete=models.PROTECT, related_name="+", db_index=False)
     book = models.ForeignKey("portfolios.Book", on_delete=models.PROTECT, related_name="+")
     account = models.ForeignKey("execution.BrokerageAccount", on_delete=models.PROTECT, related_name="orders")
     instrument = models.ForeignKey("marketdata.Instrument", on_delete=models.PROTECT, related_name="+")
@@ -41,10 +42,10 @@ class Order(models.Model):
     expire_at = models.DateTimeField(null=True, blank=True, help_text="End of a good-till-date order, in market time")
     strategy = models.CharField(max_length=100, blank=True)
     note = models.CharField(max_length=200, blank=True)
-    algo = models.ForeignKey("execution.AlgoOrder", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    algo = models.ForeignKey("execution.AlgoOrder", on_delete=models.PROTECT, null=True, blank=True, related_name="children", db_index=False)
     slice = models.PositiveIntegerField(null=True, blank=True, help_text="Which child of its parent it is")
     venue = models.CharField(max_length=20, blank=True, help_text="Where it was routed to; empty: the broker decides")
-    group = models.ForeignKey("execution.OrderGroup", on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    group = models.ForeignKey("execution.OrderGroup", on_delete=models.PROTECT, null=True, blank=True, related_name="orders", db_index=False)
     group_role = models.CharField(max_length=15, blank=True, help_text="What it is in its bracket or OCO pair")
     intent_digest = models.CharField(max_length=64)
     status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=OrderStatus.PENDING_NEW.value)
@@ -60,7 +61,9 @@ class Order(models.Model):
     market_time = models.DateTimeField(null=True, help_text="Market time when it was made (differs from created_at in a replay)")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
-    history = HistoricalRecords()
+    revision = models.BigIntegerField(default=0, editable=False, help_text="The database gives each write of an order the next one")
+    # Of a past row one asks by its order and its time: every other index would be written twice for each order, and read by nobody.
+    history = HistoricalRecords(no_db_index=["portfolio", "book", "account", "instrument", "algo", "group", "created_by"])
 
     objects = OrderQuerySet.as_manager()
 
@@ -108,6 +111,7 @@ class Order(models.Model):
                 name="order_working",
             ),
             models.Index(fields=["portfolio", "created_at"], name="order_rate"),
+            models.Index(fields=["portfolio", "revision"], name="order_revision"),
         ]
 
     def __str__(self) -> str:

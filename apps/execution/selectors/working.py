@@ -1,83 +1,68 @@
 """Orders that may still trade, and how often orders were sent: what the gate needs, by one query."""
 
+import time as wall
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from typing import Final
+from functools import lru_cache, partial
+from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import transaction
 
+from apps.core.kept import Kept
+from apps.core.postgres.rows import fetch
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models.orders import ENDED, Order
+from apps.execution.selectors.order_memory import BETWEEN, COLUMNS, LINE, OrderLine, OrderMemory, OrderRates, order_lines
 from apps.marketdata.selectors.market import MARKET_TIME
 
-#: Between the values of an order's line, and between the lines: in no symbol, currency or number.
-_BETWEEN: Final = "\x1f"
-_LINE: Final = "\x1e"
+#: How far back orders are counted, and looked through for the same order.
+LOOK_BACK = timedelta(minutes=1)
+#: Symbols and currencies are read again after so many seconds: an instrument may be renamed without an order.
+KEPT_SECONDS: Final = 30.0
+_ENDED: Final = frozenset(ENDED)
 # In SQL, not by the ORM: each order asks these, and building the queries costs Django more than the database needs to answer them.
-# One line of text an order: a hundred rows of twelve columns cost an order more than all queries, and a line that was read before says what it
-# said then.
-_WORKING = f"""
-select o.id, concat_ws(%(between)s, o.id, o.client_order_id, o.instrument_id, i.symbol, o.side, o.quantity - o.cumulative_quantity, o.order_type,
-    o.time_in_force, coalesce(o.limit_price::text, ''), coalesce(o.stop_price::text, ''), o.book_id, i.currency) as line
-from execution_order o join marketdata_instrument i on i.id = o.instrument_id
-where o.portfolio_id = %(portfolio)s and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)}))
-    and o.quantity > o.cumulative_quantity and not o.id = any(%(instead_of)s)
-"""  # noqa: S608 - the list is that of the partial index
+# In sub-selects: so PostgreSQL expects as many rows before it knows the portfolio and the revision as when it knows them, and plans once.
+_OF_PORTFOLIO = "o.portfolio_id = (select %(portfolio)s::bigint)"
+_MAY_TRADE = f"""{_OF_PORTFOLIO} and not (o.status in ({", ".join(f"'{status}'" for status in ENDED)}))
+    and o.quantity > o.cumulative_quantity"""
+_LINES = f"""
+select string_agg(concat_ws(%(between)s, {COLUMNS}), %(line)s) from execution_order o where """  # noqa: S608 - fixed texts
 # What a working parent has not sent yet: its quantity less what its children have traded and may still trade. A paused one holds nothing
 # back: in a halt the desk must be able to leave.
 _UNSENT = f"""
-select -a.id, concat_ws(%(between)s, -a.id, a.client_order_id, a.instrument_id, i.symbol, a.side, a.quantity - child.taken,
-    case when a.limit_price is null then 'market' else 'limit' end, 'day', coalesce(a.limit_price::text, ''), '', a.book_id, i.currency)
+select string_agg(concat_ws(%(between)s, -a.id, a.client_order_id, a.instrument_id, i.symbol, a.side, a.quantity - child.taken,
+    case when a.limit_price is null then 'market' else 'limit' end, coalesce(a.limit_price::text, ''), a.book_id, i.currency), %(line)s order by a.id)
 from execution_algoorder a join marketdata_instrument i on i.id = a.instrument_id, lateral (
     select coalesce(sum(case when o.status in ({", ".join(f"'{status}'" for status in ENDED)}) then o.cumulative_quantity
         else o.quantity end), 0) as taken
     from execution_order o where o.algo_id = a.id) child
 where a.portfolio_id = %(portfolio)s and a.status = 'working' and a.id is distinct from %(algo)s and a.quantity > child.taken
-"""  # noqa: S608 - the same list
-# An identical order is one of the same terms in the same portfolio, so in the same account. It is as old as the larger of two distances, in
-# wall time and in market time: a replay shows many sessions in a second. Children of one parent repeat themselves, and may.
-_RATES = """
-select count(*), count(*) filter (where instrument_id = %(instrument)s), count(*) filter (where strategy = %(strategy)s and strategy <> ''),
-    min(greatest(abs(extract(epoch from %(at)s - created_at)), coalesce(abs(extract(epoch from (select now from clock) - market_time)), 0)))
-        filter (where instrument_id = %(instrument)s and side = %(side)s and quantity = %(quantity)s and order_type = %(order_type)s
-            and time_in_force = %(time_in_force)s and limit_price is not distinct from %(limit_price)s
-            and stop_price is not distinct from %(stop_price)s and trail_offset is not distinct from %(trail_offset)s
-            and client_order_id <> %(client_order_id)s and not id = any(%(instead_of)s)
-            and (algo_id is null or algo_id is distinct from %(algo)s)), (
-    select count(*) from execution_reconciliationbreak b
-    where b.portfolio_id = %(portfolio)s and b.halts and not exists (select from execution_breakresolution r where r.found_id = b.id)
-)
-from execution_order where portfolio_id = %(portfolio)s and created_at > %(since)s and status <> %(denied)s
+"""  # noqa: S608 - the list is that of the partial index
+_STRANGERS = """
+select count(*) from execution_reconciliationbreak b
+where b.portfolio_id = %(portfolio)s and b.halts and not exists (select from execution_breakresolution r where r.found_id = b.id)
 """
-# The market's time; the rates; the orders that may still trade oldest first, then the parents, null without any.
+# The market's time; the strangers; the unsent parents; check figures of the orders that may trade; the newest revision; lines of orders.
 _SURROUNDINGS = f"""
-with clock as materialized (select {MARKET_TIME} as now)
-select (select now from clock), rates.*,
-    (select string_agg(beside.line, %(line)s order by beside.id < 0, abs(beside.id)) from (({_WORKING}) union all ({_UNSENT})) beside)
-from ({_RATES}) rates
+select {MARKET_TIME}, ({_STRANGERS}), ({_UNSENT}), figures.many, figures.revisions,
+    {{newest}}, ({_LINES} {{which}})
+from (select count(*) as many, coalesce(sum(o.revision), 0) as revisions from execution_order o where {_MAY_TRADE}) figures
 """  # noqa: S608 - made of fixed texts
-#: How far back orders are counted, and looked through for the same order.
-LOOK_BACK = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRates:
-    """Orders sent in the last minute: of the whole portfolio, of one instrument in it, of one strategy. Denied ones were never sent.
-
-    `identical_age` is how many seconds ago the same order was sent under another id, None if it was not. `strangers` is how many orders and
-    executions the broker has that the desk does not know, and that nobody has explained yet.
-    """
-
-    portfolio: int
-    instrument: int
-    strategy: int
-    identical_age: Decimal | None
-    strangers: int
+_ANEW: Final = _SURROUNDINGS.format(
+    newest="(select coalesce(max(revision), 0) from execution_order where portfolio_id = %(portfolio)s)",
+    which=f"({_MAY_TRADE}) or ({_OF_PORTFOLIO} and o.created_at > %(since)s)",
+)
+# Between two bounds PostgreSQL expects few changes.
+_CHANGED: Final = _SURROUNDINGS.format(
+    newest="%(seen)s::bigint",
+    which=f"""{_OF_PORTFOLIO} and o.revision > (select %(seen)s::bigint)
+        and o.revision < (select %(seen)s::bigint) + 1000000000000""",
+)
+_memories: Kept[int, OrderMemory] = Kept(most=64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,44 +70,21 @@ class Surroundings:
     """What the gate looks at around one order: the market's time, how often orders were sent, and which ones may still trade beside it.
 
     `working` are the portfolio's working orders, oldest first, and then what its working parents have not sent yet, each like one order
-    whose id is minus the parent's.
+    whose id is minus the parent's. `strangers` is how many orders and executions the broker has that the desk does not know, and that nobody
+    has explained yet.
     """
 
     market_time: datetime
     rates: OrderRates
     working: tuple[WorkingOrder, ...]
+    strangers: int
 
 
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
     """The portfolio's working orders, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"{_WORKING} order by o.id", {"portfolio": portfolio_id, "instead_of": [], "between": _BETWEEN})
-        return tuple(_working_order(line) for _, line in cursor.fetchall())
-
-
-@lru_cache(maxsize=64)
-def _working_orders(lines: str) -> tuple[WorkingOrder, ...]:
-    """The orders of some lines: nothing but the text counts, so the same text needs no second reading."""
-    return tuple(map(_working_order, lines.split(_LINE)))
-
-
-@lru_cache(maxsize=4096)
-def _working_order(line: str) -> WorkingOrder:
-    pk, client_id, instrument, symbol, side, leaves, order_type, time_in_force, limit, stop, book, currency = line.split(_BETWEEN)
-    return WorkingOrder(
-        order_id=int(pk),
-        client_order_id=UUID(client_id),
-        instrument_id=int(instrument),
-        symbol=symbol,
-        side=Side(side),
-        leaves=Decimal(leaves),
-        order_type=OrderType(order_type),
-        time_in_force=TimeInForce(time_in_force),
-        limit_price=Decimal(limit) if limit else None,
-        stop_price=Decimal(stop) if stop else None,
-        book_id=int(book),
-        currency=currency,
-    )
+    ((lines,),) = fetch(f"{_LINES} {_MAY_TRADE}", {"portfolio": portfolio_id, "between": BETWEEN, "line": LINE})
+    found = sorted(_lines(lines), key=lambda line: line.order_id)
+    return tuple(line.working for line in found if line.working is not None)
 
 
 def group_order_ids(group_id: int | None) -> tuple[int, ...]:
@@ -132,16 +94,54 @@ def group_order_ids(group_id: int | None) -> tuple[int, ...]:
 
 def surroundings_of(*, intent: OrderIntent, at: datetime, instead_of: Collection[int], algo_id: int | None) -> Surroundings:
     """The market's time at `at` (wall time), how many orders were sent in the minute before, whether this one is one of them again, what stands
-    against opening anything, and what may trade beside it. `instead_of` and the parent `algo_id` are not counted. One query."""
-    values = {name: getattr(intent, name) for name in ("quantity", "limit_price", "stop_price", "trail_offset", "client_order_id", "strategy")}
-    values |= {name: getattr(intent, name).value for name in ("side", "order_type", "time_in_force")}
-    values |= {"portfolio": intent.portfolio_id, "instrument": intent.instrument_id, "at": at, "since": at - LOOK_BACK}
-    values |= {"denied": OrderStatus.DENIED.value, "instead_of": list(instead_of), "algo": algo_id, "between": _BETWEEN, "line": _LINE}
-    with connection.cursor() as cursor:
-        cursor.execute(_SURROUNDINGS, values)
-        market_time, portfolio, instrument, strategy, age, strangers, lines = cursor.fetchone()
+    against opening anything, and what may trade beside it. `instead_of` and the parent `algo_id` are not counted. One query, as a rule."""
+    since = at - LOOK_BACK
+    values = {"portfolio": intent.portfolio_id, "at": at, "since": since, "algo": algo_id, "between": BETWEEN, "line": LINE}
+    known = _memories.get(intent.portfolio_id)
+    memory = None
+    if known is not None and wall.monotonic() - known.read_at <= KEPT_SECONDS:
+        row = fetch(_CHANGED, {**values, "seen": known.newest})[0]
+        memory = _remembered(known, row, older_than=since)
+    if memory is None or memory.figures != tuple(row[3:5]):
+        row = fetch(_ANEW, values)[0]
+        memory = _remembered(OrderMemory(), row, older_than=since)
+    if memory is not known:
+        # When the transaction that has read it commits: what it has written itself may still be taken back.
+        transaction.on_commit(partial(_memories.put, intent.portfolio_id, memory))
+    market_time, strangers, unsent = row[:3]
+    working = tuple(order for order in memory.working if order.order_id not in instead_of) if instead_of else memory.working
     return Surroundings(
         market_time=market_time,
-        rates=OrderRates(portfolio=portfolio, instrument=instrument, strategy=strategy, identical_age=age, strangers=strangers),
-        working=_working_orders(lines) if lines else (),
+        rates=memory.rates(intent, at=at, since=since, market_time=market_time, instead_of=instead_of, algo_id=algo_id),
+        working=working + tuple(map(_unsent, unsent.split(LINE))) if unsent else working,
+        strangers=strangers,
+    )
+
+
+def _remembered(known: OrderMemory, row: tuple[Any, ...], *, older_than: datetime) -> OrderMemory:
+    lines = _lines(row[6])
+    newest = max((line.revision for line in lines), default=0)
+    return known.with_changes(lines, newest=max(newest, row[5]), older_than=older_than, read_at=known.read_at or wall.monotonic())
+
+
+def _lines(text: str | None) -> list[OrderLine]:
+    return order_lines(text, ended=_ENDED, denied=OrderStatus.DENIED.value)
+
+
+@lru_cache(maxsize=256)
+def _unsent(line: str) -> WorkingOrder:
+    pk, client_id, instrument, symbol, side, leaves, order_type, limit, book, currency = line.split(BETWEEN)
+    return WorkingOrder(
+        order_id=int(pk),
+        client_order_id=UUID(client_id),
+        instrument_id=int(instrument),
+        symbol=symbol,
+        side=Side(side),
+        leaves=Decimal(leaves),
+        order_type=OrderType(order_type),
+        time_in_force=TimeInForce.DAY,
+        limit_price=Decimal(limit) if limit else None,
+        stop_price=None,
+        book_id=int(book),
+        currency=currency,
     )

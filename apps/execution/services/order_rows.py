@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-
 from apps.core.documents import plain
+from apps.core.postgres.rows import fetch
 from apps.core.trading import Verdict, check_as_dict
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.models import Fill, Order, OrderEvent
@@ -71,6 +70,7 @@ with filled as (
     where id = %(id)s returning *
 )
 insert into execution_historicalorder ({_HISTORY}, history_date, history_type) select {_HISTORY}, updated_at, '~' from moved
+returning history_id
 """  # noqa: S608 - names of columns only
 
 
@@ -84,9 +84,7 @@ def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Seque
         for n, verdict in enumerate(verdicts)
     ]
     values: dict[str, Any] = {column: getattr(order, _ATTRIBUTES[column]) for column in _GIVEN}
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, {**values, "decisions": json.dumps(decisions), "events": _event_rows(events), "expires_at": expires_at})
-        (order.pk,) = cursor.fetchone()
+    ((order.pk,),) = fetch(_INSERT, {**values, "decisions": json.dumps(decisions), "events": _event_rows(events), "expires_at": expires_at})
     order._state.adding = False
     return order
 
@@ -94,8 +92,7 @@ def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Seque
 def order_row_update(order: Order, *, events: Sequence[OrderEvent], fills: Sequence[Fill]) -> None:
     """Store where a locked order stands now, what brought it there, and its history."""
     values: dict[str, Any] = {name: getattr(order, name) for name in _CHANGING}
-    with connection.cursor() as cursor:
-        cursor.execute(_UPDATE, {**values, "id": order.pk, "events": _event_rows(events), "fills": _fill_rows(fills)})
+    fetch(_UPDATE, {**values, "id": order.pk, "events": _event_rows(events), "fills": _fill_rows(fills)})
 
 
 def _event_rows(events: Sequence[OrderEvent]) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -16,7 +17,7 @@ from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.rows import RELATED
 from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.accounts import account_and_earlier_order
-from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check, locates_take
+from apps.execution.services.gate import DECISION_VALIDITY, CheckBroke, Gate, gate_check, locates_take
 from apps.execution.services.intents import portfolio_check
 from apps.execution.services.order_rows import order_row_insert
 from apps.execution.services.report_filter import reports_fresh
@@ -61,20 +62,33 @@ def order_submit(
     new order: what it raises, when another process has taken over from this one, keeps the order from being made.
     Raises Conflict (other intent under the same client order id; no account) and ModeMismatch.
     """
+    ask = partial(_judged_and_stored, intent=intent, user=user, at=at, note=note, link=link, fence=fence)
+    try:
+        order, made = ask(savepoint=False)
+    except CheckBroke:
+        order, made = ask(savepoint=True)
+    return order_route(order, at=at, made=intent) if made and order.status == OrderStatus.SENT else order
+
+
+def _judged_and_stored(
+    *, intent: OrderIntent, user: "User", at: datetime, note: str, link: OrderLink, fence: Callable[[], None] | None, savepoint: bool
+) -> tuple[Order, bool]:
+    """The order as it was judged and stored in one transaction, and True; an earlier one of the same id, and False."""
     with transaction.atomic():
         portfolio = portfolio_lock(intent.portfolio_id)
         account, earlier = account_and_earlier_order(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id)
         if earlier is not None:
-            return _earlier(intent, earlier)
+            return _earlier(intent, earlier), False
         if fence is not None:
             fence()
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
-        gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=group_order_ids(link.group_id), algo_id=link.algo_id)
+        beside = group_order_ids(link.group_id)
+        gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=beside, algo_id=link.algo_id, savepoint=savepoint)
         order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
         order.portfolio = portfolio
         if order.status != OrderStatus.SENT:
             order_announce(order)  # a sent one is announced with the broker's answer
-    return order_route(order, at=at, made=intent) if order.status == OrderStatus.SENT else order
+    return order, True
 
 
 def order_route(order: Order, *, at: datetime, made: OrderIntent | None = None) -> Order:

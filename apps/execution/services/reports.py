@@ -7,11 +7,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Sum
 
 from apps.alerts.services import alert_raise
 from apps.core.money import PRICE_PLACES, ZERO, money
+from apps.core.postgres.rows import fetch
 from apps.core.streams import publish
 from apps.core.trading import Side
 from apps.execution.brokers.protocol import Execution, ExecutionReport
@@ -59,9 +60,7 @@ def made_order_lock(order: Order) -> Order:
 
     Only the status can have changed since, and then the order is read again.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_MADE, [order.pk])
-        status, symbol, currency, book = cursor.fetchone()
+    ((status, symbol, currency, book),) = fetch(_LOCK_MADE, [order.pk])
     if status != order.status:
         return order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
     # Its row shows a symbol and a book's name, not more: two objects by hand are cheaper than a join of six tables by the ORM.

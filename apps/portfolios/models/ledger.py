@@ -55,8 +55,8 @@ class LedgerEntry(models.Model):
     composite foreign key, in migration 0002.
     """
 
-    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="entries")
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries")
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="entries", db_index=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries", db_index=False)
     kind = models.CharField(max_length=14, choices=EntryKind.choices)
     instrument = models.ForeignKey("marketdata.Instrument", null=True, on_delete=models.PROTECT, related_name="+")
     quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, default=0)
@@ -144,7 +144,7 @@ class Lot(models.Model):
 
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="lots")
     instrument = models.ForeignKey("marketdata.Instrument", on_delete=models.PROTECT, related_name="+")
-    entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="+")
+    entry = models.ForeignKey(LedgerEntry, on_delete=models.PROTECT, related_name="+", db_index=False)
     opened_at = models.DateTimeField()
     quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)
     remaining = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)

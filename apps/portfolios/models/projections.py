@@ -11,7 +11,7 @@ class Position(models.Model):
     `quantity` and `cost` are signed (negative for a short); `realised` is the sum of its lot closures.
     """
 
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="positions")
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="positions", db_index=False)
     instrument = models.ForeignKey("marketdata.Instrument", on_delete=models.PROTECT, related_name="+")
     quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, default=0)
     cost = models.DecimalField(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, default=0)
@@ -31,7 +31,7 @@ class Position(models.Model):
 class CashBalance(models.Model):
     """Cash of a portfolio in one currency: a projection of the ledger."""
 
-    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="cash_balances")
+    portfolio = models.ForeignKey(Portfolio, on_delete=models.PROTECT, related_name="cash_balances", db_index=False)
     currency = models.CharField(max_length=3)
     amount = models.DecimalField(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, default=0)
     last_entry_id = models.BigIntegerField()
