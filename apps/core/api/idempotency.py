@@ -77,7 +77,7 @@ def _work_and_store(view: Any, claim: Claim, work: Callable[[], Response]) -> Re
             response = work()
         except Exception as error:  # noqa: BLE001 (what the handler does not know, it raises again)
             response = view.handle_exception(error)
-        body = json.loads(JSONRenderer().render(response.data)) if response.data is not None else None
+        body = JSONRenderer().render(response.data).decode() if response.data is not None else None
     except BaseException:
         request_release(claim)
         raise

@@ -14,9 +14,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from django.db import transaction
-from psycopg.types.json import Jsonb
 
-from apps.core.documents import document
 from apps.core.locks import lock_key
 from apps.core.models import IdempotentRequest
 from apps.core.postgres.rows import fetch
@@ -44,7 +42,7 @@ select got, (select id from made) from held
 COMPLETE = """
 with relaxed as materialized (select set_config('synchronous_commit', 'off', true)),
 answered as (
-    update core_idempotentrequest set status = %(status)s, body = %(body)s, location = %(location)s
+    update core_idempotentrequest set status = %(status)s, body = %(body)s::jsonb, location = %(location)s
     from relaxed where user_id = %(user)s and key = %(key)s returning 1
 )
 select pg_advisory_unlock(%(lock)s) from (select count(*) from answered) as done
@@ -110,9 +108,9 @@ def request_claim(*, user_id: int, key: str, method: str, path: str, body_sha256
     return Claim(state=state, user_id=user_id, key=key)
 
 
-def request_complete(claim: Claim, *, status: int, body: Any, location: str = "") -> None:
-    """Store the answer, then let repeats see it."""
-    answer: dict[str, Any] = {"status": status, "body": None if body is None else Jsonb(body, dumps=document), "location": location}
+def request_complete(claim: Claim, *, status: int, body: str | None, location: str = "") -> None:
+    """Store the answer, whose body is JSON text, then let repeats see it."""
+    answer: dict[str, Any] = {"status": status, "body": body, "location": location}
     try:
         fetch(COMPLETE, {**answer, "user": claim.user_id, "key": claim.key, "lock": _lock(claim.user_id, claim.key)})
     except BaseException:

@@ -212,7 +212,7 @@ class TestAtOnce:
         thread = threading.Thread(target=lambda: (seen.append(request_claim(**request)), connection.close()))
         claim = request_claim(**request)
         with transaction.atomic():
-            request_complete(claim, status=200, body={"a": 1})
+            request_complete(claim, status=200, body='{"a": 1}')
             thread.start()
             wait_for_a_waiting_lock()
         thread.join(60)
@@ -253,7 +253,7 @@ class TestAfterACrash:
         assert state is ClaimState.OURS
 
     def test_no_lock_is_left_behind(self, user: User) -> None:
-        for finish in (request_release, lambda claim: request_complete(claim, status=200, body={})):
+        for finish in (request_release, lambda claim: request_complete(claim, status=200, body="{}")):
             finish(request_claim(user_id=user.pk, at=clock.now(), **self.CLAIM))
         assert self.claim(user) is ClaimState.DONE
         with connection.cursor() as cursor:
