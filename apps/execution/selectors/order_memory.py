@@ -64,6 +64,7 @@ class OrderMemory:
 
     orders: Mapping[int, OrderLine] = field(default_factory=dict)
     working: tuple[WorkingOrder, ...] = ()
+    revisions: int = 0
     newest: int = 0
     read_at: float = 0.0
     most: int = 256
@@ -71,7 +72,7 @@ class OrderMemory:
     @property
     def figures(self) -> tuple[int, int]:
         """How many orders may trade, and the sum of their revisions: as the database computes them."""
-        return len(self.working), sum(self.orders[order.order_id].revision for order in self.working)
+        return len(self.working), self.revisions
 
     def with_changes(self, changed: Iterable[OrderLine], *, newest: int, older_than: datetime, read_at: float) -> "OrderMemory":
         """The memory brought up to `newest`; what has ended and was made before `older_than` may be forgotten. Nothing of this one is changed: other
@@ -84,10 +85,11 @@ class OrderMemory:
         if len(orders) > most:
             orders = {key: line for key, line in orders.items() if line.working is not None or line.created_at > older_than}
             most = max(most, len(orders) + len(orders) // 2)
-        working = self.working
+        working, revisions = self.working, self.revisions
         if moved:
             working = tuple(line.working for _, line in sorted(orders.items()) if line.working is not None)
-        return OrderMemory(orders=orders, working=working, newest=newest, read_at=read_at, most=most)
+            revisions = sum(orders[order.order_id].revision for order in working)
+        return OrderMemory(orders=orders, working=working, revisions=revisions, newest=newest, read_at=read_at, most=most)
 
     def rates(
         self, intent: OrderIntent, *, at: datetime, since: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None

@@ -203,10 +203,8 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
     if gate.waits:
         return order_row_insert(order, verdicts=gate.verdicts, events=[made], expires_at=at + DECISION_VALIDITY)
     kind = OrderEventKind.SENT if gate.allowed else OrderEventKind.DENIED
-    target = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
-    judged = event_of(order, kind=kind, before=order.status, source=GATE, at=at, reason=order.reason)
-    judged.to_status = target
-    order.status = target
+    order.status = transition_for(OrderStatus.PENDING_NEW, kind, FillLevel.NONE).target.value
+    judged = event_of(order, kind=kind, before=OrderStatus.PENDING_NEW.value, source=GATE, at=at, reason=order.reason)
     order_row_insert(order, verdicts=gate.verdicts, events=[made, judged], expires_at=at + DECISION_VALIDITY)
     if gate.allowed:
         locates_take(gate, at=at)

@@ -19,10 +19,10 @@ from apps.execution.brokers.protocol import Execution, ExecutionReport
 from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.domain.states import IllegalTransition, OrderEventKind, OrderStatus, Transition, fill_level, transition_for
-from apps.execution.models import Fill, Order, OrderEvent
+from apps.execution.models import Fill, Order
 from apps.execution.selectors.rates import booking_rate
 from apps.execution.selectors.rows import RELATED, order_row
-from apps.execution.services.order_rows import order_row_update
+from apps.execution.services.order_rows import NewEvent, NewFill, order_row_update
 from apps.execution.signals import order_changed
 from apps.portfolios.selectors.portfolios import portfolio_members
 from apps.portfolios.services.ledger import entry_post
@@ -36,9 +36,9 @@ class _Booking:
     order: Order
     source: str
     at: datetime
-    events: list[OrderEvent] = field(default_factory=list)
-    fills: list[Fill] = field(default_factory=list)
-    late: list[Fill] = field(default_factory=list)
+    events: list[NewEvent] = field(default_factory=list)
+    fills: list[NewFill] = field(default_factory=list)
+    late: list[NewFill] = field(default_factory=list)
 
 
 def order_lock(*, portfolio_id: int, order_id: int) -> Order:
@@ -74,10 +74,9 @@ def _related(name: str) -> Any:
     return Order._meta.get_field(name).related_model
 
 
-def event_of(order: Order, *, kind: OrderEventKind, before: str, source: str, at: datetime, reason: str = "") -> OrderEvent:
+def event_of(order: Order, *, kind: OrderEventKind, before: str, source: str, at: datetime, reason: str = "") -> NewEvent:
     """The event that took the order from the status `before` to where it stands. Not saved."""
-    return OrderEvent(
-        order=order,
+    return NewEvent(
         kind=kind.value,
         from_status=str(before),
         to_status=str(order.status),
@@ -147,7 +146,7 @@ def _step(booking: _Booking, report: ExecutionReport) -> None:
         order.stop_triggered = True
     elif report.kind is OrderEventKind.RESTATED:
         order.working_stop = report.working_stop
-        booking.events[-1].data |= {"working_stop": trimmed(report.working_stop)}
+        booking.events[-1].data["working_stop"] = trimmed(report.working_stop)
     elif report.reason:
         order.reason = report.reason[:500]
 
@@ -164,8 +163,7 @@ def _replace(order: Order) -> None:
 
 def _trade(booking: _Booking, execution: Execution) -> None:
     order = booking.order
-    fill = Fill(
-        order=order,
+    fill = NewFill(
         broker=order.account.broker,
         execution_id=execution.execution_id,
         quantity=execution.quantity,
@@ -179,18 +177,18 @@ def _trade(booking: _Booking, execution: Execution) -> None:
     order.average_price = _average_price(order, booking.fills, fill)
     order.cumulative_quantity += execution.quantity
     transition = _move(booking, OrderEventKind.TRADE)
-    booking.events[-1].data |= {
-        "execution_id": execution.execution_id,
-        "quantity": trimmed(execution.quantity),
-        "price": trimmed(execution.price),
-        "fee": trimmed(execution.fee),
-    }
+    booking.events[-1].data.update(
+        execution_id=execution.execution_id,
+        quantity=trimmed(execution.quantity),
+        price=trimmed(execution.price),
+        fee=trimmed(execution.fee),
+    )
     booking.fills.append(fill)
     if transition.late:
         booking.late.append(fill)
 
 
-def _average_price(order: Order, unsaved: Sequence[Fill], fill: Fill) -> Decimal:
+def _average_price(order: Order, unsaved: Sequence[NewFill], fill: NewFill) -> Decimal:
     """Sum of quantity x price over the sum of quantity, from the fills themselves, so that no rounding adds up."""
     notional = sum((one.quantity * one.price for one in (*unsaved, fill)), ZERO)
     if order.cumulative_quantity > sum((one.quantity for one in unsaved), ZERO):
@@ -222,7 +220,7 @@ def _write(booking: _Booking) -> None:
     order_announce(order)
 
 
-def _post(order: Order, fill: Fill, at: datetime) -> None:
+def _post(order: Order, fill: NewFill, at: datetime) -> None:
     """A fill in another currency than the portfolio's is booked in its own, at the rate of now, and so is a fee that is charged in the account's."""
     rate = booking_rate(order)
     fee = fill.fee if rate is None or fee_currency(fill) == order.instrument.currency else money(fill.fee / rate)
@@ -244,12 +242,12 @@ def _post(order: Order, fill: Fill, at: datetime) -> None:
     )
 
 
-def fee_currency(fill: Fill) -> str:
+def fee_currency(fill: Fill | NewFill) -> str:
     """The currency in which a broker said the fee, "" where it is the account's."""
     return str(fill.quote.get("commission", "")).partition(" ")[2]
 
 
-def _late_fill_alert(order: Order, fill: Fill, at: datetime) -> None:
+def _late_fill_alert(order: Order, fill: NewFill, at: datetime) -> None:
     alert_raise(
         code="LATE_FILL",
         severity="critical",

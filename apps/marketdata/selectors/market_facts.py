@@ -80,7 +80,7 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
         halted="" if status in (None, MarketStatus.Status.TRADING) else f"{status}: {reason}",
         band=None if low is None else (low, high),
         recent_mean=None if mean is None else price_from_float(mean),
-        wide=_is_wide(market_time),
+        wide=_is_wide(market_time, session),
         average_volume=Decimal(repr(volume)) if volume else None,
         volume_days=days,
         previous_close=None if close is None else price_from_float(close),
@@ -88,8 +88,8 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
     )
 
 
-def _is_wide(market_time: datetime) -> bool:
-    opened, closed = calendars.session_hours(HOME_CALENDAR, calendars.session_at(HOME_CALENDAR, market_time))
+def _is_wide(market_time: datetime, session: date) -> bool:
+    opened, closed = calendars.session_hours(HOME_CALENDAR, session)
     return opened <= market_time < opened + WIDE_AFTER_OPEN or closed - WIDE_BEFORE_CLOSE <= market_time < closed
 
 

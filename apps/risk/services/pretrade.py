@@ -223,7 +223,7 @@ def _price(held: Mapping[int, Decimal], named: Mapping[int, str], last: Mapping[
 
 #: Symbols by instrument id of what is held (its symbols) and of working orders; what both are worth at some prices.
 _named: Final = Remembered(lambda symbols, working: {**symbols, **{order.instrument_id: order.symbol for order in working}})
-_priced: Final = Remembered(_price)
+_priced: Final = Remembered(_price, most=16)
 
 
 def _valued_abroad(snapshot: PreTradeSnapshot) -> _Valued:
