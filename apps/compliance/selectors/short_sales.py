@@ -23,9 +23,9 @@ def located_quantity(*, portfolio_id: int, instrument_id: int, session: date, cl
 
 def restricted_since(*, instrument_id: int, session: date) -> date | None:
     """The session whose fall restricts short sales in `session`; None where nothing does."""
-    ((found,),) = fetch(
+    rows = fetch(
         "select max(session) from compliance_shortsalerestriction where instrument_id = %s and session <= %s and last_session >= %s",
         [instrument_id, session, session],
     )
-    since: date | None = found
-    return since
+    found: date | None = rows[0][0]
+    return found

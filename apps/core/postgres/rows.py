@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Model
 
 Row = TypeVar("Row", bound=Model)
+#: Between the values of a line of text, and between such lines, where many rows come as one text: in no symbol, currency or number.
+BETWEEN: Final = "\x1f"
+LINE: Final = "\x1e"
 
 
 def fetch(query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:

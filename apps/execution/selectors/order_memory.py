@@ -5,18 +5,17 @@ their revisions grow from one commit to the next. What a transaction has read is
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from apps.core.postgres.rows import BETWEEN, LINE
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
+from apps.execution.domain.states import TERMINAL_STATUSES, OrderStatus
 
-#: Between the values of an order's line, and between the lines: in no symbol, currency or number.
-BETWEEN: Final = "\x1f"
-LINE: Final = "\x1e"
-#: The columns of a line, of `execution_order o`, in the order in which `order_line` takes them. One text an order:
+#: The columns of a line, of `execution_order o`, in the order in which `order_lines` takes them. One text an order:
 #: a hundred rows of twenty columns cost an order more than all queries.
 COLUMNS: Final = """o.id, o.revision, o.status, o.client_order_id, o.instrument_id,
     (select concat_ws(%(between)s, i.symbol, i.currency) from marketdata_instrument i where i.id = o.instrument_id),
@@ -78,8 +77,8 @@ class OrderMemory:
         """The memory brought up to `newest`; what has ended and was made before `older_than` may be forgotten. Nothing of this one is changed: other
         threads may be reading it."""
         lines = {line.order_id: line for line in changed}
-        if not lines and newest == self.newest:
-            return self if self.read_at else replace(self, read_at=read_at)
+        if not lines and self.read_at:
+            return self
         moved = any(line.working is not None or _works(self.orders.get(key)) for key, line in lines.items())
         orders, most = {**self.orders, **lines}, self.most
         if len(orders) > most:
@@ -129,19 +128,19 @@ def terms_of(intent: OrderIntent) -> Terms:
     )
 
 
-def order_lines(text: str | None, *, ended: Collection[str], denied: str) -> list[OrderLine]:
-    """The orders of the lines that `COLUMNS` makes; none without a text. `ended` are the statuses in which nothing can trade any more."""
-    return [_order_line(line.split(BETWEEN), ended, denied) for line in text.split(LINE)] if text else []
+def order_lines(text: str | None) -> list[OrderLine]:
+    """The orders of the lines that `COLUMNS` makes; none without a text."""
+    return [_order_line(line.split(BETWEEN)) for line in text.split(LINE)] if text else []
 
 
-def _order_line(values: list[str], ended: Collection[str], denied: str) -> OrderLine:
+def _order_line(values: list[str]) -> OrderLine:
     order_id, revision, status, client_id, instrument, symbol, currency, side, quantity, done, kind, tif, *rest = values
     limit, stop, trail, book, strategy, algo, created_at, market_time = rest
     terms: Terms = (Side(side), Decimal(quantity), OrderType(kind), TimeInForce(tif), _price(limit), _price(stop), _price(trail))
     leaves = terms[1] - Decimal(done)
     client_order_id, instrument_id = UUID(client_id), int(instrument)
     working = None
-    if status not in ended and leaves > 0:
+    if status not in TERMINAL_STATUSES and leaves > 0:
         working = WorkingOrder(
             order_id=int(order_id),
             client_order_id=client_order_id,
@@ -166,7 +165,7 @@ def _order_line(values: list[str], ended: Collection[str], denied: str) -> Order
         algo_id=int(algo) if algo else None,
         created_at=datetime.fromisoformat(created_at),
         market_time=datetime.fromisoformat(market_time) if market_time else None,
-        sent=status != denied,
+        sent=status != OrderStatus.DENIED,
         working=working,
     )
 

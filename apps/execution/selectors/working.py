@@ -12,18 +12,16 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.core.kept import Kept
-from apps.core.postgres.rows import fetch
+from apps.core.postgres.rows import BETWEEN, LINE, fetch
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
-from apps.execution.domain.states import OrderStatus
 from apps.execution.models.orders import ENDED, Order
-from apps.execution.selectors.order_memory import BETWEEN, COLUMNS, LINE, OrderLine, OrderMemory, OrderRates, order_lines
+from apps.execution.selectors.order_memory import COLUMNS, OrderMemory, OrderRates, order_lines
 from apps.marketdata.selectors.market import MARKET_TIME
 
 #: How far back orders are counted, and looked through for the same order.
 LOOK_BACK = timedelta(minutes=1)
 #: Symbols and currencies are read again after so many seconds: an instrument may be renamed without an order.
 KEPT_SECONDS: Final = 30.0
-_ENDED: Final = frozenset(ENDED)
 # In SQL, not by the ORM: each order asks these, and building the queries costs Django more than the database needs to answer them.
 # In sub-selects: so PostgreSQL expects as many rows before it knows the portfolio and the revision as when it knows them, and plans once.
 _OF_PORTFOLIO = "o.portfolio_id = (select %(portfolio)s::bigint)"
@@ -83,7 +81,7 @@ class Surroundings:
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
     """The portfolio's working orders, oldest first."""
     ((lines,),) = fetch(f"{_LINES} {_MAY_TRADE}", {"portfolio": portfolio_id, "between": BETWEEN, "line": LINE})
-    found = sorted(_lines(lines), key=lambda line: line.order_id)
+    found = sorted(order_lines(lines), key=lambda line: line.order_id)
     return tuple(line.working for line in found if line.working is not None)
 
 
@@ -119,13 +117,9 @@ def surroundings_of(*, intent: OrderIntent, at: datetime, instead_of: Collection
 
 
 def _remembered(known: OrderMemory, row: tuple[Any, ...], *, older_than: datetime) -> OrderMemory:
-    lines = _lines(row[6])
+    lines = order_lines(row[6])
     newest = max((line.revision for line in lines), default=0)
     return known.with_changes(lines, newest=max(newest, row[5]), older_than=older_than, read_at=known.read_at or wall.monotonic())
-
-
-def _lines(text: str | None) -> list[OrderLine]:
-    return order_lines(text, ended=_ENDED, denied=OrderStatus.DENIED.value)
 
 
 @lru_cache(maxsize=256)

@@ -60,14 +60,14 @@ def test_a_second_look_reads_only_what_has_changed(desk, monkeypatch: pytest.Mon
     around(desk)
     second = desk.submit(order_type="stop", stop_price="121")
     read: list[list[int]] = []
-    lines = working._lines
+    lines = working.order_lines
 
     def counted(text: str | None):
         found = lines(text)
         read.append([line.order_id for line in found])
         return found
 
-    monkeypatch.setattr(working, "_lines", counted)
+    monkeypatch.setattr(working, "order_lines", counted)
     assert [order.order_id for order in around(desk).working][-1] == second.pk
     around(desk)
     assert read == [[second.pk], []]

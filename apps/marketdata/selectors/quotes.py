@@ -184,7 +184,7 @@ def last_prices(symbols: Iterable[str], *, market_time: datetime | None = None) 
     """
     prices = _recent.prices()
     if unknown := list(dict.fromkeys(filterfalse(prices.__contains__, symbols))):
-        prices.update((symbol, _price_of(text)) for symbol, text in _stored(unknown).items())
+        prices = _recent.with_more(prices, {symbol: _price_of(text) for symbol, text in _stored(unknown).items()})
     if without := [symbol for symbol in unknown if symbol not in prices]:
         closes = {symbol: found.price for symbol, found in reference_prices(without, market_time=market_time).items()}
         return {**prices, **closes}
@@ -197,7 +197,7 @@ def prices_forget() -> None:
 
 
 class _Recent:
-    """Prices that this process has read a moment ago."""
+    """Prices that this process has read a moment ago. What was given out is never changed: others remember what follows from it."""
 
     def __init__(self) -> None:
         self.forget()
@@ -210,6 +210,13 @@ class _Recent:
         if now - self._since > RECENT_SECONDS:
             self._since, self._prices = now, {}
         return self._prices
+
+    def with_more(self, prices: dict[str, Decimal], found: dict[str, Decimal]) -> dict[str, Decimal]:
+        """What was given out and what was read since; it is given out from now on, unless another thread has begun anew."""
+        more = {**prices, **found} if found else prices
+        if self._prices is prices:
+            self._prices = more
+        return more
 
 
 _recent = _Recent()

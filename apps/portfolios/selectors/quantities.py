@@ -18,11 +18,8 @@ from django.db import transaction
 from apps.core.errors import NotFound
 from apps.core.kept import Kept
 from apps.core.money import ZERO
-from apps.core.postgres.rows import fetch
+from apps.core.postgres.rows import BETWEEN, LINE, fetch
 
-#: Between the values of a position's line, and between the lines: in no symbol, currency or number.
-_BETWEEN: Final = "\x1f"
-_LINE: Final = "\x1e"
 #: Symbols and currencies are read again after so many seconds: an instrument may be renamed without a posting.
 KEPT_SECONDS: Final = 30.0
 # One row, however many positions: a thousand rows of five columns cost an order more than all its checks. Positions are looked at only where an
@@ -103,7 +100,7 @@ def quantities_of(portfolio_id: int, *, book_id: int, instrument_id: int) -> Qua
 
 
 def _read(portfolio_id: int, seen: int) -> tuple[Any, ...]:
-    rows = fetch(_QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": _BETWEEN, "line": _LINE})
+    rows = fetch(_QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": BETWEEN, "line": LINE})
     if not rows:
         raise NotFound(f"no portfolio {portfolio_id}")
     return rows[0]
@@ -139,6 +136,6 @@ def _with_changes(known: _Memory, row: tuple[Any, ...]) -> _Memory:
 
 def _changed(lines: str) -> Iterator[tuple[int, int, str, str, Decimal]]:
     """Book id, instrument id, symbol, currency and signed quantity of each position that the row names."""
-    for line in lines.split(_LINE) if lines else ():
-        book, key, symbol, currency, quantity = line.split(_BETWEEN)
+    for line in lines.split(LINE) if lines else ():
+        book, key, symbol, currency, quantity = line.split(BETWEEN)
         yield int(book), int(key), symbol, currency, Decimal(quantity)

@@ -62,12 +62,12 @@ class Share:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
     """What a share comes to. `positions` (quantity, cost, realised, last entry) by (book, instrument) and `cash` (amount, last entry) by currency,
-    in whole units; `wrong` the right lots by entry where they are stored otherwise, and the `differences` of lots by entry."""
+    in whole units; `wrong` the lots that are stored otherwise, as they must be, and the `differences` of lots by entry."""
 
     entries: int
     positions: Mapping[tuple[int, int], tuple[int, int, int, int]]
     cash: Mapping[str, tuple[int, int]]
-    wrong: Mapping[int, Lot]
+    wrong: Sequence[Lot]
     differences: Sequence[tuple[int, Difference]]
 
 
@@ -80,7 +80,7 @@ def share_replay(connection: Connection, share: Share) -> Replayed:
         entries=replay.entries,
         positions={key: (line.quantity, line.cost, line.realised, line.last_entry_id) for key, line in replay.lines.items()},
         cash={currency: (cash.amount, cash.last_entry_id) for currency, cash in replay.cash.items()},
-        wrong={entry_id: lots[entry_id] for entry_id in wrong},
+        wrong=[lots[entry_id] for entry_id in wrong],
         differences=differences,
     )
 

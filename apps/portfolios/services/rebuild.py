@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import connection, transaction
 
@@ -55,7 +56,7 @@ def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
         portfolio_lock(portfolio_id)
         shares = _replayed(portfolio_id, alone=alone)
         positions = {key: line for share in shares for key, line in share.positions.items()}
-        wrong = [lot for share in shares for lot in share.wrong.values()]
+        wrong = [lot for share in shares for lot in share.wrong]
         lots = sorted((found for share in shares for found in share.differences), key=lambda found: found[0])
         cash = _cash(shares)
         differences = (
@@ -121,7 +122,7 @@ def _cash_differences(portfolio_id: int, rebuilt: Mapping[str, Sequence[int]]) -
 
 
 def _units(row: object, names: Names) -> tuple[int, ...]:
-    return tuple(int(getattr(row, name).scaleb(places)) if places else int(getattr(row, name)) for name, places in names)
+    return tuple(int(Decimal(getattr(row, name)).scaleb(places)) for name, places in names)
 
 
 def _correct(

@@ -20,7 +20,7 @@ from apps.portfolios.domain.holdings import pair
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.quantities import quantities_of
 from apps.risk.domain.case import Case, Settings, quantities_working
-from apps.risk.domain.exposure import HeldValue, WorkingValue, held_value, working_value
+from apps.risk.domain.exposure import HeldValue, WorkingValue, held_value, working_quantities, working_value
 from apps.risk.domain.limits import LimitKind
 from apps.risk.domain.pretrade import order_checks
 from apps.risk.domain.pretrade_risk import RiskImpact
@@ -175,8 +175,6 @@ def _valued(snapshot: PreTradeSnapshot) -> _Valued:
     named = _named(found.symbols, snapshot.working_orders)
     last = last_prices(named.values(), market_time=_market_time(snapshot)) if named else {}
     priced = _priced(found.held, named, last, snapshot.working_orders)
-    if len(priced.prices) < len(named):
-        priced = _price(found.held, named, last, snapshot.working_orders)  # a price may have come since
     named, prices = dict(named), dict(priced.prices)
     own = prices.pop(intent.instrument_id, None)
     named[intent.instrument_id] = intent.symbol
@@ -212,13 +210,12 @@ class _Priced:
 
 def _price(held: Mapping[int, Decimal], named: Mapping[int, str], last: Mapping[str, Decimal], working: tuple[WorkingOrder, ...]) -> _Priced:
     prices = {key: last[symbol] for key, symbol in named.items() if symbol in last}
-    known = held if len(prices) == len(named) else {key: quantity for key, quantity in held.items() if key in prices}
-    may = (
-        quantities_working(tuple(order for order in working if order.instrument_id in prices))
-        if len(prices) < len(named)
-        else quantities_working(working)
-    )
-    return _Priced(prices=prices, value=held_value(known, prices), beside=working_value(known, may, prices))
+    if len(prices) == len(named):
+        may = quantities_working(working)
+    else:
+        held = {key: quantity for key, quantity in held.items() if key in prices}
+        may = working_quantities(order for order in working if order.instrument_id in prices)
+    return _Priced(prices=prices, value=held_value(held, prices), beside=working_value(held, may, prices))
 
 
 #: Symbols by instrument id of what is held (its symbols) and of working orders; what both are worth at some prices.

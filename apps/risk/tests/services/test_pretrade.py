@@ -165,6 +165,18 @@ def test_what_orders_of_one_moment_share_is_what_each_would_read_by_itself(desk)
     assert both() is None  # nobody knows what it is worth
 
 
+def test_a_price_that_another_process_publishes_counts_for_the_next_order(desk, monkeypatch) -> None:
+    unquoted = InstrumentFactory(symbol=f"S{uuid4().hex[:8].upper()}")
+    desk.trade(1, 10, instrument=unquoted)
+    monkeypatch.setattr("apps.marketdata.selectors.quotes.RECENT_SECONDS", 60.0)
+    monkeypatch.setattr("apps.marketdata.services.quotes.prices_forget", lambda: None)
+    prices_forget()
+    assert blocking(order_check(snapshot=desk.snapshot())) == ["PRICE_MISSING"]
+    show_prices(**{unquoted.symbol: "50"})
+    assert blocking(order_check(snapshot=desk.snapshot())) == []
+    prices_forget()
+
+
 def test_outcomes_are_warned_above_the_soft_collar(desk) -> None:
     snapshot = desk.snapshot()
     for price, outcome in (("103", Outcome.PASS), ("104", Outcome.WARN), ("111", Outcome.BLOCK)):
