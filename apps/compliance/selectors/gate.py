@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from apps.core.postgres.base import Question
 from apps.core.postgres.rows import fetch
 from apps.core.trading import OrderIntent
 from apps.portfolios.selectors.membership import MAY_TRADE, may_trade_values
@@ -27,9 +28,14 @@ class AtGate:
     restrictions: tuple[tuple[str, str], ...]
 
 
+def at_gate_question(intent: OrderIntent, *, user_id: int | None, at: datetime) -> Question:
+    """What `at_gate` asks, for `asked_together`."""
+    values = may_trade_values(user_id=user_id, portfolio_id=intent.portfolio_id)
+    return _AT_GATE, {**values, "instrument": intent.instrument_id, "at": at}
+
+
 def at_gate(intent: OrderIntent, *, user_id: int | None, at: datetime) -> AtGate:
     """What stands at a moment of wall time. In SQL, because each order asks it."""
-    values = may_trade_values(user_id=user_id, portfolio_id=intent.portfolio_id)
-    rows = fetch(_AT_GATE, {**values, "instrument": intent.instrument_id, "at": at})
+    rows = fetch(*at_gate_question(intent, user_id=user_id, at=at))
     restrictions = tuple((level, reason) for _, level, reason in rows if level is not None)
     return AtGate(tradable_currency=rows[0][0], restrictions=restrictions)

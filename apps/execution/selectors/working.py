@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.core.kept import Kept
+from apps.core.postgres.base import Question
 from apps.core.postgres.rows import BETWEEN, LINE, fetch
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
 from apps.execution.models.orders import ENDED, Order
@@ -94,14 +95,11 @@ def surroundings_of(*, intent: OrderIntent, at: datetime, instead_of: Collection
     """The market's time at `at` (wall time), how many orders were sent in the minute before, whether this one is one of them again, what stands
     against opening anything, and what may trade beside it. `instead_of` and the parent `algo_id` are not counted. One query, as a rule."""
     since = at - LOOK_BACK
-    values = {"portfolio": intent.portfolio_id, "at": at, "since": since, "algo": algo_id, "between": BETWEEN, "line": LINE}
-    known = _memories.get(intent.portfolio_id)
-    memory = None
-    if known is not None and wall.monotonic() - known.read_at <= KEPT_SECONDS:
-        row = fetch(_CHANGED, {**values, "seen": known.newest})[0]
-        memory = _remembered(known, row, older_than=since)
-    if memory is None or memory.figures != tuple(row[3:5]):
-        row = fetch(_ANEW, values)[0]
+    known = _memory(intent.portfolio_id)
+    row = fetch(*_question(known, intent.portfolio_id, at=at, algo_id=algo_id))[0]
+    memory = _remembered(known or OrderMemory(), row, older_than=since)
+    if memory.figures != tuple(row[3:5]) and known is not None:
+        row = fetch(*_question(None, intent.portfolio_id, at=at, algo_id=algo_id))[0]
         memory = _remembered(OrderMemory(), row, older_than=since)
     if memory is not known:
         # When the transaction that has read it commits: what it has written itself may still be taken back.
@@ -114,6 +112,21 @@ def surroundings_of(*, intent: OrderIntent, at: datetime, instead_of: Collection
         working=working + tuple(map(_unsent, unsent.split(LINE))) if unsent else working,
         strangers=strangers,
     )
+
+
+def surroundings_question(intent: OrderIntent, *, at: datetime, algo_id: int | None) -> Question:
+    """What `surroundings_of` asks first, for `asked_together`."""
+    return _question(_memory(intent.portfolio_id), intent.portfolio_id, at=at, algo_id=algo_id)
+
+
+def _memory(portfolio_id: int) -> OrderMemory | None:
+    known = _memories.get(portfolio_id)
+    return None if known is None or wall.monotonic() - known.read_at > KEPT_SECONDS else known
+
+
+def _question(known: OrderMemory | None, portfolio_id: int, *, at: datetime, algo_id: int | None) -> Question:
+    values = {"portfolio": portfolio_id, "at": at, "since": at - LOOK_BACK, "algo": algo_id, "between": BETWEEN, "line": LINE}
+    return (_ANEW, values) if known is None else (_CHANGED, {**values, "seen": known.newest})
 
 
 def _remembered(known: OrderMemory, row: tuple[Any, ...], *, older_than: datetime) -> OrderMemory:

@@ -8,7 +8,8 @@ from django.db.models import Q
 
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.money import MONEY_PLACES, exact
-from apps.core.postgres.rows import rows_with
+from apps.core.postgres.base import Question
+from apps.core.postgres.rows import rows_question, rows_with
 from apps.core.trading import TradingMode
 from apps.execution.brokers.alpaca import ALPACA
 from apps.execution.brokers.alpaca_words import mode_of_number as alpaca_mode
@@ -68,6 +69,7 @@ def _account_create(*, portfolio_id: int, broker: str, number: str, mode: Tradin
 
 # In SQL, because each order asks it.
 _EARLIER = "(select id from execution_order where portfolio_id = row.portfolio_id and client_order_id = %s)"
+_ACCOUNT = "from execution_brokerageaccount row where row.portfolio_id = %s"
 
 
 def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tuple[BrokerageAccount, int | None]:
@@ -75,11 +77,15 @@ def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tu
 
     Raises Conflict when the portfolio has no account.
     """
-    query = "from execution_brokerageaccount row where row.portfolio_id = %s"
-    found = rows_with(_EARLIER, BrokerageAccount, query, [client_order_id, portfolio_id])
+    found = rows_with(_EARLIER, BrokerageAccount, _ACCOUNT, [client_order_id, portfolio_id])
     if not found:
         raise Conflict(f"portfolio {portfolio_id} has no brokerage account", field="portfolio_id")
     return found[0]
+
+
+def account_question(*, portfolio_id: int, client_order_id: UUID) -> Question:
+    """What `account_and_earlier_order` asks, for `asked_together`."""
+    return rows_question(_EARLIER, BrokerageAccount, _ACCOUNT, [client_order_id, portfolio_id])
 
 
 def account_of(portfolio_id: int) -> BrokerageAccount:

@@ -7,16 +7,20 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from apps.compliance.selectors.gate import at_gate_question as compliance_question
 from apps.compliance.selectors.short_sales import located_quantity
 from apps.compliance.services import pretrade as compliance
 from apps.compliance.services.short_sales import locate_use
 from apps.core.check_codes import CheckCode, check_place
 from apps.core.money import ZERO
-from apps.core.postgres.rows import looking
+from apps.core.postgres.base import Question
+from apps.core.postgres.rows import asked_together, looking
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
-from apps.execution.selectors.working import surroundings_of
+from apps.execution.selectors.working import surroundings_of, surroundings_question
 from apps.marketdata.selectors.market_facts import market_facts
 from apps.marketdata.selectors.quotes import reference_prices
+from apps.portfolios.selectors.quantities import quantities_question
+from apps.risk.selectors.gate import at_gate_question as risk_question
 from apps.risk.services import pretrade as risk
 
 #: How long a decision holds. Between the gate and the broker lie milliseconds; after this an order is judged anew or dies.
@@ -86,8 +90,24 @@ def gate_check(
     in which one cancels the other. They are not counted. `algo_id` is the parent whose child the intent is: what the other parents have
     not sent yet counts like a working order.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash. Without a `savepoint`, which costs
-    two round trips, a query that fails raises CheckBroke instead of a denial: the caller takes everything back and asks again with one.
+    two round trips, a query that fails raises CheckBroke or NotAnswered instead of a denial: the caller takes everything back and asks again
+    with one.
     """
+    with asked_together(gate_questions(intent, user_id=user_id, at=at, algo_id=algo_id), savepoint=savepoint):
+        return _gate(intent, user_id=user_id, at=at, instead_of=instead_of, algo_id=algo_id, savepoint=savepoint)
+
+
+def gate_questions(intent: OrderIntent, *, user_id: int, at: datetime, algo_id: int | None) -> tuple[Question, ...]:
+    """What the gate asks the database, but for the market's facts, whose time is among the answers."""
+    return (
+        surroundings_question(intent, at=at, algo_id=algo_id),
+        quantities_question(intent.portfolio_id),
+        risk_question(intent, at),
+        compliance_question(intent, user_id=user_id, at=at),
+    )
+
+
+def _gate(intent: OrderIntent, *, user_id: int, at: datetime, instead_of: Collection[int], algo_id: int | None, savepoint: bool) -> Gate:
     reference = reference_prices([intent.symbol]).get(intent.symbol)
     around = surroundings_of(intent=intent, at=at, instead_of=instead_of, algo_id=algo_id)
     facts = market_facts(intent.symbol, market_time=around.market_time, day=(reference.market_time if reference else at).date())

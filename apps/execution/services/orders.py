@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from apps.core.errors import Conflict, DeskError, NotFound
+from apps.core.postgres.rows import NotAnswered, asked_together
 from apps.core.trading import OrderIntent
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.states import FillLevel, OrderEventKind, OrderStatus, transition_for
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.rows import RELATED
 from apps.execution.selectors.working import group_order_ids
-from apps.execution.services.accounts import account_and_earlier_order
-from apps.execution.services.gate import DECISION_VALIDITY, CheckBroke, Gate, gate_check, locates_take
+from apps.execution.services.accounts import account_and_earlier_order, account_question
+from apps.execution.services.gate import DECISION_VALIDITY, CheckBroke, Gate, gate_check, gate_questions, locates_take
 from apps.execution.services.intents import portfolio_check
 from apps.execution.services.order_rows import order_row_insert
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import event_of, made_order_lock, order_announce, order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
 from apps.portfolios.selectors.portfolios import portfolio_get
-from apps.portfolios.services.portfolios import portfolio_lock
+from apps.portfolios.services.portfolios import portfolio_lock, portfolio_lock_question
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -65,7 +66,7 @@ def order_submit(
     ask = partial(_judged_and_stored, intent=intent, user=user, at=at, note=note, link=link, fence=fence)
     try:
         order, made = ask(savepoint=False)
-    except CheckBroke:
+    except (CheckBroke, NotAnswered):
         order, made = ask(savepoint=True)
     return order_route(order, at=at, made=intent) if made and order.status == OrderStatus.SENT else order
 
@@ -74,7 +75,12 @@ def _judged_and_stored(
     *, intent: OrderIntent, user: "User", at: datetime, note: str, link: OrderLink, fence: Callable[[], None] | None, savepoint: bool
 ) -> tuple[Order, bool]:
     """The order as it was judged and stored in one transaction, and True; an earlier one of the same id, and False."""
-    with transaction.atomic():
+    questions = (
+        portfolio_lock_question(intent.portfolio_id),
+        account_question(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id),
+        *gate_questions(intent, user_id=user.pk, at=at, algo_id=link.algo_id),
+    )
+    with transaction.atomic(), asked_together(questions, savepoint=savepoint):
         portfolio = portfolio_lock(intent.portfolio_id)
         account, earlier = account_and_earlier_order(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id)
         if earlier is not None:

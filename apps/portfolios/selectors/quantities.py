@@ -18,6 +18,7 @@ from django.db import transaction
 from apps.core.errors import NotFound
 from apps.core.kept import Kept
 from apps.core.money import ZERO
+from apps.core.postgres.base import Question
 from apps.core.postgres.rows import BETWEEN, LINE, fetch
 
 #: Symbols and currencies are read again after so many seconds: an instrument may be renamed without a posting.
@@ -77,9 +78,7 @@ _memories: Kept[int, _Memory] = Kept(most=64)
 
 def quantities_of(portfolio_id: int, *, book_id: int, instrument_id: int) -> Quantities:
     """Quantities of the portfolio; those of nothing are left out. One query, as a rule. Raises NotFound."""
-    known = _memories.get(portfolio_id)
-    if known is None or wall.monotonic() - known.read_at > KEPT_SECONDS:
-        known = _NOTHING
+    known = _known(portfolio_id)
     row = _read(portfolio_id, known.newest)
     if known is not _NOTHING and (row[3] != known.rows or row[4] < known.newest):
         known, row = _NOTHING, _read(portfolio_id, 0)
@@ -99,8 +98,22 @@ def quantities_of(portfolio_id: int, *, book_id: int, instrument_id: int) -> Qua
     )
 
 
+def quantities_question(portfolio_id: int) -> Question:
+    """What `quantities_of` asks first, for `asked_together`."""
+    return _question(portfolio_id, _known(portfolio_id).newest)
+
+
+def _known(portfolio_id: int) -> _Memory:
+    known = _memories.get(portfolio_id)
+    return _NOTHING if known is None or wall.monotonic() - known.read_at > KEPT_SECONDS else known
+
+
+def _question(portfolio_id: int, seen: int) -> Question:
+    return _QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": BETWEEN, "line": LINE}
+
+
 def _read(portfolio_id: int, seen: int) -> tuple[Any, ...]:
-    rows = fetch(_QUANTITIES, {"portfolio": portfolio_id, "seen": seen, "between": BETWEEN, "line": LINE})
+    rows = fetch(*_question(portfolio_id, seen))
     if not rows:
         raise NotFound(f"no portfolio {portfolio_id}")
     return rows[0]

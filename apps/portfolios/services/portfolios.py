@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 
 from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, ZERO, exact
-from apps.core.postgres.rows import rows_of
+from apps.core.postgres.base import Question
+from apps.core.postgres.rows import rows_of, rows_question
 from apps.marketdata.domain.weights import Optimizer
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.portfolios.domain.closing import LotMethod
@@ -119,6 +120,9 @@ def portfolio_open(*, is_paper_trading: bool = True, **fields: Any) -> Portfolio
     return portfolio
 
 
+_LOCK = "from portfolios_portfolio row where row.id = %s for update"
+
+
 def portfolio_lock(portfolio_id: int) -> Portfolio:
     """The portfolio's row, locked until the caller's transaction ends: taken first, in order of id, by all that change its orders or money.
 
@@ -126,10 +130,15 @@ def portfolio_lock(portfolio_id: int) -> Portfolio:
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("portfolio_lock needs a transaction")
-    found = rows_of(Portfolio, "from portfolios_portfolio row where row.id = %s for update", [portfolio_id])
+    found = rows_of(Portfolio, _LOCK, [portfolio_id])
     if not found:
         raise NotFound(f"no portfolio {portfolio_id}", field="portfolio_id")
     return found[0]
+
+
+def portfolio_lock_question(portfolio_id: int) -> Question:
+    """What `portfolio_lock` asks, for `asked_together`."""
+    return rows_question("null", Portfolio, _LOCK, [portfolio_id])
 
 
 def book_get_or_create(*, portfolio_id: int, name: str, recorded_at: datetime) -> Book:

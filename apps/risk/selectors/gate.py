@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from apps.core.postgres.base import Question
 from apps.core.postgres.rows import fetch
 from apps.core.trading import OrderIntent, TradingState
 from apps.risk.domain.limits import LimitsMet
@@ -32,10 +33,15 @@ class AtGate:
     risk_computed_at: datetime | None
 
 
+def at_gate_question(intent: OrderIntent, at: datetime) -> Question:
+    """What `at_gate` asks, for `asked_together`."""
+    values: dict[str, Any] = {"portfolio": intent.portfolio_id, "at": at, "book": intent.book_id, "instrument": intent.instrument_id}
+    return _AT_GATE, values
+
+
 def at_gate(intent: OrderIntent, at: datetime) -> AtGate:
     """What stands at a moment of wall time."""
-    values: dict[str, Any] = {"portfolio": intent.portfolio_id, "at": at, "book": intent.book_id, "instrument": intent.instrument_id}
-    rows = fetch(_AT_GATE, values)
+    rows = fetch(*at_gate_question(intent, at))
     states, beats, limits = {}, [], []
     for *row, says, computed_at in rows:
         if says == "state":
