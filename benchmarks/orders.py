@@ -110,6 +110,7 @@ def _settled(workers: int, running: dict[str, subprocess.Popen[bytes]]) -> None:
 def everything_on() -> Iterator[None]:
     """The desk's other processes as its supervisor starts them, and prices of all positions twice a second."""
     from apps.desk.domain.processes import DeskProcess, desk_processes
+    from apps.desk.services.children import stand_back
     from apps.risk.models import MonitorState
 
     table = desk_processes(python=sys.executable, manage="manage.py", host="127.0.0.1", port=0, replay=None)
@@ -117,7 +118,9 @@ def everything_on() -> Iterator[None]:
     others = [feed, *(process for process in table if process.name != "web")]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = {
-        process.name: subprocess.Popen(process.argv, cwd=ROOT, env=dict(os.environ), preexec_fn=partial(os.nice, process.niceness), **quiet)
+        process.name: subprocess.Popen(
+            process.argv, cwd=ROOT, env=dict(os.environ), start_new_session=True, preexec_fn=partial(stand_back, process.niceness), **quiet
+        )
         for process in others
     }
     try:

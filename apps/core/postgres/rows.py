@@ -1,7 +1,7 @@
 """Rows and model instances from plain SQL, for the few statements that an order waits for: Django's own way costs more than the query."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -35,18 +35,13 @@ def asked_together(questions: Sequence[Question], *, savepoint: bool = False) ->
     if savepoint and connection.in_atomic_block:
         yield
         return
-    asked: AbstractContextManager[None] = connection.asked(questions)  # type: ignore[attr-defined]
-    try:
-        asked.__enter__()
-    except DatabaseError as error:
-        if connection.in_atomic_block:
-            raise NotAnswered from error
-        yield  # each is asked by itself, and says what is wrong
-        return
-    try:
-        yield
-    finally:
-        asked.__exit__(None, None, None)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(connection.asked(questions))  # type: ignore[attr-defined]
+        except DatabaseError as error:
+            if connection.in_atomic_block:
+                raise NotAnswered from error
+        yield  # where one has failed, each is asked by itself, and says what is wrong
 
 
 def looking(*, savepoint: bool) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from apps.core.jobs import job_create
 from apps.core.locks import lease
 from apps.core.models import JobRun, JournalEntry, User
 from apps.core.models.jobs import JobState
-from apps.core.schedule import PeriodicJob, periodic_jobs, register_periodic, run_once, schedule_synchronise
+from apps.core.schedule import PeriodicJob, periodic_jobs, register_periodic, run_once, schedule_spread, schedule_synchronise
 from apps.core.task_context import SCHEDULED_FOR_HEADER
 from apps.core.tasks import UnknownTask, enqueue_on_commit
 
@@ -195,6 +196,21 @@ class TestSchedule:
         schedule._jobs["test.periodic"] = PeriodicJob(task="test.periodic", queue="data", every=timedelta(seconds=10), crontab="", description="")
         assert not PeriodicTask.objects.filter(name="test.periodic").exists()
         assert PeriodicTask.objects.filter(pk=own.pk).exists()
+
+    def test_jobs_at_intervals_get_moments_of_their_own(self) -> None:
+        schedule_synchronise()
+        at = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+        schedule_spread(at=at)
+        due = dict[str, float]()
+        for row in PeriodicTask.objects.filter(interval__isnull=False).select_related("interval"):
+            every = row.interval.schedule.run_every
+            assert row.last_run_at is not None
+            due[row.name] = (row.last_run_at + every - at).total_seconds()
+            assert 0 <= due[row.name] < min(every, timedelta(minutes=1)).total_seconds()
+        by_minute = sorted(due[job.task] for job in periodic_jobs() if job.every == timedelta(minutes=1))
+        assert len(by_minute) >= 4
+        assert min(later - earlier for earlier, later in pairwise(by_minute)) > 1.0
+        assert not PeriodicTask.objects.filter(interval__isnull=True, last_run_at__isnull=False).exists()
 
     def test_a_second_time_it_writes_nothing(self) -> None:
         schedule_synchronise()

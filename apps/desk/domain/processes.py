@@ -56,8 +56,8 @@ def desk_processes(
     a process that holds the line to it.
     """
 
-    def command(name: str, *words: str) -> DeskProcess:
-        return DeskProcess(name=name, argv=(python, manage, *words))
+    def command(name: str, *words: str, niceness: int = 0) -> DeskProcess:
+        return DeskProcess(name=name, argv=(python, manage, *words), niceness=niceness)
 
     def worker(name: str, queue: str, *, at_once: int = 1, niceness: int = 0) -> DeskProcess:
         words = ("celery", "--app", "smarttrader", "worker", "--queues", queue, "--concurrency", str(at_once), "--hostname", f"{name}@%h")
@@ -75,7 +75,7 @@ def desk_processes(
         worker("worker", "trade"),
         worker("data", "data", at_once=2, niceness=19),
         worker("alerts", "alerts", at_once=2),
-        command("beat", "run_beat"),
+        command("beat", "run_beat", niceness=10),
         worker("compute", "compute", niceness=19),
     )
 

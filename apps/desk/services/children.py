@@ -1,5 +1,6 @@
 """One child process of the supervisor: started, watched, ended, its output in a file of its own."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -23,7 +24,16 @@ def _prepare(niceness: int) -> None:
     """Runs in the child before its program: the kernel ends it when the supervisor is gone, even by kill -9."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    stand_back(niceness)
+
+
+def stand_back(niceness: int) -> None:
+    """Let others go first, as nice does (0 to 19). A child is a session of its own, and where Linux shares the processor among sessions before it
+    looks at processes ("autogroup", as most systems have it) the number counts within the session only: so the session is told too."""
     os.nice(niceness)
+    if niceness:
+        with contextlib.suppress(OSError):  # no such sharing here, or none that we may change
+            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 class Child:

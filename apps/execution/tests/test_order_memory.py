@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from apps.core import clock
+from apps.core.postgres.rows import fetch
 from apps.execution.models import Order
 from apps.execution.selectors import working
 from apps.execution.selectors.working import Surroundings, surroundings_of, working_orders
@@ -115,6 +116,16 @@ def test_orders_leave_the_rates_after_a_minute(desk) -> None:
 
 def test_an_order_is_denied_and_stored_where_a_check_breaks_its_transaction(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.portfolios.selectors.quantities._QUANTITIES", "select 1 / 0")
+    order = desk.submit()
+    assert (order.status, order.reason) == ("denied", "CHECK_FAILED, CHECK_FAILED")
+    assert Order.objects.get(pk=order.pk).decisions.count() == 2
+    monkeypatch.undo()
+    assert desk.submit().status == "filled"
+
+
+def test_so_it_is_where_a_check_breaks_it_with_a_query_of_its_own(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert desk.submit(quantity="7").status == "filled"  # now there is something to price
+    monkeypatch.setattr("apps.risk.services.pretrade.last_prices", lambda *_, **__: fetch("select 1 / 0", ()))
     order = desk.submit()
     assert (order.status, order.reason) == ("denied", "CHECK_FAILED, CHECK_FAILED")
     assert Order.objects.get(pk=order.pk).decisions.count() == 2

@@ -12,9 +12,11 @@ from celery import beat, current_app
 from django.core.management.base import CommandParser
 from django.db import connections
 
+from apps.core import clock
 from apps.core.commands import CommandResult, DeskCommand, ExitCode
 from apps.core.errors import Conflict
 from apps.core.locks import Lease, lease
+from apps.core.schedule import schedule_spread
 
 WAIT_SECONDS = 1.0
 LONGEST_SLEEP = 1
@@ -52,6 +54,7 @@ class Command(DeskCommand):
         return CommandResult(text="Stopped while waiting.")
 
     def _beat(self, held: Lease) -> CommandResult:
+        schedule_spread(at=clock.now())
         service = beat.Service(current_app, scheduler_cls=current_app.conf.beat_scheduler, max_interval=LONGEST_SLEEP)
         thread = threading.Thread(target=_beat_until_stopped, args=(service,), name="beat", daemon=True)
         thread.start()

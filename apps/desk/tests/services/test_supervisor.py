@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from apps.core.errors import Conflict
 from apps.core.servers.processes import alive
+from apps.desk.services.children import stand_back
 from apps.desk.services.supervisor import REGISTER, end_stale_processes, only_desk, port_check
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -177,3 +179,16 @@ class TestRefusals:
             taken.listen()
             with pytest.raises(Conflict, match=f"port {port} is taken: PORT={port + 1}"):
                 port_check("127.0.0.1", port)
+
+
+def test_a_process_stands_back_with_its_session() -> None:
+    code = """
+import os
+from pathlib import Path
+shared = Path("/proc/self/autogroup")
+print(os.nice(0), shared.read_text().rpartition(" ")[2] if shared.exists() else "7")
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", code], start_new_session=True, preexec_fn=partial(stand_back, 7), capture_output=True, text=True, check=True
+    )
+    assert child.stdout.split() == [str(os.nice(0) + 7), "7"]
