@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from functools import cached_property
 from types import MappingProxyType
+
+from apps.portfolios.domain.lots import PRECISION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +31,11 @@ def pair(currency: str, base: str) -> str:
     return f"{currency}{base}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Holdings:
     """Cash and open positions of a portfolio. `cash` is that of its base currency, `foreign_cash` (currency, amount) of the others.
 
-    `realised` also counts positions that are flat by now.
+    `realised` also counts positions that are flat by now. What follows from the positions alone is worked out once, for every tick that values them.
     """
 
     portfolio_id: int
@@ -42,12 +45,22 @@ class Holdings:
     realised: Decimal
     foreign_cash: tuple[tuple[str, Decimal], ...] = ()
 
-    @property
+    @cached_property
+    def by_instrument(self) -> Mapping[int, tuple[Holding, Decimal | None]]:
+        """One holding per instrument with its average cost, the books added up, in order of symbol."""
+        merged: dict[int, Holding] = {}
+        for held in sorted(self.positions, key=lambda position: position.symbol):
+            before = merged.get(held.instrument_id)
+            merged[held.instrument_id] = held if before is None else _added(before, held)
+        with localcontext(prec=PRECISION):
+            return {key: (held, round(held.cost / held.quantity, 6) if held.quantity else None) for key, held in merged.items()}
+
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """All whose prices the value needs: what is held, and the pairs that convert it."""
         return tuple(dict.fromkeys([*(position.symbol for position in self.positions), *self.pairs]))
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[str, ...]:
         """Currency pairs that the value needs."""
         foreign = [*(position.currency for position in self.positions), *(currency for currency, _ in self.foreign_cash)]
@@ -71,3 +84,7 @@ class Holdings:
         kept = set(book_ids)
         positions = tuple(position for position in self.positions if position.book_id in kept)
         return replace(self, positions=positions, realised=sum((p.realised for p in positions), Decimal(0)))
+
+
+def _added(a: Holding, b: Holding) -> Holding:
+    return replace(a, quantity=a.quantity + b.quantity, cost=a.cost + b.cost, realised=a.realised + b.realised)

@@ -96,24 +96,29 @@ def value_holdings(
     """
     with localcontext(prec=PRECISION):
         closes, trades = previous_closes or {}, traded or {}
-        merged = _by_instrument(holdings.positions)
+        merged = holdings.by_instrument
         rates = {pair: prices[pair].price if pair in prices else None for pair in holdings.pairs}
 
         def rate(currency: str) -> Decimal | None:
             return rates.get(pair_of(currency, holdings.currency)) if currency and currency != holdings.currency else ONE
 
-        values = {key: _market_value(held, prices, rate(held.currency)) for key, held in merged.items()}
+        values = {key: _market_value(held, prices, rate(held.currency)) for key, (held, _) in merged.items()}
         known = [value for value in values.values() if value is not None]
-        unpriced = [held.symbol for held in merged.values() if held.quantity and held.symbol not in prices]
+        unpriced = [held.symbol for held, _ in merged.values() if held.quantity and held.symbol not in prices]
         missing = (*unpriced, *(pair for pair, price in rates.items() if price is None))
         invested = sum(known, ZERO)
         cash = holdings.cash + sum((money(amount * price) for currency, amount in holdings.foreign_cash if (price := rate(currency))), ZERO)
         total = None if missing else cash + invested
         positions = tuple(
             _position_value(
-                held, prices.get(held.symbol), values[key], total, _day_pnl(held, values[key], closes, trades.get(key), rate(held.currency))
+                held,
+                average_cost,
+                prices.get(held.symbol),
+                values[key],
+                total,
+                _day_pnl(held, values[key], closes, trades.get(key), rate(held.currency)),
             )
-            for key, held in merged.items()
+            for key, (held, average_cost) in merged.items()
         )
         long = sum((value for value in known if value > 0), ZERO)
         return Valuation(
@@ -134,28 +139,6 @@ def value_holdings(
             positions=positions,
             missing=missing,
         )
-
-
-def _by_instrument(positions: tuple[Holding, ...]) -> dict[int, Holding]:
-    """One holding per instrument, the books added up, in order of symbol."""
-    merged: dict[int, Holding] = {}
-    for held in sorted(positions, key=lambda position: position.symbol):
-        before = merged.get(held.instrument_id)
-        merged[held.instrument_id] = held if before is None else _added(before, held)
-    return merged
-
-
-def _added(a: Holding, b: Holding) -> Holding:
-    return Holding(
-        book_id=a.book_id,
-        book=a.book,
-        instrument_id=a.instrument_id,
-        symbol=a.symbol,
-        quantity=a.quantity + b.quantity,
-        cost=a.cost + b.cost,
-        realised=a.realised + b.realised,
-        currency=a.currency,
-    )
 
 
 def _market_value(held: Holding, prices: Mapping[str, ReferencePrice], rate: Decimal | None) -> Decimal | None:
@@ -185,14 +168,19 @@ def _closed_today(traded: Traded, closes: Mapping[str, Decimal], rate: Decimal |
 
 
 def _position_value(
-    held: Holding, reference: ReferencePrice | None, value: Decimal | None, total: Decimal | None, day_pnl: Decimal | None
+    held: Holding,
+    average_cost: Decimal | None,
+    reference: ReferencePrice | None,
+    value: Decimal | None,
+    total: Decimal | None,
+    day_pnl: Decimal | None,
 ) -> PositionValue:
     return PositionValue(
         symbol=held.symbol,
         instrument_id=held.instrument_id,
         quantity=held.quantity,
         cost=held.cost,
-        average_cost=round(held.cost / held.quantity, 6) if held.quantity else None,
+        average_cost=average_cost,
         price=None if reference is None else reference.price,
         price_time=None if reference is None else reference.market_time,
         price_source="" if reference is None else reference.source,

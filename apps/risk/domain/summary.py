@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from heapq import nlargest
 
 from apps.core.trading import ReferencePrice
@@ -17,7 +18,7 @@ from apps.risk.domain.state import StateView
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RiskFacts:
     """All about a portfolio that changes more slowly than prices do.
 
@@ -34,7 +35,7 @@ class RiskFacts:
     previous_closes: Mapping[str, Decimal]
     traded: Mapping[int, Traded]
 
-    @property
+    @cached_property
     def symbols(self) -> frozenset[str]:
         """Symbols whose prices matter."""
         return frozenset(self.holdings.symbols) | {trade.symbol for trade in self.traded.values()}
