@@ -17,7 +17,7 @@ from apps.core.postgres.base import Question
 from apps.core.postgres.rows import asked_together, looking
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
 from apps.execution.selectors.working import surroundings_of, surroundings_question
-from apps.marketdata.selectors.market_facts import market_facts
+from apps.marketdata.selectors.market_facts import market_facts, market_facts_question
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.selectors.quantities import quantities_question
 from apps.risk.selectors.gate import at_gate_question as risk_question
@@ -97,19 +97,29 @@ def gate_check(
         return _gate(intent, user_id=user_id, at=at, instead_of=instead_of, algo_id=algo_id, savepoint=savepoint)
 
 
+class _LastOrder:
+    """What this process's last order found: a replay has another time than the desk's."""
+
+    in_real_time = True
+
+
 def gate_questions(intent: OrderIntent, *, user_id: int, at: datetime, algo_id: int | None) -> tuple[Question, ...]:
-    """What the gate asks the database, but for the market's facts, whose time is among the answers."""
+    """What the gate asks the database. The market's facts are asked at the market's time, which is among the answers: it is taken to be the
+    desk's own where it was so for the order before, and where that is wrong they are asked again."""
+    facts = (market_facts_question(intent.symbol, market_time=at),) if _LastOrder.in_real_time else ()
     return (
         surroundings_question(intent, at=at, algo_id=algo_id),
         quantities_question(intent.portfolio_id),
         risk_question(intent, at),
         compliance_question(intent, user_id=user_id, at=at),
+        *facts,
     )
 
 
 def _gate(intent: OrderIntent, *, user_id: int, at: datetime, instead_of: Collection[int], algo_id: int | None, savepoint: bool) -> Gate:
     reference = reference_prices([intent.symbol]).get(intent.symbol)
     around = surroundings_of(intent=intent, at=at, instead_of=instead_of, algo_id=algo_id)
+    _LastOrder.in_real_time = around.market_time == at
     facts = market_facts(intent.symbol, market_time=around.market_time, day=(reference.market_time if reference else at).date())
     rates = around.rates
     snapshot = PreTradeSnapshot(

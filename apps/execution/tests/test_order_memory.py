@@ -1,6 +1,6 @@
 """What a process remembers of a portfolio's orders: always what the database says, whatever happened to it meanwhile."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -12,8 +12,10 @@ from apps.core.postgres.rows import fetch
 from apps.execution.models import Order
 from apps.execution.selectors import working
 from apps.execution.selectors.working import Surroundings, surroundings_of, working_orders
+from apps.execution.services.gate import gate_check
 from apps.execution.services.orders import order_cancel
 from apps.execution.tests.factories import Desk, make_desk
+from apps.marketdata.models import FeedState
 
 SEED = 20261126
 LIMIT = {"order_type": "limit", "limit_price": "90.25", "time_in_force": "gtc"}
@@ -131,3 +133,21 @@ def test_so_it_is_where_a_check_breaks_it_with_a_query_of_its_own(desk, monkeypa
     assert Order.objects.get(pk=order.pk).decisions.count() == 2
     monkeypatch.undo()
     assert desk.submit().status == "filled"
+
+
+def test_the_markets_facts_are_of_its_own_time_whatever_the_order_before_found(desk) -> None:
+    def market() -> tuple[datetime, datetime]:
+        at = clock.now()
+        facts = gate_check(intent=desk.intent(), user_id=desk.trader.pk, at=at).snapshot.market
+        assert facts is not None
+        return at, facts.market_time
+
+    at, found = market()
+    assert found == at
+    noon = datetime(2024, 7, 2, 16, tzinfo=UTC)
+    FeedState.objects.create(name="replay", mode="replay", market_time=noon, session=noon.date(), updated_at=clock.now())
+    assert [market()[1] for _ in range(2)] == [noon, noon]
+    FeedState.objects.all().delete()
+    for _ in range(2):
+        at, found = market()
+        assert found == at

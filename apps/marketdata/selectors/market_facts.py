@@ -6,6 +6,7 @@ from decimal import Decimal
 from django.db import connection
 
 from apps.core.money import price_from_float
+from apps.core.postgres.base import Question
 from apps.core.postgres.rows import fetch
 from apps.core.trading import MarketFacts
 from apps.marketdata.domain import calendars
@@ -52,17 +53,7 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
     `day` is the one whose quarantines count: that of the price by which an order is judged, that of the market's time without one.
     """
     session = calendars.session_at(HOME_CALENDAR, market_time)
-    midnight = datetime.combine(session, time(), UTC)
-    values = {
-        "symbol": symbol,
-        "market_time": market_time,
-        "session": session,
-        "midnight": midnight,
-        "oldest": midnight - timedelta(days=VOLUME_DAYS),
-        "recent": market_time - BAND_WINDOW,
-        "day": day or market_time.date(),
-    }
-    rows = fetch(_FACTS, values)
+    rows = fetch(*market_facts_question(symbol, market_time=market_time, day=day))
     if not rows:
         return None
     row = rows[0]
@@ -86,6 +77,21 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
         previous_close=None if close is None else price_from_float(close),
         quarantines=tuple(quarantine_text(name, None if code is None else Timeframe(code), *rest) for code, *rest in held_back or ()),
     )
+
+
+def market_facts_question(symbol: str, *, market_time: datetime, day: date | None = None) -> Question:
+    """What `market_facts` asks, for `asked_together`."""
+    session = calendars.session_at(HOME_CALENDAR, market_time)
+    midnight = datetime.combine(session, time(), UTC)
+    return _FACTS, {
+        "symbol": symbol,
+        "market_time": market_time,
+        "session": session,
+        "midnight": midnight,
+        "oldest": midnight - timedelta(days=VOLUME_DAYS),
+        "recent": market_time - BAND_WINDOW,
+        "day": day or market_time.date(),
+    }
 
 
 def _is_wide(market_time: datetime, session: date) -> bool:
