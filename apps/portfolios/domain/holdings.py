@@ -49,10 +49,10 @@ class Holdings:
     def by_instrument(self) -> Mapping[int, tuple[Holding, Decimal | None]]:
         """One holding per instrument with its average cost, the books added up, in order of symbol."""
         merged: dict[int, Holding] = {}
-        for held in sorted(self.positions, key=lambda position: position.symbol):
-            before = merged.get(held.instrument_id)
-            merged[held.instrument_id] = held if before is None else _added(before, held)
         with localcontext(prec=PRECISION):
+            for held in sorted(self.positions, key=lambda position: position.symbol):
+                before = merged.get(held.instrument_id)
+                merged[held.instrument_id] = held if before is None else _added(before, held)
             return {key: (held, round(held.cost / held.quantity, 6) if held.quantity else None) for key, held in merged.items()}
 
     @cached_property
