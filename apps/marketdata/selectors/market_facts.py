@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -52,8 +53,9 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
 
     `day` is the one whose quarantines count: that of the price by which an order is judged, that of the market's time without one.
     """
-    session = calendars.session_at(HOME_CALENDAR, market_time)
-    rows = fetch(*market_facts_question(symbol, market_time=market_time, day=day))
+    values = _values(symbol, market_time, day)
+    session = values["session"]
+    rows = fetch(_FACTS, values)
     if not rows:
         return None
     row = rows[0]
@@ -81,9 +83,13 @@ def market_facts(symbol: str, *, market_time: datetime, day: date | None = None)
 
 def market_facts_question(symbol: str, *, market_time: datetime, day: date | None = None) -> Question:
     """What `market_facts` asks, for `asked_together`."""
+    return _FACTS, _values(symbol, market_time, day)
+
+
+def _values(symbol: str, market_time: datetime, day: date | None) -> dict[str, Any]:
     session = calendars.session_at(HOME_CALENDAR, market_time)
     midnight = datetime.combine(session, time(), UTC)
-    return _FACTS, {
+    return {
         "symbol": symbol,
         "market_time": market_time,
         "session": session,
