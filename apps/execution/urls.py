@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from apps.execution.pages import algos, engines, halting, orders, rebalancing, tickets
+from apps.execution.pages import algos, columns, engines, halting, orders, rebalancing, tickets
 
 urlpatterns = [
     path("trade", tickets.ticket, name="ticket"),
     path("trades", orders.blotter, name="blotter"),
+    path("trades/columns", columns.columns_choose, name="blotter-columns"),
     path("trades/cancel", orders.cancel_many, name="orders-cancel"),
     path("trades/<int:order_id>", orders.order, name="order-detail"),
     path("trades/<int:order_id>/cancel", orders.cancel, name="order-cancel"),

@@ -108,8 +108,7 @@ class Blotter {
   }
 
   duplicate() {
-    const link = this.at.querySelector("[data-act=duplicate]");
-    if (link) location.assign(link.href);
+    this.at.querySelector("[data-act=duplicate]")?.click();
   }
 
   async change() {

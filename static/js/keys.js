@@ -1,5 +1,7 @@
 // Keys of every page: N, B, S open a ticket (with the symbol of the row that has the focus), G and a letter goes to a page, ? lists them.
 // They are off while somebody types, and can be switched off altogether (WCAG 2.1.4). None of them sends an order.
+import { openTicket } from "./ticket_panel.js";
+
 const STORED = "desk:single-keys";
 const PATIENCE = 1500;
 
@@ -26,7 +28,7 @@ export function keysOn() {
 }
 
 function typing(target) {
-  return Boolean(target.closest?.("input, textarea, select, [contenteditable], .modal, dialog"));
+  return Boolean(target.closest?.("input, textarea, select, [contenteditable], .modal, .ticketpanel, dialog"));
 }
 
 /** The symbol of the table row in which the focus is, from its link to the instrument. */
@@ -35,12 +37,12 @@ function symbolAt(target) {
   return link ? decodeURIComponent(link.getAttribute("href").split("/")[2]) : "";
 }
 
-function openTicket(side, target) {
+function ticketFor(side, target) {
   const query = new URLSearchParams();
   const symbol = symbolAt(target);
   if (symbol) query.set("symbol", symbol);
   if (side) query.set("side", side);
-  location.assign(`/trade${query.size ? `?${query}` : ""}`);
+  openTicket(query);
 }
 
 function line(keys, what) {
@@ -120,7 +122,7 @@ export function bindKeys() {
       wentAt = performance.now();
     } else if (key in TICKETS) {
       event.preventDefault();
-      openTicket(TICKETS[key], event.target);
+      ticketFor(TICKETS[key], event.target);
     }
   });
 }

@@ -29,8 +29,14 @@ class Live {
     this.connect();
   }
 
-  off(name) {
-    if (this.channels.delete(name)) this.send({ type: "unsubscribe", ch: name });
+  /** `handler` hears the channel no more; when nobody is left who does, nor does the page. */
+  off(name, handler) {
+    const channel = this.channels.get(name);
+    if (!channel) return;
+    channel.handlers = channel.handlers.filter((one) => one !== handler);
+    if (channel.handlers.length) return;
+    this.channels.delete(name);
+    this.send({ type: "unsubscribe", ch: name });
   }
 
   connect() {

@@ -4,6 +4,7 @@ import { bindCells } from "./cells.js";
 import { bindCharts } from "./charts.js";
 import { bindHalt } from "./halt.js";
 import { bindKeys } from "./keys.js";
+import { bindTicketLinks } from "./ticket_panel.js";
 import { bindTopbar } from "./topbar.js";
 
 const body = document.body;
@@ -13,6 +14,7 @@ bindHalt(body);
 bindCells();
 bindCharts();
 bindKeys();
+bindTicketLinks();
 const sound = document.getElementById("sound");
 if (sound) import("./sound.js").then(({ bindSound }) => bindSound(sound));
 const ticket = document.getElementById("ticket");

@@ -5,14 +5,12 @@ import { live } from "./live.js";
 import { paced } from "./pace.js";
 import { ofParent, Sent } from "./ticket_sent.js";
 import { Sizer } from "./ticket_sizer.js";
+import { ALGOS, NUMBER, Terms } from "./ticket_terms.js";
 import { sentence, showBooks, showChecks, showCost, showErrors, showImpact, showNote, showQuote } from "./ticket_view.js";
 import { toast } from "./toasts.js";
 
 const PAUSE = 250;
-const NUMBER = /^\d{1,12}(\.\d{1,6})?$/;
 const DRAFT = "desk:ticket";
-const ALGOS = ["twap", "vwap", "pov", "iceberg", "is", "smart"];
-const PARAMETER = "parameters/";
 const PRICES = [["limit", "limit_price"], ["stop", "stop_price"]];
 
 /** `value` on the grid of `step`, with the decimal places that the step has. */
@@ -29,7 +27,7 @@ class Ticket {
     this.preview = null;
     this.sending = false;
     this.equity = null;
-    this.quantity = "";
+    this.terms = new Terms(form);
     this.restore();
     this.sizer = new Sizer(this);
     for (const [, name] of PRICES) if (form.elements[name].value) form.elements[name].dataset.touched = "1";
@@ -48,34 +46,46 @@ class Ticket {
     form.addEventListener("keydown", (event) => this.step(event));
     document.getElementById("review-send").addEventListener("click", () => this.reviewed());
     this.sent = new Sent(form.dataset.orders);
-    live.on("quotes", paced(({ d }) => this.quote(d.quotes)));
+    this.heard = paced(({ d }) => this.quote(d.quotes));
+    this.ticked = () => showQuote(this.quotes.get(this.terms.symbol));
+    live.on("quotes", this.heard);
+    document.addEventListener("desk:tick", this.ticked);
     this.follow();
-    document.addEventListener("desk:tick", () => showQuote(this.quotes.get(this.symbol)));
     this.changed();
     (form.elements.symbol.value ? form.elements.quantity : form.elements.symbol).focus({ preventScroll: true });
   }
 
-  /** The equity of the chosen portfolio, for quantities in percent of it. */
+  /** The chosen portfolio: its equity, for quantities in percent of it, and its orders, for those sent from here. */
   follow() {
-    const channel = `portfolio:${this.form.elements.portfolio_id.value}`;
+    const id = this.form.elements.portfolio_id.value;
+    const channel = `portfolio:${id}`;
     if (channel === this.followed) return;
-    if (this.followed) live.off(this.followed);
+    this.forgetEquity();
     this.followed = channel;
     this.equity = null;
-    live.on(channel, ({ d }) => {
+    this.valued = ({ d }) => {
       if (d.total === undefined || channel !== this.followed) return;
       const first = this.equity === null;
       this.equity = d.total;
       if (first && this.form.elements.unit.value === "equity") this.changed();
-    });
+    };
+    live.on(channel, this.valued);
+    this.sent.follow(id);
   }
 
-  get listed() {
-    return document.querySelector(`#symbols option[value="${CSS.escape(this.symbol)}"]`);
+  forgetEquity() {
+    if (this.followed) live.off(this.followed, this.valued);
   }
 
-  get symbol() {
-    return this.form.elements.symbol.value.trim().toUpperCase();
+  /** The form has left the page: nothing is heard, asked or shown any more. */
+  dispose() {
+    live.off("quotes", this.heard);
+    document.removeEventListener("desk:tick", this.ticked);
+    this.forgetEquity();
+    this.sent.forget();
+    this.sizer.dispose();
+    this.cancel?.abort();
+    clearTimeout(this.timer);
   }
 
   /** What one share would cost: the limit where there is one, else the side of the book, else the last price. */
@@ -83,7 +93,7 @@ class Ticket {
     const elements = this.form.elements;
     const limit = elements.limit_price.closest("[data-needs]").hidden ? "" : elements.limit_price.value.trim();
     if (NUMBER.test(limit)) return Number(limit);
-    const quote = this.quotes.get(this.symbol);
+    const quote = this.quotes.get(this.terms.symbol);
     return quote ? Number((elements.side.value === "buy" ? quote.ask : quote.bid) || quote.price) : null;
   }
 
@@ -96,8 +106,8 @@ class Ticket {
     const amount = unit === "money" ? Number(given) : this.equity === null ? null : (Number(given) / 100) * Number(this.equity);
     const price = this.sharePrice;
     if (amount === null || !price) return "";
-    const lot = Number(this.listed?.dataset.lot || 1);
-    const places = (String(this.listed?.dataset.lot || "1").split(".")[1] || "").length;
+    const lot = Number(this.terms.listed?.dataset.lot || 1);
+    const places = (String(this.terms.listed?.dataset.lot || "1").split(".")[1] || "").length;
     return (Math.floor(amount / price / lot + 1e-9) * lot).toFixed(places);
   }
 
@@ -106,7 +116,7 @@ class Ticket {
     const unit = this.form.elements.unit.value;
     note.hidden = unit === "shares" || !this.form.elements.quantity.value.trim();
     if (note.hidden) return;
-    const shares = this.quantity;
+    const shares = this.terms.quantity;
     const lacking = unit === "equity" && this.equity === null ? "the portfolio's equity is not known yet" : "no price is known yet";
     note.textContent = shares === "" ? `Not known in shares: ${lacking}` : `= ${format(shares, "quantity")} shares at ${format(this.sharePrice, "price")}`;
   }
@@ -119,7 +129,7 @@ class Ticket {
     if (!way || !kind || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     const inShares = kind === "tick" || this.form.elements.unit.value === "shares";
-    const size = inShares ? Number(this.listed?.dataset[kind] || (kind === "tick" ? 0.01 : 1)) : 1;
+    const size = inShares ? Number(this.terms.listed?.dataset[kind] || (kind === "tick" ? 0.01 : 1)) : 1;
     const by = size * (event.shiftKey ? 10 : 1) * way;
     const next = Number(input.value.replaceAll(",", "") || 0) + by;
     input.value = onGrid(Math.max(size, next), size);
@@ -127,70 +137,9 @@ class Ticket {
     this.changed();
   }
 
-  /** What the form asks for as an ordinary order: of a parent that is its whole quantity, at its limit or the market. */
-  get fields() {
-    const data = Object.fromEntries(new FormData(this.form));
-    const algo = this.algo;
-    const type = algo ? (data.limit_price.trim() ? "limit" : "market") : data.order_type;
-    const body = {
-      portfolio_id: Number(data.portfolio_id),
-      book: this.form.elements.book.value,
-      symbol: this.symbol,
-      side: data.side,
-      quantity: this.quantity,
-      order_type: type,
-      time_in_force: algo ? "day" : data.time_in_force,
-      client_order_id: this.key,
-    };
-    if (type === "limit" || type === "stop_limit") body.limit_price = data.limit_price.trim();
-    if (type === "stop" || type === "stop_limit") body.stop_price = data.stop_price.trim();
-    if (type === "trailing_stop") body.trail_offset = data.trail_offset.trim();
-    if (data.strategy.trim()) body.strategy = data.strategy.trim();
-    if (!algo && data.time_in_force === "gtd") body.expire_at = data.expire_at && `${data.expire_at}Z`;
-    return body;
-  }
-
-  get algo() {
-    const type = this.form.elements.order_type.value;
-    return ALGOS.includes(type) ? type : "";
-  }
-
-  get bracketed() {
-    return !this.algo && ["take_profit", "stop_loss"].some((name) => this.form.elements[name].value.trim());
-  }
-
-  /** Where the ticket goes, and what is sent there. */
-  get request() {
-    const fields = this.fields;
-    const data = this.form.elements;
-    const note = data.note.value;
-    if (this.algo) {
-      const { order_type: _type, time_in_force: _tif, ...body } = fields;
-      const inputs = [...this.form.querySelectorAll(`[data-for~="${this.algo}"] [name^="${PARAMETER}"]`)];
-      const parameters = Object.fromEntries(inputs.map((input) => [input.name.slice(PARAMETER.length), input.value.trim()]));
-      const visible = (name) => !data[name].closest("[data-for]").hidden && data[name].value.trim();
-      if (visible("participation_cap")) body.participation_cap = data.participation_cap.value.trim();
-      if (visible("end_at")) body.end_at = `${data.end_at.value}Z`;
-      return { url: this.form.dataset.algos, body: { ...body, algo: this.algo, parameters, note } };
-    }
-    if (this.bracketed) {
-      const { client_order_id, ...body } = fields;
-      const exits = { take_profit: data.take_profit.value.trim(), stop_loss: data.stop_loss.value.trim() };
-      return { url: this.form.dataset.brackets, body: { ...body, ...exits, client_group_id: client_order_id, note } };
-    }
-    return { url: this.form.dataset.orders, body: { ...fields, note } };
-  }
-
-  get complete() {
-    if (this.bracketed && ["take_profit", "stop_loss"].some((name) => !this.form.elements[name].value.trim())) return false;
-    if (this.algo === "iceberg" && !(this.form.elements.limit_price.value.trim() && this.form.elements["parameters/display"].value.trim())) return false;
-    const body = this.fields;
-    return ["symbol", "quantity", "limit_price", "stop_price", "trail_offset", "expire_at"].every((name) => body[name] === undefined || body[name] !== "");
-  }
-
   /** A new key makes the next order another order; a draft that survives a lost session keeps its key. */
   mint(key = crypto.randomUUID()) {
-    this.key = key;
+    this.terms.key = key;
     document.getElementById("ticket-key").textContent = key.slice(0, 8);
   }
 
@@ -201,8 +150,7 @@ class Ticket {
     } catch {
       sessionStorage.removeItem(DRAFT);
     }
-    const asked = new URLSearchParams(location.search);
-    if (!draft || ["symbol", "side", "close"].some((name) => asked.has(name))) {
+    if (!draft || "asked" in this.form.dataset) {
       this.mint();
       return;
     }
@@ -214,7 +162,7 @@ class Ticket {
   }
 
   remember() {
-    sessionStorage.setItem(DRAFT, JSON.stringify({ key: this.key, fields: Object.fromEntries(new FormData(this.form)) }));
+    sessionStorage.setItem(DRAFT, JSON.stringify({ key: this.terms.key, fields: Object.fromEntries(new FormData(this.form)) }));
   }
 
   arrange() {
@@ -225,7 +173,7 @@ class Ticket {
       option.disabled = (type === "market_on_close" && option.value !== "day") || (type === "trailing_stop" && immediate);
     }
     if (tif.selectedOptions[0]?.disabled) tif.value = "day";
-    const algo = this.algo;
+    const algo = this.terms.algo;
     for (const field of this.form.querySelectorAll("[data-for]")) field.hidden = !field.dataset.for.split(" ").includes(algo);
     this.form.querySelector("[data-needs=tif]").hidden = Boolean(algo);
     this.form.querySelector("[data-needs=bracket]").hidden = Boolean(algo);
@@ -238,10 +186,10 @@ class Ticket {
 
   /** A limit begins at the other side of the book (or the last price), a stop at the last price, both on the tick. */
   prefill(input, part) {
-    const quote = this.quotes.get(this.symbol);
+    const quote = this.quotes.get(this.terms.symbol);
     if (!quote) return;
     const touch = this.form.elements.side.value === "buy" ? quote.ask : quote.bid;
-    input.value = onGrid(Number((part === "limit" && touch) || quote.price), Number(this.listed?.dataset.tick || 0.01));
+    input.value = onGrid(Number((part === "limit" && touch) || quote.price), Number(this.terms.listed?.dataset.tick || 0.01));
   }
 
   changed() {
@@ -251,33 +199,21 @@ class Ticket {
     this.forgetPrices();
     this.arrange();
     this.fillPrices();
-    this.quantity = this.inShares(); // as the sentence says it: a price that moves afterwards does not change what is sent
-    showQuote(this.quotes.get(this.symbol));
+    this.terms.quantity = this.inShares(); // as the sentence says it: a price that moves afterwards does not change what is sent
+    showQuote(this.quotes.get(this.terms.symbol));
     this.showShares();
     this.sizer.changed();
     this.remember();
     this.preview = null;
     this.button.disabled = true;
-    this.button.textContent = this.complete ? "Checking…" : "Fill in symbol, quantity and prices";
+    this.button.textContent = this.terms.complete ? "Checking…" : "Fill in symbol, quantity and prices";
     this.cancel?.abort();
     clearTimeout(this.timer);
-    if (this.complete) this.timer = setTimeout(() => this.check(), PAUSE);
-  }
-
-  /** What is wrong without asking the server: form of the numbers, and a symbol that is not on the list. */
-  wrong() {
-    const body = this.fields;
-    const errors = [];
-    for (const name of ["quantity", "limit_price", "stop_price", "trail_offset"]) {
-      if (body[name] !== undefined && !NUMBER.test(body[name])) errors.push({ pointer: name, detail: "A number with at most six decimal places, such as 100 or 189.50" });
-    }
-    if (Number(body.quantity) === 0) errors.push({ pointer: "quantity", detail: "This buys not even one lot" });
-    if (!this.listed) errors.push({ pointer: "symbol", detail: `${body.symbol} is not on the list of instruments` });
-    return errors;
+    if (this.terms.complete) this.timer = setTimeout(() => this.check(), PAUSE);
   }
 
   async check() {
-    const errors = this.wrong();
+    const errors = this.terms.wrong();
     if (errors.length) {
       this.refused({ body: { errors } });
       return;
@@ -285,7 +221,7 @@ class Ticket {
     this.cancel = new AbortController();
     document.getElementById("checks-state").textContent = "checking…";
     try {
-      this.preview = await postJson(this.form.dataset.preview, this.fields, { signal: this.cancel.signal });
+      this.preview = await postJson(this.form.dataset.preview, this.terms.fields, { signal: this.cancel.signal });
       showErrors(this.form, []);
       this.showPreview();
     } catch (error) {
@@ -311,21 +247,22 @@ class Ticket {
     showCost(shown);
     showImpact(shown.impact);
     this.button.disabled = !shown.allowed;
-    this.button.className = `btn w-100 ${this.fields.side === "buy" ? "btn-primary" : "btn-danger"}`;
-    const extra = this.algo ? ` by ${this.algo.toUpperCase()}` : this.bracketed ? " with exits" : "";
-    this.button.textContent = shown.allowed ? sentence(this.fields, shown, extra) : "Blocked by the checks";
+    this.button.className = `btn w-100 ${this.terms.fields.side === "buy" ? "btn-primary" : "btn-danger"}`;
+    const extra = this.terms.algo ? ` by ${this.terms.algo.toUpperCase()}` : this.terms.bracketed ? " with exits" : "";
+    this.button.textContent = shown.allowed ? sentence(this.terms.fields, shown, extra) : "Blocked by the checks";
   }
 
   quote(quotes) {
+    if (!this.form.isConnected) return; // the last quotes are painted up to 250 ms after they came
     for (const [symbol, quote] of Object.entries(quotes || {})) this.quotes.set(symbol, { ...quote, at: Date.now() });
-    showQuote(this.quotes.get(this.symbol));
-    const known = this.quantity !== "" || !this.form.elements.quantity.value.trim();
+    showQuote(this.quotes.get(this.terms.symbol));
+    const known = this.terms.quantity !== "" || !this.form.elements.quantity.value.trim();
     if (this.fillPrices() || (!known && this.inShares() !== "")) this.changed();
   }
 
   /** Price fields that nobody has been in begin at the market, as soon as a quote is there. True when one was filled. */
   fillPrices() {
-    if (this.algo || !this.quotes.has(this.symbol)) return false;
+    if (this.terms.algo || !this.quotes.has(this.terms.symbol)) return false;
     let filled = false;
     for (const [part, name] of PRICES) {
       const input = this.form.elements[name];
@@ -338,9 +275,9 @@ class Ticket {
 
   /** A price that was filled in for another symbol is none for this one. */
   forgetPrices() {
-    if (this.symbol === this.pricedFor) return;
+    if (this.terms.symbol === this.pricedFor) return;
     if (this.pricedFor !== undefined) for (const [, name] of PRICES) if (!this.form.elements[name].dataset.touched) this.form.elements[name].value = "";
-    this.pricedFor = this.symbol;
+    this.pricedFor = this.terms.symbol;
   }
 
   /** On paper the order goes at once; where it reaches a market, somebody reads it first. */
@@ -366,9 +303,9 @@ class Ticket {
     this.button.disabled = true;
     const label = this.button.textContent;
     this.button.textContent = `Sending: ${label}`;
-    const { url, body } = this.request;
+    const { url, body } = this.terms.request;
     try {
-      const made = await postJson(url, body, { headers: { "Idempotency-Key": this.key } });
+      const made = await postJson(url, body, { headers: { "Idempotency-Key": this.terms.key } });
       for (const one of (made.orders || []).slice(1)) this.sent.list(one);
       this.done(made.orders ? made.orders[0] : made.algo ? ofParent(made) : made);
     } catch (error) {

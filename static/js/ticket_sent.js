@@ -17,20 +17,34 @@ export function ofParent(algo) {
 export class Sent {
   constructor(orders) {
     this.orders = orders;
+    this.channels = new Map();
     this.body = document.getElementById("ticket-sent");
     this.body.addEventListener("click", (event) => this.cancel(event));
-    live.on(this.body.dataset.live, ({ d }) => this.ended(d));
   }
 
-  /** The numbers of a row follow its channel by themselves; its button goes when the order has ended. */
-  ended(d) {
-    for (const order of d.orders || [d]) if (ENDED.includes(order.status)) this.body.querySelector(`[data-cancel="${order.id}"]`)?.remove();
+  /** Rows follow the orders of a portfolio from now on. */
+  follow(portfolioId) {
+    const channel = `orders:${portfolioId}`;
+    if (this.channels.has(channel)) return;
+    const hear = ({ d }) => {
+      for (const order of d.orders || [d]) if (this.row(order.id)) this.list(order);
+    };
+    this.channels.set(channel, hear);
+    live.on(channel, hear);
+  }
+
+  forget() {
+    for (const [channel, hear] of this.channels) live.off(channel, hear);
+  }
+
+  row(id) {
+    return this.body.querySelector(`tr[data-key="${id}"]`);
   }
 
   list(order) {
     const body = this.body;
     body.querySelector("tr.none")?.remove();
-    let row = body.querySelector(`tr[data-key="${order.id}"]`);
+    let row = this.row(order.id);
     if (!row) {
       row = make("tr");
       row.dataset.key = order.id;

@@ -40,13 +40,18 @@ export class Sizer {
   changed() {
     const type = this.form.elements["sizer/type"].value;
     for (const field of this.box.querySelectorAll("[data-sizer]")) field.hidden = !field.dataset.sizer.split(" ").includes(type);
-    const wanted = this.box.open && this.ticket.listed ? JSON.stringify(this.request) : "";
+    const wanted = this.box.open && this.ticket.terms.listed ? JSON.stringify(this.request) : "";
     if (wanted === this.wanted) return;
     this.wanted = wanted;
     this.forget(wanted ? "Sizing…" : "Fill in the symbol and the numbers.");
     this.cancel?.abort();
     clearTimeout(this.timer);
     if (wanted) this.timer = setTimeout(() => this.size(), PAUSE);
+  }
+
+  dispose() {
+    this.cancel?.abort();
+    clearTimeout(this.timer);
   }
 
   get request() {
@@ -57,7 +62,7 @@ export class Sizer {
     }
     const stop = sizer.type === "risk_based" ? this.form.elements.size_stop.value.trim() || this.form.elements.stop_loss.value.trim() : "";
     if (stop) delete sizer.stop_pct; // the price says where
-    const { portfolio_id, symbol, side, limit_price } = this.ticket.fields;
+    const { portfolio_id, symbol, side, limit_price } = this.ticket.terms.fields;
     return { portfolio_id, symbol, side, sizer, ...(limit_price && { limit_price }), ...(stop && { stop_price: stop }) };
   }
 

@@ -58,7 +58,7 @@ def test_an_order_by_keyboard_alone_is_one_order(sign_in: SignIn, desk: Desk) ->
     page = sign_in("trader")
     expect(page.locator("tr[data-key=IBM]")).to_be_visible()
     page.keyboard.press("b")
-    page.wait_for_url(f"{desk.url}/trade?side=buy")
+    expect(page.get_by_role("dialog", name="Order ticket")).to_be_visible()
     expect(page.locator("#t-symbol")).to_be_focused()
     page.keyboard.type("ibm")
     page.keyboard.press("Tab")
@@ -70,6 +70,30 @@ def test_an_order_by_keyboard_alone_is_one_order(sign_in: SignIn, desk: Desk) ->
     page.keyboard.press("Control+Enter")
     expect(page.locator("#ticket-sent tr[data-key]")).to_have_count(1)
     expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("filled")
+    assert page.url == f"{desk.url}/"  # the page that was there is still there
+
+
+def test_a_ticket_beside_the_page_is_that_of_the_row_and_gives_the_focus_back(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trades?tab=all")
+    row = page.locator("tr[data-key]").first
+    symbol = row.locator("th a").inner_text()
+    row.locator("[data-expand]").focus()
+    page.keyboard.press("s")
+    panel = page.get_by_role("dialog", name="Order ticket")
+    expect(panel.locator("#t-symbol")).to_have_value(symbol)
+    expect(panel.locator("[name=side][value=sell]")).to_be_checked()
+    expect(panel.locator("#t-quantity")).to_be_focused()
+    page.keyboard.type("7")
+    expect(page.locator("#ticket-checks .check")).not_to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(row.locator("[data-expand]")).to_be_focused()
+    page.keyboard.press("n")
+    expect(panel.locator("#t-symbol")).to_be_visible()
+    panel.get_by_role("link", name="Open as a page").click()
+    page.wait_for_url(f"{desk.url}/trade")
+    expect(page.locator("#t-symbol")).to_have_value(symbol)
 
 
 def test_an_amount_becomes_shares_and_the_cost_shows_cash_and_position_after(sign_in: SignIn, desk: Desk) -> None:

@@ -20,6 +20,7 @@ from apps.core.pages import RequestOfUser, page, way_back
 from apps.core.trading import Side
 from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
 from apps.execution.models import Order
+from apps.execution.pages.columns import COLUMNS, columns_shown
 from apps.execution.pages.scope import portfolios_chosen
 from apps.execution.selectors.algos import algo_progress, algo_rows, algos_active
 from apps.execution.selectors.orders import order_counts, order_detail, orders_visible
@@ -79,6 +80,8 @@ def blotter(request: RequestOfUser) -> HttpResponse:
         "algos": algo_rows(algos_active().filter(portfolio__in=chosen)) if tab.key == "working" else (),
         "chosen": chosen[0] if len(chosen) == 1 else None,
         "everything": len(chosen) != 1,
+        "columns": columns_shown(request),
+        "all_columns": COLUMNS,
         "terminal": [str(status) for status in TERMINAL_STATUSES],
     }
     context["parents"] = algo_progress(row["algo_id"] for row in context["orders"] if row["algo_id"])

@@ -20,6 +20,8 @@ from apps.portfolios.selectors.portfolios import MAIN_BOOK, books_many, portfoli
 
 #: What an address may fill in.
 GIVEN = ("symbol", "quantity", "order_type", "time_in_force", "limit_price", "stop_price", "trail_offset", "strategy", "note", "book")
+#: What of it asks for another order than the draft that the browser kept.
+ASKED = ("symbol", "side", "close")
 
 ORDER_TYPES = (
     (OrderType.MARKET, "Market"),
@@ -84,7 +86,7 @@ SIZER_FIELDS = (
 @require_GET
 @page
 def ticket(request: RequestOfUser) -> HttpResponse:
-    """The order ticket. Its checks and its submission go through the REST API, with the session and its CSRF token."""
+    """The order ticket; its inner part with `part=1`, for the panel beside another page. Checks and submission go through the REST API."""
     if not request.user.has_perm("execution.add_order"):
         raise NotPermitted("Your role does not place orders.")
     portfolios = list(portfolios_tradable(request.user))
@@ -104,13 +106,14 @@ def ticket(request: RequestOfUser) -> HttpResponse:
         "quotes": latest_quotes(),
         "side": side if side in set(Side) else Side.BUY,
         "given": given,
+        "asked": any(name in request.GET for name in ASKED),
         "order_types": ORDER_TYPES,
         "algos": ALGOS,
         "times_in_force": TIMES_IN_FORCE,
         "sizers": SIZERS,
         "sizer_fields": SIZER_FIELDS,
     }
-    return render(request, "execution/ticket.html", context)
+    return render(request, "execution/ticket_part.html" if request.GET.get("part") else "execution/ticket.html", context)
 
 
 def _closing(portfolio_id: int, symbol: str) -> tuple[str, str, str]:

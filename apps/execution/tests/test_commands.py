@@ -19,11 +19,12 @@ from apps.core.postgres.session import open_session
 from apps.core.roles import roles_synchronise
 from apps.core.trading import TradingMode
 from apps.execution.models import EngineCycle, EngineDecision, EngineEvent, EngineState, EngineStep, Order
-from apps.execution.services.accounts import ib_account_create
+from apps.execution.services.accounts import alpaca_account_create, ib_account_create
 from apps.execution.services.engines import engine_start, engine_stop
 from apps.execution.services.live_building import live_engine_describe
 from apps.execution.services.live_config import LiveConfig
 from apps.execution.tests.factories import make_desk, quote
+from apps.execution.tests.gateways.alpaca import KEY, SECRET, AlpacaGateway
 from apps.execution.tests.gateways.ib import IbGateway
 from apps.execution.tests.services.test_live import CLOSES, START, complete
 from apps.marketdata.services.quotes import bars_announce
@@ -235,31 +236,46 @@ def test_run_engines_runs_what_people_start_until_they_stop_it(run):
     assert EngineState.objects.get().holder == ""
 
 
-@pytest.mark.slow
-def test_run_broker_for_interactive_brokers_takes_up_what_a_killed_one_left(run, monkeypatch):
-    desk = make_desk()
+@pytest.fixture(params=["ib", "alpaca"])
+def venue(request, run, monkeypatch):
+    """A desk whose orders go to a broker on loopback, what `run_broker` is told, and how many orders reached that broker."""
+    desk = make_desk(commission="0")
     desk.account.delete()
-    ib_account_create(portfolio_id=desk.portfolio.pk, number="DU1234567")
-    with IbGateway() as gateway:
-        monkeypatch.setenv("IB_HOST", "127.0.0.1")
-        monkeypatch.setenv("IB_PORT", str(gateway.port))
-        words = ("run_broker", "--broker", "ib", "--json")
-        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
-        first = run(*words)
-        wait_for(lambda: Order.objects.get(pk=order.pk).status == "new", process=first)
-        second = run(*words)
-        out, _ = second.communicate(timeout=120)
-        assert (second.returncode, json.loads(out)["error"]["code"]) == (4, "CONFLICT")  # one process holds the line
-        first.kill()
-        first.wait(120)
-        gateway.price("AAPL", "98.5")  # it trades while nobody listens
-        third = run(*words)
-        wait_for(lambda: Order.objects.get(pk=order.pk).status == "filled", process=third)
-        third.send_signal(signal.SIGTERM)
-        out, _ = third.communicate(timeout=120)
-        assert third.returncode == 0
-        assert json.loads(out)["connections"] == 1
-        assert (len(gateway.placed), gateway.duplicates) == (1, {})
+    if request.param == "ib":
+        ib_account_create(portfolio_id=desk.portfolio.pk, number="DU1234567")
+        with IbGateway() as gateway:
+            monkeypatch.setenv("IB_HOST", "127.0.0.1")
+            monkeypatch.setenv("IB_PORT", str(gateway.port))
+            yield desk, gateway, lambda: (len(gateway.placed), gateway.duplicates)
+        return
+    alpaca_account_create(portfolio_id=desk.portfolio.pk, number="PA3TESTS")
+    with AlpacaGateway(account="PA3TESTS") as gateway:
+        names = {"ALPACA_API_KEY": KEY, "ALPACA_SECRET_KEY": SECRET, "ALPACA_TRADING_URL": gateway.url, "ALPACA_UPDATES_URL": gateway.stream_url}
+        for name, value in names.items():
+            monkeypatch.setenv(name, value)
+        yield desk, gateway, lambda: (len(gateway.orders), {})
+
+
+@pytest.mark.slow
+def test_run_broker_takes_up_what_a_killed_one_left(venue, run, request):
+    desk, gateway, reached = venue
+    words = ("run_broker", "--broker", request.node.callspec.params["venue"], "--json")
+    order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+    first = run(*words)
+    wait_for(lambda: Order.objects.get(pk=order.pk).status == "new", process=first)
+    second = run(*words)
+    out, _ = second.communicate(timeout=120)
+    assert (second.returncode, json.loads(out)["error"]["code"]) == (4, "CONFLICT")  # one process holds the line
+    first.kill()
+    first.wait(120)
+    gateway.price("AAPL", "98.5")  # it trades while nobody listens
+    third = run(*words)
+    wait_for(lambda: Order.objects.get(pk=order.pk).status == "filled", process=third)
+    third.send_signal(signal.SIGTERM)
+    out, _ = third.communicate(timeout=120)
+    assert third.returncode == 0
+    assert (json.loads(out)["sent"], json.loads(out)["booked"] > 0) == (0, True)
+    assert reached() == (1, {})
 
 
 def test_a_portfolio_is_connected_once(db, capsys):

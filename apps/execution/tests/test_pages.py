@@ -1,5 +1,6 @@
 """The ticket, the blotter and one order's page."""
 
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -69,6 +70,34 @@ def test_blotter_shows_no_orders_of_others(client: Client, desk: Desk) -> None:
 def test_blotter_filters_by_symbol(client: Client, desk: Desk, symbol: str, number: int) -> None:
     desk.submit()
     assert len(client.get(f"/trades?tab=all&symbol={symbol}").context["orders"]) == number
+
+
+def headings(client: Client) -> set[str]:
+    return set(re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', client.get("/trades?tab=all").content.decode()))
+
+
+def test_blotter_keeps_the_columns_that_were_chosen(client: Client, desk: Desk) -> None:
+    desk.submit(limit_price="90", order_type="limit")
+    Order.objects.update(note="for the close")
+    at_first = headings(client)
+    assert {"Symbol", "Side", "Qty", "Status", "Limit", "Reason"} < at_first
+    assert not {"Note", "Account", "Arrival"} & at_first
+    answer = client.post("/trades/columns", {"column": ["note", "limit", "nonsense"], "next": "/trades?tab=all"})
+    assert (answer.status_code, answer["Location"]) == (302, "/trades?tab=all")
+    assert answer.cookies["blotter_columns"].value == "limit.note"
+    assert headings(client) == {"#", "Symbol", "Side", "Qty", "Status", "Limit", "Note"}
+    assert "for the close" in client.get("/trades?tab=all").content.decode()
+    forgotten = client.post("/trades/columns", {"reset": "1"})
+    assert forgotten.cookies["blotter_columns"]["max-age"] == 0
+    del client.cookies["blotter_columns"]  # as a browser does then
+    assert headings(client) == at_first
+
+
+def test_blotter_without_any_column_still_says_which_order(client: Client, desk: Desk) -> None:
+    order = desk.submit()
+    client.post("/trades/columns", {})
+    assert headings(client) == {"#", "Symbol", "Side", "Qty", "Status"}
+    assert f"/trades/{order.pk}" in client.get("/trades?tab=all").content.decode()
 
 
 def test_blotter_as_csv_has_raw_numbers(client: Client, desk: Desk) -> None:
