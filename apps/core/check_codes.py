@@ -97,3 +97,27 @@ _PLACES = {str(code): place for place, code in enumerate(CheckCode)}
 def check_place(code: str) -> int:
     """Where a check of this code stands in the gate; a code that the desk no longer makes stands last."""
     return _PLACES.get(code, len(_PLACES))
+
+
+#: Who can change what a check of this step blocks by; a step that is not here is answered by changing the order.
+REMEDIES = {
+    Stage.KILL_SWITCH: "Two people who may release trading end a halt.",
+    Stage.INSTRUMENT: "Compliance keeps the lists of what may be traded.",
+    Stage.ACCOUNT: "An administrator gives roles, a portfolio's manager its members.",
+    Stage.DATA: "Operations sees to prices; risk managers to limits that are not set.",
+    Stage.RATE: "Risk managers set the rates, two people together.",
+    Stage.SIZE: "Risk managers set the limit, two people together.",
+    Stage.COLLAR: "Risk managers set the collar, two people together.",
+    Stage.CAPITAL: "Cash is freed by sales and by cancelling purchases that work.",
+    Stage.EXPOSURE: "Risk managers set the limit, two people together.",
+    Stage.TAIL: "Risk managers set the limit, two people together.",
+    Stage.SHORT: "Compliance keeps locates and the list of what is easy to borrow.",
+}
+
+
+def remedy(code: str) -> str:
+    """Who can change what blocks by this code; "" for nobody, and for a code that is none."""
+    try:
+        return REMEDIES.get(CheckCode(code).stage, "")
+    except ValueError:
+        return ""

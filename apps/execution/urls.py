@@ -2,15 +2,20 @@
 
 from django.urls import path
 
-from apps.execution.pages import algos, columns, engines, halting, orders, rebalancing, tickets
+from apps.execution.pages import algos, columns, engines, halting, history, orders, rebalancing, tickets
 
 urlpatterns = [
     path("trade", tickets.ticket, name="ticket"),
     path("trades", orders.blotter, name="blotter"),
     path("trades/columns", columns.columns_choose, name="blotter-columns"),
+    path("trades/history", history.trade_history, name="trade-history"),
+    path("charts/trades/symbols", history.symbols_chart, name="chart-trades-symbols"),
+    path("charts/trades/costs", history.costs_chart, name="chart-trades-costs"),
+    path("charts/trades/rebalances", history.rebalances_chart, name="chart-trades-rebalances"),
     path("trades/cancel", orders.cancel_many, name="orders-cancel"),
     path("trades/<int:order_id>", orders.order, name="order-detail"),
     path("trades/<int:order_id>/cancel", orders.cancel, name="order-cancel"),
+    path("trades/<int:order_id>/reconcile", orders.reconcile, name="order-reconcile"),
     path("trades/<int:order_id>/approve", orders.approve, name="order-approve"),
     path("trades/<int:order_id>/replace", orders.replace, name="order-replace"),
     path("algos", algos.algo_list, name="algos"),

@@ -33,6 +33,7 @@ const FORMATS = {
   share: (n) => `${sign(n * 100, 1)}${fixed(n * 100, 1)} %`,
   growth: (n) => FORMATS.percent(n - 1),
   loss: (n) => FORMATS.share(Math.max(0, -n)),
+  bps: (n) => `${sign(n, 1)}${fixed(n, 1)}`,
   ratio: (n) => `${sign(n, 2)}${fixed(n, 2)}`,
 };
 
@@ -63,5 +64,5 @@ export function tagOf(status) {
   if (["filled", "active", "ok"].includes(status)) return "good";
   if (["new", "sent", "partially_filled"].includes(status)) return "work";
   if (["pending_new", "pending_cancel", "pending_replace", "reducing", "warn", "no_data"].includes(status)) return "warn";
-  return ["denied", "rejected", "unknown_sent", "halted", "breach"].includes(status) ? "bad" : "";
+  return ["denied", "rejected", "halted", "breach"].includes(status) ? "bad" : status === "unknown_sent" ? "unknown" : "";
 }

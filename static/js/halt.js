@@ -29,7 +29,7 @@ class Dialog {
     this.form = dialog.querySelector("form");
     this.asked = 0;
     dialog.addEventListener("show.bs.modal", () => this.look());
-    dialog.addEventListener("shown.bs.modal", () => this.form.elements.reason.focus());
+    dialog.addEventListener("shown.bs.modal", () => this.form.elements.reason.select()); // Enter halts at once, typing says more
     this.form.addEventListener("change", (event) => (event.target.name === "scope" ? this.look() : this.arrange()));
     this.arrange();
   }

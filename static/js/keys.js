@@ -45,6 +45,19 @@ function ticketFor(side, target) {
   openTicket(query);
 }
 
+/** What closes the position of the row that has the focus: its own link to a ticket. */
+function closeAt(target) {
+  target.closest?.("tr")?.querySelector('a[href*="close="]')?.click();
+}
+
+/** The chosen portfolio's rebalance panel; on its page already, the button that proposes one has the focus. */
+function rebalance() {
+  const propose = document.getElementById("rebalance-propose");
+  const portfolio = document.body.dataset.portfolio;
+  if (propose) propose.focus();
+  else if (portfolio) location.assign(`/portfolios/${portfolio}?tab=rebalance`);
+}
+
 function line(keys, what) {
   const row = document.createElement("tr");
   const names = document.createElement("th");
@@ -75,6 +88,8 @@ function helpDialog() {
     line("N", "new order"),
     line("B", "buy: the symbol of the row that has the focus, if there is one"),
     line("S", "sell, in the same way"),
+    line("C", "close the position of the row that has the focus"),
+    line("R", "rebalance: the panel of the chosen portfolio, then Enter proposes"),
     line("Ctrl+Enter", "on the ticket: send"),
     line("\u2191 \u2193", "on the ticket: one tick or lot up or down"),
     line("J K", "in the blotter's table: next and previous order"),
@@ -120,6 +135,10 @@ export function bindKeys() {
       location.assign(PAGES[key][1]);
     } else if (key === "g") {
       wentAt = performance.now();
+    } else if (key === "c") {
+      closeAt(event.target);
+    } else if (key === "r") {
+      rebalance();
     } else if (key in TICKETS) {
       event.preventDefault();
       ticketFor(TICKETS[key], event.target);

@@ -12,6 +12,9 @@ import { toast } from "./toasts.js";
 const PAUSE = 250;
 const DRAFT = "desk:ticket";
 const PRICES = [["limit", "limit_price"], ["stop", "stop_price"]];
+const SEND_PATIENCE = 10000;
+/** Answers that say nothing of an order which was sent before: signed out, not permitted now, too many requests. */
+const NOT_ABOUT_THE_ORDER = [401, 403, 429];
 
 /** `value` on the grid of `step`, with the decimal places that the step has. */
 function onGrid(value, step) {
@@ -28,6 +31,8 @@ class Ticket {
     this.sending = false;
     this.equity = null;
     this.terms = new Terms(form);
+    this.unsettled = null; // what was sent and not answered, until it is known what became of it
+    this.given = form.elements.portfolio_id.value;
     this.restore();
     this.sizer = new Sizer(this);
     for (const [, name] of PRICES) if (form.elements[name].value) form.elements[name].dataset.touched = "1";
@@ -150,11 +155,12 @@ class Ticket {
     } catch {
       sessionStorage.removeItem(DRAFT);
     }
-    if (!draft || "asked" in this.form.dataset) {
-      this.mint();
+    if (!draft || (!draft.unsettled && ("asked" in this.form.dataset || draft.given !== this.given))) {
+      this.mint(); // another order, or a draft for the portfolio that was chosen then
       return;
     }
     this.mint(draft.key);
+    this.unsettled = draft.unsettled;
     for (const [name, value] of Object.entries(draft.fields)) {
       const field = this.form.elements[name];
       if (field) field.value = value;
@@ -162,7 +168,8 @@ class Ticket {
   }
 
   remember() {
-    sessionStorage.setItem(DRAFT, JSON.stringify({ key: this.terms.key, fields: Object.fromEntries(new FormData(this.form)) }));
+    const fields = Object.fromEntries(new FormData(this.form));
+    sessionStorage.setItem(DRAFT, JSON.stringify({ key: this.terms.key, given: this.given, unsettled: this.unsettled, fields }));
   }
 
   arrange() {
@@ -209,7 +216,21 @@ class Ticket {
     this.button.textContent = this.terms.complete ? "Checking…" : "Fill in symbol, quantity and prices";
     this.cancel?.abort();
     clearTimeout(this.timer);
-    if (this.terms.complete) this.timer = setTimeout(() => this.check(), PAUSE);
+    if (this.unsettled) this.hold();
+    else if (this.terms.complete) this.timer = setTimeout(() => this.check(), PAUSE);
+  }
+
+  /** Nobody knows what became of the order: the ticket stays as it was sent, and can only send that again. */
+  hold() {
+    this.form.querySelector(".fields").inert = true;
+    this.button.disabled = false;
+    this.button.textContent = "Send again (same order)";
+    document.getElementById("checks-state").textContent = "state unknown";
+  }
+
+  settled() {
+    this.unsettled = null;
+    this.form.querySelector(".fields").inert = false;
   }
 
   async check() {
@@ -248,8 +269,10 @@ class Ticket {
     showImpact(shown.impact);
     this.button.disabled = !shown.allowed;
     this.button.className = `btn w-100 ${this.terms.fields.side === "buy" ? "btn-primary" : "btn-danger"}`;
+    const chosen = this.form.elements.portfolio_id;
+    const where = chosen.options.length > 1 ? ` for ${chosen.selectedOptions[0].textContent}` : "";
     const extra = this.terms.algo ? ` by ${this.terms.algo.toUpperCase()}` : this.terms.bracketed ? " with exits" : "";
-    this.button.textContent = shown.allowed ? sentence(this.terms.fields, shown, extra) : "Blocked by the checks";
+    this.button.textContent = shown.allowed ? sentence(this.terms.fields, shown, extra + where) : "Blocked by the checks";
   }
 
   quote(quotes) {
@@ -283,7 +306,12 @@ class Ticket {
   /** On paper the order goes at once; where it reaches a market, somebody reads it first. */
   submit(event) {
     event.preventDefault();
-    if (this.sending || !this.preview?.allowed) return;
+    if (this.sending) return;
+    if (this.unsettled) {
+      this.send();
+      return;
+    }
+    if (!this.preview?.allowed) return;
     if (this.preview.mode !== "live") {
       this.send();
       return;
@@ -301,15 +329,15 @@ class Ticket {
   async send() {
     this.sending = true;
     this.button.disabled = true;
-    const label = this.button.textContent;
-    this.button.textContent = `Sending: ${label}`;
-    const { url, body } = this.terms.request;
+    this.button.textContent = this.unsettled ? "Sending again…" : `Sending: ${this.button.textContent}`;
+    const { url, body } = this.unsettled || this.terms.request;
     try {
-      const made = await postJson(url, body, { headers: { "Idempotency-Key": this.terms.key } });
+      const made = await postJson(url, body, { headers: { "Idempotency-Key": this.terms.key }, signal: AbortSignal.timeout(SEND_PATIENCE) });
+      this.settled();
       for (const one of (made.orders || []).slice(1)) this.sent.list(one);
       this.done(made.orders ? made.orders[0] : made.algo ? ofParent(made) : made);
     } catch (error) {
-      this.failed(error);
+      this.failed(error, { url, body });
     } finally {
       this.sending = false;
     }
@@ -327,8 +355,10 @@ class Ticket {
     document.getElementById("checks-state").textContent = `${order.name || `order ${order.id}`} is with the server`;
   }
 
-  failed(error) {
-    const unknown = error.status === undefined || error.status >= 500; // it may be stored: the same key finds it
+  failed(error, sent) {
+    const silent = error.status === undefined || error.status >= 500 || (error.status === 409 && error.body.retry_after); // it may be stored: the same key finds it
+    const unknown = silent || (this.unsettled && NOT_ABOUT_THE_ORDER.includes(error.status));
+    if (!unknown) this.settled();
     if (error.body?.algo) error.body.order = ofParent(error.body.algo);
     if (error.body?.errors) showErrors(this.form, error.body.errors);
     if (error.body?.order) {
@@ -336,10 +366,15 @@ class Ticket {
       this.mint();
       showChecks(error.body.checks);
     }
-    const text = unknown ? "The server did not answer: the state of the order is unknown. Sending again is safe, it cannot become two orders." : `The order was not sent. ${error.message}`;
+    const text = unknown ? "The server has not said what became of the order: its state is unknown. Sending again is safe, it cannot become two orders." : `The order was not sent. ${error.message}`;
     toast({ title: unknown ? "State unknown" : "Order not sent", text, level: "critical", stay: 0 });
-    this.button.disabled = !unknown;
-    this.button.textContent = unknown ? "Send again (same order)" : "Not sent: change the ticket";
+    if (unknown) {
+      this.unsettled = sent;
+      this.hold();
+    } else {
+      this.button.disabled = true;
+      this.button.textContent = "Not sent: change the ticket";
+    }
     this.remember();
   }
 }

@@ -88,8 +88,9 @@ export class Sent {
     button.dataset.key ||= crypto.randomUUID();
     const id = button.dataset.cancel;
     try {
-      this.list(await postJson(`${this.orders}${id}/cancel/`, {}, { headers: { "Idempotency-Key": button.dataset.key } }));
-      say(`Order ${id} is cancelled.`);
+      const order = await postJson(`${this.orders}${id}/cancel/`, {}, { headers: { "Idempotency-Key": button.dataset.key } });
+      this.list(order);
+      say(order.status === "canceled" ? `Order ${id} is cancelled.` : `Order ${id}: ${order.status.replaceAll("_", " ")}.`);
     } catch (error) {
       toast({ title: `Order ${id} was not cancelled`, text: error.message, level: "critical" });
       if (error.status === 409) button.remove();

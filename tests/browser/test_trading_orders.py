@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import ROOT, Desk, Watch
 from tests.browser.test_trading_day import release_the_desk
@@ -94,6 +94,43 @@ def test_a_ticket_beside_the_page_is_that_of_the_row_and_gives_the_focus_back(si
     panel.get_by_role("link", name="Open as a page").click()
     page.wait_for_url(f"{desk.url}/trade")
     expect(page.locator("#t-symbol")).to_have_value(symbol)
+
+
+def test_an_answer_that_is_lost_makes_no_second_order(sign_in: SignIn, desk: Desk, watch: Watch) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=3")
+
+    def lose(route: Route) -> None:
+        route.fetch()  # the server has the order
+        route.abort()
+
+    page.route("**/api/v1/orders/", lose, times=1)
+    ready(page, "Buy 3 IBM at market").click()
+    again = page.get_by_role("button", name="Send again (same order)")
+    expect(again).to_be_enabled()
+    watch.errors.clear()  # the browser notes the request that failed
+    page.reload()
+    expect(again).to_be_enabled()
+    expect(page.locator("#ticket > .fields")).to_have_attribute("inert", "")
+    key = page.locator("#ticket-key").inner_text()
+    again.click()
+    expect(page.locator("#ticket-sent tr[data-key]")).to_have_count(1)
+    expect(page.locator("#ticket-sent tr[data-key]").first).to_contain_text("buy 3 IBM")
+    expect(page.locator("#ticket > .fields")).not_to_have_attribute("inert", "")
+    expect(page.locator("#ticket-key")).not_to_have_text(key)
+    orders = page.request.get(f"{desk.url}/api/v1/orders/?symbol=IBM&side=buy&limit=50").json()["results"]
+    assert sum(order["client_order_id"].startswith(key) for order in orders) == 1
+
+
+def test_a_draft_of_one_portfolio_is_none_of_another(sign_in: SignIn, desk: Desk, book: int) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=11")
+    ready(page, "Buy 11 IBM at market for")
+    page.goto(f"{desk.url}/trade")
+    expect(page.locator("#t-quantity")).to_have_value("11")
+    page.goto(f"{desk.url}/trade?portfolio={book}")
+    expect(page.locator("#t-portfolio")).to_have_value(str(book))
+    expect(page.locator("#t-quantity")).to_have_value("")
 
 
 def test_an_amount_becomes_shares_and_the_cost_shows_cash_and_position_after(sign_in: SignIn, desk: Desk) -> None:
@@ -245,7 +282,8 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
     trader.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=10")
     expect(trader.locator("#ticket-checks")).to_contain_text("REDUCING_ONLY")
     trader.goto(f"{desk.url}/portfolios/{book}")
-    trader.get_by_role("link", name="Close the position in IBM").click()
+    trader.get_by_role("link", name="Close the position in IBM").focus()
+    trader.keyboard.press("c")
     expect(trader.locator("#t-book")).to_have_value("swing")
     ready(trader, "Sell 10 IBM at market")
 
@@ -260,12 +298,15 @@ def test_the_three_levels_of_the_kill_switch_and_the_release_by_two(sign_in: Sig
     trader.goto(f"{desk.url}/trades?tab=filled&strategy=flatten")
     expect(trader.locator("#blotter tbody tr[data-key]").first).to_contain_text("IBM")
 
-    stop(trader, "cancel", "all stop")
+    trader.keyboard.press("Shift+H")
+    expect(trader.locator("#halt-reason")).to_be_focused()
+    trader.keyboard.press("Enter")  # two keys stop everything
+    expect(trader.locator("#halt-banner")).to_contain_text("Stopped by hand")
     expect(trader.locator("#halt-button")).to_contain_text("halted")
     trader.click("#halt-button")
     expect(trader.locator("#halt-flatten")).to_be_disabled()
     risk.goto(f"{desk.url}/risk")
-    expect(risk.locator("#halt-banner")).to_contain_text("all stop")
+    expect(risk.locator("#halt-banner")).to_contain_text("Stopped by hand")
     release_the_desk(risk, second, desk)
     expect(trader.locator("#halt-banner")).to_be_hidden()
     expect(trader.locator("#halt-button")).to_contain_text("active")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from apps.core.check_codes import CheckCode, Stage, check_place
+from apps.core.check_codes import CheckCode, Stage, check_place, remedy
 
 ROOT = Path(__file__).parents[3]
 SEED_003 = {"RATE_LIMIT_GLOBAL", "RATE_LIMIT_SYMBOL", "INSUFFICIENT_CAPITAL", "POSITION_SIZE_LIMIT", "POSITION_VALUE_LIMIT", "TOTAL_EXPOSURE_LIMIT"}
@@ -25,3 +25,9 @@ def test_the_codes_of_seed_003_are_there_and_stages_are_in_order() -> None:
     stages = [list(Stage).index(code.stage) for code in CheckCode]
     assert stages == sorted(stages)
     assert check_place("NO_LONGER_MADE") > max(check_place(code) for code in CheckCode)
+
+
+def test_a_block_says_who_can_change_it() -> None:
+    assert "Risk managers" in remedy("ORDER_VALUE_LIMIT")
+    assert "Compliance" in remedy("RESTRICTED_INSTRUMENT")
+    assert remedy("DUPLICATE") == remedy("a code of yesterday") == ""

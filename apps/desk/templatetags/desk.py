@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps.core.check_codes import remedy
 from apps.desk.templatetags.formats import (
     NOT_KNOWN,
     NUMBER_FORMATS,
@@ -49,7 +50,7 @@ TAGS = {
     "pending_new": "warn",
     "pending_cancel": "warn",
     "pending_replace": "warn",
-    "unknown_sent": "bad",
+    "unknown_sent": "unknown",
     "denied": "bad",
     "rejected": "bad",
     "active": "good",
@@ -162,6 +163,9 @@ def direction(value: Any) -> str:
 def tag(state: Any) -> str:
     """Class of the small label of an order status, trading state, outcome, severity or job state."""
     return TAGS.get(str(getattr(state, "value", state)).lower(), "")
+
+
+register.filter("remedy", remedy)
 
 
 @register.filter

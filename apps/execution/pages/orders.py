@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,9 +19,9 @@ from apps.core.errors import DeskError
 from apps.core.pages import RequestOfUser, page, way_back
 from apps.core.trading import Side
 from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
-from apps.execution.models import Order
+from apps.execution.models import Order, ReconciliationTrigger
 from apps.execution.pages.columns import COLUMNS, columns_shown
-from apps.execution.pages.scope import portfolios_chosen
+from apps.execution.pages.scope import Period, period_asked, portfolios_chosen
 from apps.execution.selectors.algos import algo_progress, algo_rows, algos_active
 from apps.execution.selectors.orders import order_counts, order_detail, orders_visible
 from apps.execution.selectors.rows import order_row
@@ -64,8 +64,8 @@ def blotter(request: RequestOfUser) -> HttpResponse:
     tabs = [Tab(key=key, name=name, statuses=statuses, count=sum(counts[status] for status in statuses)) for key, name, statuses in TABS]
     tab = next((one for one in tabs if one.key == request.GET.get("tab")), tabs[-1] if request.GET.get("order") else tabs[0])
     orders = orders_visible(request.user).filter(portfolio__in=chosen, status__in=tab.statuses).order_by("-id")
-    wanted = _filters(request)
-    orders = _filtered(orders, wanted)
+    wanted, period = _filters(request), period_asked(request)
+    orders = _filtered(orders, wanted, period)
     if request.GET.get("format") == "csv":
         return _csv(orders)
     shown = Paginator(orders, PAGE).get_page(request.GET.get("page"))
@@ -75,6 +75,7 @@ def blotter(request: RequestOfUser) -> HttpResponse:
         "page": shown,
         "orders": [order_row(one) for one in shown],
         **wanted,
+        "period": period,
         "sides": tuple(Side),
         "channels": " ".join(f"orders:{one.pk}" for one in chosen),
         "algos": algo_rows(algos_active().filter(portfolio__in=chosen)) if tab.key == "working" else (),
@@ -96,14 +97,15 @@ def cancel_many(request: RequestOfUser) -> HttpResponse:
     """Cancel what works, by filter: first the list with a tick at each order, then those that are still ticked."""
     if request.method == "POST":
         return _cancel_ticked(request)
-    chosen, wanted = portfolios_chosen(request), _filters(request)
+    chosen, wanted, period = portfolios_chosen(request), _filters(request), period_asked(request)
     tradable = [one.pk for one in portfolios_tradable(request.user).filter(pk__in=[one.pk for one in chosen])]
     working = orders_visible(request.user).filter(portfolio__in=tradable, status__in=TABS[0][2]).order_by("-id")
-    orders = [order_row(one) for one in _filtered(working, wanted)[:MANY]]
+    found = _filtered(working, wanted, period)
+    orders = [order_row(one) for one in found[:MANY]]
     context = {
         **wanted,
         "orders": orders,
-        "more": max(0, _filtered(working, wanted).count() - len(orders)),
+        "more": max(0, found.count() - len(orders)),
         "buys": sum(row["side"] == Side.BUY for row in orders),
         "sells": sum(row["side"] == Side.SELL for row in orders),
         "chosen": chosen[0] if len(chosen) == 1 else None,
@@ -141,9 +143,10 @@ def _filters(request: RequestOfUser) -> dict[str, str]:
     }
 
 
-def _filtered(orders: QuerySet[Order], wanted: dict[str, str]) -> QuerySet[Order]:
+def _filtered(orders: QuerySet[Order], wanted: dict[str, str], period: Period) -> QuerySet[Order]:
     columns = {"symbol": "instrument__symbol", "side": "side", "strategy": "strategy"}
-    return orders.filter(**{columns[name]: value for name, value in wanted.items() if value})
+    dates = {"created_at__gte": period.since, "created_at__lt": period.until}
+    return orders.filter(**{columns[name]: value for name, value in wanted.items() if value}, **{name: day for name, day in dates.items() if day})
 
 
 @require_GET
@@ -175,6 +178,23 @@ def cancel(request: RequestOfUser, order_id: int) -> HttpResponse:
     else:
         messages.info(request, f"Order {order_id} is {str(cancelled.status).replace('_', ' ')}.")
     return redirect(way_back(request, reverse("blotter")))
+
+
+@require_POST
+@page
+def reconcile(request: RequestOfUser, order_id: int) -> HttpResponse:
+    """Compare the order's account with its broker's books, or ask the process that talks to that broker to, then go back."""
+    from apps.execution.services.intents import portfolio_check
+    from apps.execution.services.reconciliation_watch import reconcile_ask
+
+    found = get_object_or_404(orders_visible(request.user), pk=order_id)
+    portfolio_check(user=request.user, portfolio_id=found.portfolio_id)
+    run = reconcile_ask(account=found.account, trigger=ReconciliationTrigger.REQUEST, at=now())
+    if run is None:
+        messages.info(request, f"The process that talks to {found.account.broker} was asked. What it finds appears here.")
+    else:
+        messages.info(request, f"Account {found.account.number} was compared with its broker: {run.get_state_display().lower()}.")
+    return redirect(way_back(request, reverse("order-detail", args=[order_id])))
 
 
 @require_POST

@@ -91,7 +91,10 @@ def ticket(request: RequestOfUser) -> HttpResponse:
         raise NotPermitted("Your role does not place orders.")
     portfolios = list(portfolios_tradable(request.user))
     wanted = str(chosen_portfolio(request))
-    portfolio = next((one for one in portfolios if str(one.pk) == wanted), portfolios[0] if portfolios else None)
+    portfolio = next((one for one in portfolios if str(one.pk) == wanted), None)
+    if portfolio is None and "portfolio" in request.GET:
+        raise NotPermitted("You do not trade in this portfolio: neither its trader nor its manager is you.")
+    portfolio = portfolio or (portfolios[0] if portfolios else None)
     given = {name: request.GET.get(name, "")[:100] for name in GIVEN} | {"symbol": request.GET.get("symbol", "").upper()[:20]}
     side = request.GET.get("side", "")
     if portfolio is not None and (symbol := request.GET.get("close", "").upper()[:20]):

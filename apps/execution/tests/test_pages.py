@@ -49,6 +49,28 @@ def test_ticket_without_a_portfolio_says_why(db: None) -> None:
     assert "No portfolio to trade in" in client.get("/trade").content.decode()
 
 
+@pytest.mark.parametrize("query", ["", "&close=AAPL"])
+def test_ticket_for_a_portfolio_of_others_is_none_for_another_one(client: Client, desk: Desk, query: str) -> None:
+    others = PortfolioFactory(name="somebody else's")
+    answer = client.get(f"/trade?portfolio={others.pk}{query}")
+    assert answer.status_code == 403
+    assert "do not trade in this portfolio" in answer.content.decode()
+
+
+def test_an_unknown_order_is_asked_for_at_the_broker(client: Client, desk: Desk) -> None:
+    order = desk.submit()
+    answer = client.post(f"/trades/{order.pk}/reconcile", follow=True)
+    assert f"Account {desk.account.number} was compared with its broker: clean" in answer.content.decode()
+    stranger = Client()
+    stranger.force_login(make_user("stranger", Role.TRADER))
+    assert stranger.post(f"/trades/{order.pk}/reconcile").status_code == 404
+
+
+def test_a_refused_order_says_what_would_let_it_pass(client: Client, desk: Desk) -> None:
+    html = client.get(f"/trades/{desk.submit(quantity='100000').pk}").content.decode()
+    assert "INSUFFICIENT_CAPITAL</span> Cash is freed by sales" in html
+
+
 def test_blotter_sorts_orders_into_tabs(client: Client, desk: Desk) -> None:
     filled = desk.submit()
     working = desk.submit(order_type="limit", limit_price="90")
