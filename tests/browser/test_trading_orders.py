@@ -89,6 +89,12 @@ def test_a_ticket_beside_the_page_is_that_of_the_row_and_gives_the_focus_back(si
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(row.locator("[data-expand]")).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("d")  # the same order once more
+    expect(panel.locator("#t-symbol")).to_have_value(symbol)
+    expect(panel.locator("#t-quantity")).not_to_have_value("")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
     page.keyboard.press("n")
     expect(panel.locator("#t-symbol")).to_be_visible()
     panel.get_by_role("link", name="Open as a page").click()
