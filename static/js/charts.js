@@ -5,6 +5,7 @@ import { live } from "./live.js";
 
 const STREAM_EVERY = 500; // milliseconds: at most two repaints a second
 const ROLLOVER = 5000;
+const REDRAW_EVERY = 10000; // milliseconds: of a figure that is drawn anew when its channel speaks
 
 class Chart {
   constructor(figure) {
@@ -25,6 +26,7 @@ class Chart {
     this.canvas.querySelector(".problem")?.remove();
     try {
       const payload = await getJson(this.url);
+      this.forget();
       const views = payload.item ? await this.embed(payload.item) : this.empty(payload.summary);
       this.document = payload.item ? views[0]?.model.document || views.roots?.[0]?.model.document : null;
       this.describe(payload);
@@ -33,6 +35,14 @@ class Chart {
     } finally {
       this.canvas.classList.remove("waiting");
     }
+  }
+
+  /** Bokeh keeps every document that it was ever given: one that is drawn no more is taken from it. */
+  forget() {
+    const kept = window.Bokeh.documents;
+    if (kept.includes(this.document)) kept.splice(kept.indexOf(this.document), 1);
+    this.document?.clear();
+    this.document = null;
   }
 
   async embed(item) {
@@ -77,6 +87,22 @@ class Chart {
     again.addEventListener("click", () => this.draw());
     box.append(text, again);
     this.canvas.append(box);
+  }
+
+  /** Drawn anew, at most every ten seconds, when the channel has said something since. */
+  redraw(channel) {
+    live.on(channel, ({ type }) => {
+      if (type === "delta") this.again ||= setTimeout(() => this.drawAgain(), REDRAW_EVERY);
+    });
+  }
+
+  drawAgain() {
+    if (document.hidden) {
+      document.addEventListener("visibilitychange", () => this.drawAgain(), { once: true });
+      return;
+    }
+    this.again = null;
+    this.draw();
   }
 
   /** Appends the channel's newest point to the figure's source named "live". */
@@ -124,6 +150,7 @@ export function bindCharts(root = document) {
   for (const chart of charts) {
     chart.draw();
     chart.follow();
+    if (chart.figure.dataset.chartAgain) chart.redraw(chart.figure.dataset.chartAgain);
   }
   document.addEventListener("desk:theme", () => charts.forEach((chart) => chart.draw()));
   document.addEventListener("visibilitychange", () => document.hidden || charts.forEach((chart) => (chart.candles ? chart.candles.paint() : chart.append())));

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ASKED_FOR, Desk, Watch, screenshot
+from tests.browser.conftest import ASKED_FOR, PATIENCE_MS, Desk, Watch, screenshot
 
 pytestmark = pytest.mark.browser
 
@@ -22,6 +22,7 @@ PAGES = {
         "/trade",
         "/trades",
         "/trades?tab=all",
+        "/trades/history?portfolio=all",
         "/algos",
         "/engines",
         "/instruments",
@@ -119,6 +120,20 @@ def test_a_chart_that_does_not_come_can_be_asked_for_again(sign_in: SignIn, desk
     page.unroute(address)
     again.click()
     expect(chart.locator(".canvas[role=img] canvas").first).to_be_visible()
+
+
+def test_a_chart_of_what_is_held_is_drawn_anew_while_prices_move(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/portfolios/1")
+    chart = page.locator("figure[data-chart-again]")
+    expect(chart.locator("canvas").first).to_be_visible()
+    drawn = page.evaluate("Bokeh.documents.length")
+    for _ in range(2):
+        with page.expect_response(lambda response: "allocation" in response.url, timeout=PATIENCE_MS):
+            pass
+    expect(chart.locator("canvas").first).to_be_visible()
+    expect(chart.locator(".canvas.waiting")).to_have_count(0)
+    assert page.evaluate("Bokeh.documents.length") == drawn  # what is drawn no more is kept nowhere
 
 
 def test_unknown_addresses_say_so(desk: Desk, sign_in: SignIn) -> None:

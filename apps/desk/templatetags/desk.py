@@ -280,9 +280,12 @@ def reconciliation_strip(portfolio_id: int) -> dict[str, Any]:
 
 
 @register.inclusion_tag("desk/chart.html")
-def chart(url: str, *, name: str, title: str, height: int = 300, live: str = "", x: str = "market_time", y: str = "total") -> dict[str, Any]:
-    """A figure that `charts.js` draws from `url`; with `live` it follows that channel's fields `x` and `y`."""
-    return {"url": url, "name": name, "title": title, "height": height, "live": live, "x": x, "y": y}
+def chart(
+    url: str, *, name: str, title: str, height: int = 300, live: str = "", x: str = "market_time", y: str = "total", again: str = ""
+) -> dict[str, Any]:
+    """A figure that `charts.js` draws from `url`; with `live` it follows that channel's fields `x` and `y`, with `again` it is drawn anew when
+    that channel speaks, every ten seconds at most."""
+    return {"url": url, "name": name, "title": title, "height": height, "live": live, "x": x, "y": y, "again": again}
 
 
 @register.inclusion_tag("desk/data_panel.html", takes_context=True)

@@ -25,6 +25,7 @@ PAGES = (
     "/portfolios/{portfolio}",
     "/trade",
     "/trades?tab=all",
+    "/trades/history",
     "/trades/{order}",
     "/factors",
     "/risk",
