@@ -9,16 +9,18 @@ from datetime import datetime
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.core.trading import OrderType, TimeInForce
 from apps.execution.brokers.paper import PAPER
 from apps.execution.brokers.protocol import ExecutionReport, MarketPrice
 from apps.execution.domain.sessions import day_order_end
 from apps.execution.domain.states import OrderEventKind, OrderStatus
-from apps.execution.models import Order
+from apps.execution.models import Order, OrderReplacement
 from apps.execution.selectors.rows import RELATED
 from apps.execution.services.groups import exit_waits, group_advance, groups_recover
 from apps.execution.services.recovery import PATIENCE, orders_recover
@@ -58,11 +60,14 @@ def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
         reason = "its date has come" if order.expire_at else "its session has closed"
         return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason=reason),)
 
-    return _drive(_resting().filter(time_in_force__in=[TimeInForce.DAY.value, TimeInForce.GTD.value]), reports, at)
+    became = OrderReplacement.objects.filter(order=OuterRef("pk"), day_since__isnull=False).order_by("-id").values("day_since")[:1]
+    ending = _resting().filter(time_in_force__in=[TimeInForce.DAY.value, TimeInForce.GTD.value])
+    return _drive(ending.annotate(day_since=Coalesce(Subquery(became), "market_time", "created_at")), reports, at)
 
 
-def _order_end(order: Order) -> datetime:
-    return order.expire_at or day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
+def _order_end(order: Any) -> datetime:
+    """Of an order with its `day_since`."""
+    return order.expire_at or day_order_end(calendar=order.instrument.calendar, market_time=order.day_since)
 
 
 def resting_symbols() -> tuple[str, ...]:
@@ -78,18 +83,17 @@ def _drive(orders: QuerySet[Order], reports: Reports, at: datetime) -> int:
     """Book what happens to each order. A first look without locks leaves the portfolios alone in which nothing happens."""
     moved = [order for order in orders.select_related(*RELATED) if reports(order)]
     return sum(
-        _drive_portfolio(portfolio_id, [order.pk for order in group], reports, at)
+        _drive_portfolio(portfolio_id, orders.filter(pk__in=[order.pk for order in group]), reports, at)
         for portfolio_id, group in groupby(moved, key=attrgetter("portfolio_id"))
     )
 
 
-def _drive_portfolio(portfolio_id: int, order_ids: Iterable[int], reports: Reports, at: datetime) -> int:
+def _drive_portfolio(portfolio_id: int, orders: QuerySet[Order], reports: Reports, at: datetime) -> int:
     changed, behind = 0, set[int]()
     with transaction.atomic():
         portfolio_lock(portfolio_id)
         # Looked at again under the lock: a cancel may have been faster. Rows that somebody holds without the portfolio are left for later.
-        locked = Order.objects.select_for_update(of=("self",), skip_locked=True).filter(pk__in=list(order_ids), status__in=RESTING)
-        for order in locked.select_related(*RELATED).order_by("id"):
+        for order in orders.select_for_update(of=("self",), skip_locked=True).select_related(*RELATED):
             if order.group_id is not None and exit_waits(order):
                 behind.add(order.group_id)
             elif answers := reports(order):
