@@ -1,7 +1,8 @@
-"""The paper broker: fills at the latest price through the desk's one matching function, with slippage and one commission per order.
+"""The paper broker: fills through the desk's one matching function, with slippage and one commission per order.
 
-A last price is matched as a bar of one price, so that a stop or a limit means here what it means in a backtest. The broker keeps
-nothing of its own: the order's row is its book, and execution ids follow from it, so that doing the same again does nothing twice.
+A buy trades at the ask and a sale at the bid where a feed says them, else at the last price; stops are triggered by the last price. Each is
+matched as a bar of one price, so that a stop or a limit means here what it means in a backtest. The broker keeps nothing of its own: the
+order's row is its book, and execution ids follow from it, so that doing the same again does nothing twice.
 """
 
 from collections.abc import Callable
@@ -113,13 +114,31 @@ class PaperBroker:
 
     def close(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
         """Trade a market-on-close order at the session's last price; what volume does not allow expires."""
-        reports = self._matched(order, price)
+        reports = self._traded(order, price)
         traded = sum((report.execution.quantity for report in reports if report.execution), ZERO)
         rest = () if traded == order.leaves else (ExecutionReport(kind=OrderEventKind.EXPIRED, reason="not all of it could trade at the close"),)
         return (*reports, *rest)
 
     def _matched(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
-        quantity, fill_price, triggered, done = match(
+        book = price.against(order.side)
+        if order.stop_triggered or not (order.order_type.has_stop or order.order_type.has_trail):
+            return self._traded(order, book)
+        _, _, triggered, _ = self._match(order, price)
+        if not triggered:
+            return _unfilled(order)
+        trigger = ExecutionReport(kind=OrderEventKind.TRIGGERED, reason=f"{order.symbol} at {trimmed(price.price)}")
+        return (trigger, *self._traded(replace(order, stop_triggered=True), book))
+
+    def _traded(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
+        quantity, fill_price, _, _ = self._match(order, price)
+        filled = _shares(quantity, order.leaves)
+        trade = ()
+        if filled > ZERO:
+            trade = (ExecutionReport(kind=OrderEventKind.TRADE, execution=self._execution(order, price, filled, price_from_float(fill_price))),)
+        return (*trade, *(_unfilled(order) if filled < order.leaves else ()))
+
+    def _match(self, order: BrokerOrder, price: MarketPrice) -> tuple[float, float, bool, bool]:
+        return match(
             _CODES[order.order_type],
             order.side.sign,
             float(order.leaves),
@@ -133,15 +152,6 @@ class PaperBroker:
             1.0,
             float(self._costs.slippage_bps),
         )
-        reports = []
-        if triggered and not order.stop_triggered:
-            reports.append(ExecutionReport(kind=OrderEventKind.TRIGGERED, reason=f"{order.symbol} at {trimmed(price.price)}"))
-        filled = _shares(quantity, order.leaves)
-        if filled > ZERO:
-            reports.append(ExecutionReport(kind=OrderEventKind.TRADE, execution=self._execution(order, price, filled, price_from_float(fill_price))))
-        if filled < order.leaves and done:
-            reports.append(ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.time_in_force.upper()}: not all of it could trade at once"))
-        return tuple(reports)
 
     def cancel(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Confirm at once, or refuse when nothing is left."""
@@ -166,6 +176,7 @@ class PaperBroker:
         return self._book(since)
 
     def _execution(self, order: BrokerOrder, price: MarketPrice, quantity: Decimal, fill_price: Decimal) -> Execution:
+        book = {"basis": price.basis, "last": str(trimmed(price.last))} if price.basis else {}
         return Execution(
             execution_id=f"{order.reference}-{trimmed(order.cumulative)}",
             quantity=quantity,
@@ -177,6 +188,7 @@ class PaperBroker:
                 "market_time": str(plain(price.market_time)),
                 "source": price.source,
                 "slippage_bps": str(trimmed(self._costs.slippage_bps)),
+                **book,
             },
         )
 
@@ -194,6 +206,13 @@ def trailed_stop(order: BrokerOrder, price: Decimal) -> Decimal:
 def _without_price(order: BrokerOrder) -> tuple[ExecutionReport, ...]:
     if order.time_in_force.is_immediate:
         return (ExecutionReport(kind=OrderEventKind.CANCELED, reason="no price to trade against"),)
+    return ()
+
+
+def _unfilled(order: BrokerOrder) -> tuple[ExecutionReport, ...]:
+    """What becomes of what could not trade now."""
+    if order.time_in_force.is_immediate:
+        return (ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.time_in_force.upper()}: not all of it could trade at once"),)
     return ()
 
 

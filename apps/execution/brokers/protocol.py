@@ -4,7 +4,7 @@ An adapter turns its broker's words into these. It never writes to the database:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -57,13 +57,31 @@ class BrokerOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketPrice:
-    """A last price of one symbol. `volume` (shares) bounds what can fill against it, None where it is not known."""
+    """A last price of one symbol. `volume` (shares) bounds what can fill against it, None where it is not known.
+
+    `bid` and `ask` are the best quotes of `quote_time`, None where they are not known or too old to count. `basis` is which side of the book
+    `price` is ("bid", "ask"), and then `last` is the last price beside it; "" for a last price.
+    """
 
     symbol: str
     price: Decimal
     market_time: datetime
     source: str
     volume: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    quote_time: datetime | None = None
+    basis: str = ""
+    last: Decimal | None = None
+
+    def against(self, side: Side) -> "MarketPrice":
+        """What an order of this side trades against: the other side of the book, or the last price where there is no sound book."""
+        price, size, basis = (self.ask, self.ask_size, "ask") if side is Side.BUY else (self.bid, self.bid_size, "bid")
+        if not price or self.quote_time is None or (self.bid and self.ask and self.bid >= self.ask):
+            return self
+        return replace(self, price=price, volume=size or None, market_time=self.quote_time, basis=basis, last=self.price)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

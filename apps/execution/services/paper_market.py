@@ -4,7 +4,7 @@ Each portfolio is one transaction of its own, locked as everywhere, so that a pr
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from itertools import groupby
@@ -130,10 +130,17 @@ class PaperMarket:
 
 
 def _heard_prices(message: FeedMessage, symbols: Iterable[str]) -> dict[str, MarketPrice]:
-    return {
+    """The last prices of a message. Beside a live one stands what its feed has stored of the book; a replay has none."""
+    heard = {
         symbol: MarketPrice(symbol=symbol, price=message.prices[symbol], market_time=message.market_time, source=message.feed)
         for symbol in symbols
         if symbol in message.prices
+    }
+    if not message.is_live:
+        return heard
+    stored = {symbol: quote for symbol, quote in latest_quotes(heard).items() if quote.feed == message.feed}
+    return heard | {
+        symbol: replace(market_price(quote), price=heard[symbol].price, market_time=message.market_time) for symbol, quote in stored.items()
     }
 
 

@@ -15,6 +15,7 @@ from apps.execution.models import BrokerageAccount, OrderPreview
 from apps.execution.selectors.previews import terms_digest
 from apps.execution.services.accounts import account_of
 from apps.execution.services.gate import Gate, gate_check
+from apps.execution.services.routing import latest_price
 from apps.portfolios.selectors.quantities import quantities_of
 from apps.risk.domain.pretrade_risk import RiskChange, RiskImpact
 from apps.risk.services.pretrade import order_impact
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`estimated_price` is per share in the instrument's currency, slippage in it; amounts, and `estimated_value` = quantity x price, are in
+    """`estimated_price` is per share in the instrument's currency, slippage in it, which half the spread is part of; amounts, and `estimated_value` = quantity x price, are in
     the portfolio's currency at the rate by which the gate judges.
 
     `cash_after` counts this order alone, filled in full; positions are of the order's own book, signed. Prices and what follows
@@ -127,9 +128,16 @@ def _estimated_price(intent: OrderIntent, reference: ReferencePrice | None, acco
     """A limit order costs its limit at worst; others the market, or their stop price, made worse by the account's slippage."""
     if intent.limit_price is not None:
         return intent.limit_price
-    market = reference.price if reference is not None else None
-    base = intent.stop_price if intent.order_type is OrderType.STOP else market
+    base = intent.stop_price if intent.order_type is OrderType.STOP else _market(intent, reference)
     return None if base is None else slipped(base, side=intent.side, bps=account.slippage_bps)
+
+
+def _market(intent: OrderIntent, reference: ReferencePrice | None) -> Decimal | None:
+    """The other side of the book where a feed says it, as the paper broker fills; else the price by which the gate judges."""
+    quoted = latest_price(intent.symbol)
+    if quoted is not None:
+        return quoted.against(intent.side).price
+    return reference.price if reference is not None else None
 
 
 def _slippage(intent: OrderIntent, reference: ReferencePrice | None, price: Decimal | None, rate: Decimal | None) -> Decimal | None:

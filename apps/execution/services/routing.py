@@ -1,6 +1,8 @@
 """From an account's row to the adapter that reaches its broker. The only place that builds adapters."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import ClassVar
@@ -19,6 +21,9 @@ from apps.execution.selectors.venues import venues_display
 from apps.execution.services.outbox import Outbox
 from apps.execution.services.paper_book import paper_statement
 from apps.marketdata.selectors.quotes import Quote, latest_quotes
+
+#: Bid and ask that are older than the last price by more than this are no longer those of the market in which it traded.
+BOOK_COUNTS_FOR = timedelta(seconds=30)
 
 
 class ModeMismatch(RuleRefused):
@@ -75,7 +80,10 @@ def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
 
 def market_price(quote: Quote) -> MarketPrice:
     """A quote as the paper broker matches it. A last price says nothing of volume."""
-    return MarketPrice(symbol=quote.symbol, price=quote.price, market_time=quote.market_time, source=quote.feed)
+    price = MarketPrice(symbol=quote.symbol, price=quote.price, market_time=quote.market_time, source=quote.feed)
+    if quote.quote_time is None or quote.quote_time < quote.market_time - BOOK_COUNTS_FOR:
+        return price
+    return replace(price, bid=quote.bid, ask=quote.ask, bid_size=quote.bid_size, ask_size=quote.ask_size, quote_time=quote.quote_time)
 
 
 def paper_broker(account: BrokerageAccount) -> PaperBroker:

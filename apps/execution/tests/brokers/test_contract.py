@@ -1,7 +1,7 @@
 """What every broker adapter keeps: one class of tests, one subclass for each adapter."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -168,6 +168,55 @@ class TestPaperBroker(BrokerContract):
     def test_the_fill_says_what_it_was_matched_against(self):
         (execution,) = (r.execution for r in self.broker("100").submit(make_broker_order()) if r.execution)
         assert execution.quote == {"price": "100", "market_time": "2024-07-02T16:00:00Z", "source": "test", "slippage_bps": "5"}
+
+    def quoted(self, last: str = "100", bid: str | None = "99", ask: str | None = "101", **fields) -> MarketPrice:
+        """A last price with its book."""
+        sides = {name: value and Decimal(value) for name, value in (("bid", bid), ("ask", ask))}
+        return replace(self.price(last), quote_time=NOON + timedelta(seconds=1), **sides, **fields)
+
+    @pytest.mark.parametrize(("side", "fill", "basis"), [(Side.BUY, "101.0505", "ask"), (Side.SELL, "98.9505", "bid")])
+    def test_a_market_order_takes_the_other_side_of_the_book(self, side, fill, basis):
+        (report,) = self.broker("100").match(make_broker_order(side=side), self.quoted())
+        assert (report.execution.price, report.execution.market_time) == (Decimal(fill), NOON + timedelta(seconds=1))
+        assert report.execution.quote == {
+            "price": "101" if basis == "ask" else "99",
+            "market_time": "2024-07-02T16:00:01Z",
+            "source": "test",
+            "slippage_bps": "5",
+            "basis": basis,
+            "last": "100",
+        }
+
+    @pytest.mark.parametrize(("bid", "ask"), [("101", "99"), ("100.5", "100.5"), ("99", None), ("99", "0")])
+    def test_a_book_that_cannot_be_is_not_traded_against(self, bid, ask):
+        assert executed(self.broker("100").match(make_broker_order(), self.quoted(bid=bid, ask=ask))) == [(Decimal(100), Decimal("100.05"))]
+
+    @pytest.mark.parametrize(("side", "limit", "reached"), [(Side.BUY, "100.5", "100.40"), (Side.SELL, "99.5", "99.60")])
+    def test_a_limit_waits_until_the_other_side_comes_to_it(self, side, limit, reached):
+        order = make_broker_order(side=side, order_type=OrderType.LIMIT, limit_price=Decimal(limit))
+        broker = self.broker("100")
+        assert broker.match(order, self.quoted()) == ()  # the last price is through it already
+        ((_, price),) = executed(broker.match(order, self.quoted(**{"ask" if side is Side.BUY else "bid": reached})))
+        assert (price - Decimal(reached)) * side.sign > 0
+        assert (price - Decimal(limit)) * side.sign <= 0
+
+    @pytest.mark.parametrize("kind", [OrderType.STOP, OrderType.TRAILING_STOP])
+    def test_a_stop_is_triggered_by_the_last_price_and_trades_at_its_side(self, kind):
+        terms = {"stop_price": Decimal(95)} if kind is OrderType.STOP else {"trail_offset": Decimal(5), "working_stop": Decimal(95)}
+        order = make_broker_order(side=Side.SELL, order_type=kind, **terms)
+        assert self.broker("100").match(order, self.quoted("96", "94", "97")) == ()
+        reports = self.broker("100").match(order, self.quoted("95", "94", "97"))
+        assert kinds(reports) == ["triggered", "trade"]
+        assert executed(reports) == [(Decimal(100), Decimal("93.953"))]
+
+    def test_a_stop_limit_meets_its_limit_at_its_side(self):
+        order = make_broker_order(order_type=OrderType.STOP_LIMIT, stop_price=Decimal(100), limit_price=Decimal("100.5"))
+        assert kinds(self.broker("100").match(order, self.quoted())) == ["triggered"]
+        assert kinds(self.broker("100").match(replace(order, stop_triggered=True), self.quoted("103", "100", "100.5"))) == ["trade"]
+
+    def test_the_close_is_the_last_price(self):
+        order = make_broker_order(order_type=OrderType.MARKET_ON_CLOSE)
+        assert executed(self.broker("100").close(order, self.quoted(ask_size=Decimal(5)))) == [(Decimal(100), Decimal("100.05"))]
 
     def test_without_a_price_it_rests_or_dies(self):
         assert kinds(self.broker(None).submit(make_broker_order())) == ["new"]

@@ -1,5 +1,6 @@
 """Resting orders against new prices, the end of the session, and what a crash left behind."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 from apps.core import clock
 from apps.execution.brokers.protocol import MarketPrice
 from apps.execution.models import Fill, Order
+from apps.execution.selectors.rows import fill_row
 from apps.execution.services import orders as order_services
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.paper_market import PaperMarket, day_orders_expire, prices_match, resting_symbols
@@ -63,6 +65,40 @@ class TestPrices:
         desk.submit(order_type="limit", limit_price="99")
         assert [prices_match(prices=price("98"), at=clock.now()) for _ in range(3)] == [1, 0, 0]
         assert Fill.objects.count() == 1
+
+
+class TestBidAndAsk:
+    """What a live feed says of the book decides at what an order trades, and the fill says so."""
+
+    def test_a_marketable_order_trades_at_the_other_side_at_once(self, desk):
+        quote("AAPL", "100", bid="99.90", ask="100.10")
+        bought, sold = desk.submit(), desk.submit(side="sell")
+        assert (bought.average_price, sold.average_price) == (Decimal("100.150050"), Decimal("99.850050"))
+        row = fill_row(bought.fills.get())
+        assert (row["quote"]["price"], row["quote"]["basis"], row["quote"]["last"]) == ("100.1", "ask", "100")
+        assert "Matched against the ask 100.1 (last price 100; test, " in row["explanation"]
+
+    def test_a_quote_that_is_much_older_than_the_last_price_is_not_traded_against(self, desk):
+        quote("AAPL", "100", bid="90", ask="110", quote_time=clock.now() - timedelta(seconds=31))
+        assert desk.submit().average_price == Decimal("100.05")
+
+    def test_a_resting_limit_waits_for_the_other_side(self, desk, noon):
+        quote("AAPL", "100", bid="99.90", ask="100.10", market_time=NOON)
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        market = PaperMarket()
+        market.hear(TestPaperMarket().message("98.9"), at=clock.now())
+        assert Order.objects.get(pk=order.pk).status == "new"  # the ask stands where it stood
+        quote("AAPL", "98.9", bid="98.70", ask="98.95", market_time=NOON)
+        market.hear(TestPaperMarket().message("98.9"), at=clock.now())
+        order.refresh_from_db()
+        assert (order.status, order.average_price) == ("filled", Decimal("98.999475"))
+        assert order.fills.get().quote["basis"] == "ask"
+
+    def test_a_step_of_a_replay_is_matched_at_its_own_price(self, desk, noon):
+        quote("AAPL", "100", bid="99.90", ask="100.10", market_time=NOON)
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        PaperMarket().hear(replace(TestPaperMarket().message("98"), step="low"), at=clock.now())
+        assert Order.objects.get(pk=order.pk).average_price == Decimal("98.049")
 
 
 class TestSessionEnd:

@@ -74,6 +74,13 @@ def test_the_estimated_price(desk, fields, price):
     assert preview(desk, **fields).estimated_price == Decimal(price)
 
 
+@pytest.mark.parametrize(("side", "price", "slippage"), [("buy", "100.25010", "2.5010"), ("sell", "99.75010", "2.4990")])
+def test_the_estimated_price_is_that_of_the_other_side_of_the_book(desk, side, price, slippage):
+    quote("AAPL", "100", bid="99.80", ask="100.20")
+    seen = preview(desk, side=side)
+    assert (seen.estimated_price, seen.estimated_slippage) == (Decimal(price), Decimal(slippage))
+
+
 def test_without_an_account_nothing_can_be_said(desk):
     intent = desk.intent()
     desk.account.delete()
