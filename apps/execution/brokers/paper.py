@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
-from apps.core.documents import plain
 from apps.core.money import ZERO, price_from_float
 from apps.core.trading import OrderType, TimeInForce
 from apps.execution.brokers.protocol import (
@@ -27,6 +26,8 @@ from apps.execution.domain.states import OrderEventKind
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
 
 PAPER = "paper"
+#: Of a share, as the ledger counts them.
+SMALLEST_FRACTION = Decimal("0.000001")
 #: How the matching function knows an order: a trailing stop is a stop whose price moves, the close trades as the market does.
 _CODES = {
     **{kind: OrderTypeCode[kind.name] for kind in OrderType if kind.name in OrderTypeCode.__members__},
@@ -49,7 +50,8 @@ class PaperBroker:
     """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none.
 
     An immediate order for a venue trades against what that venue displays (`displayed`), at its price, up to its size, and pays its fee.
-    A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said so far,
+    Of the size displayed at bid or ask an order takes at most `displayed_share`, a fraction, and rests; all that it wants where that is None or
+    no size is known. A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said so far,
     which is all the book that it has.
     """
 
@@ -61,11 +63,13 @@ class PaperBroker:
         market: Callable[[str], MarketPrice | None],
         costs: PaperCosts,
         displayed: Callable[[BrokerOrder], DisplayedPrice | None] = lambda _: None,
+        displayed_share: Decimal | None = Decimal(1),
         book: Callable[[datetime], BrokerStatement] | None = None,
     ) -> None:
         self._market = market
         self._costs = costs
         self._displayed = displayed
+        self._displayed_share = displayed_share
         self._book = book
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
@@ -123,31 +127,41 @@ class PaperBroker:
         book = price.against(order.side)
         if order.stop_triggered or not (order.order_type.has_stop or order.order_type.has_trail):
             return self._traded(order, book)
-        _, _, triggered, _ = self._match(order, price)
+        _, _, triggered, _ = self._match(order, price, order.leaves)
         if not triggered:
             return _unfilled(order)
         trigger = ExecutionReport(kind=OrderEventKind.TRIGGERED, reason=f"{order.symbol} at {trimmed(price.price)}")
         return (trigger, *self._traded(replace(order, stop_triggered=True), book))
 
     def _traded(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
-        quantity, fill_price, _, _ = self._match(order, price)
-        filled = _shares(quantity, order.leaves)
-        trade = ()
-        if filled > ZERO:
-            trade = (ExecutionReport(kind=OrderEventKind.TRADE, execution=self._execution(order, price, filled, price_from_float(fill_price))),)
-        return (*trade, *(_unfilled(order) if filled < order.leaves else ()))
+        available = self._available(order, price)
+        quantity, fill_price, _, _ = self._match(order, price, available)
+        if quantity <= 0:
+            return _unfilled(order)
+        trade = ExecutionReport(kind=OrderEventKind.TRADE, execution=self._execution(order, price, available, price_from_float(fill_price)))
+        return (trade, *(_unfilled(order) if available < order.leaves else ()))
 
-    def _match(self, order: BrokerOrder, price: MarketPrice) -> tuple[float, float, bool, bool]:
+    def _available(self, order: BrokerOrder, price: MarketPrice) -> Decimal:
+        """Shares that may trade now: whole ones where whole ones are displayed and asked for, none where a fill-or-kill order wants more."""
+        if price.volume is None or self._displayed_share is None:
+            return order.leaves
+        whole = price.volume == price.volume.to_integral_value() and order.leaves == order.leaves.to_integral_value()
+        left = max(ZERO, price.volume * self._displayed_share - order.taken).quantize(Decimal(1) if whole else SMALLEST_FRACTION, ROUND_DOWN)
+        if order.time_in_force is TimeInForce.FOK and left < order.leaves:
+            return ZERO
+        return min(order.leaves, left)
+
+    def _match(self, order: BrokerOrder, price: MarketPrice, shares: Decimal) -> tuple[float, float, bool, bool]:
         return match(
             _CODES[order.order_type],
             order.side.sign,
-            float(order.leaves),
+            float(shares),
             _number(order.limit_price),
             _number(order.working_stop if order.order_type.has_trail else order.stop_price),
             order.stop_triggered,
             _TIF_CODES[order.time_in_force],
             *(float(price.price),) * 5,
-            float("inf") if price.volume is None else float(price.volume),
+            float("inf"),
             FillAt.CLOSE,
             1.0,
             float(self._costs.slippage_bps),
@@ -176,20 +190,14 @@ class PaperBroker:
         return self._book(since)
 
     def _execution(self, order: BrokerOrder, price: MarketPrice, quantity: Decimal, fill_price: Decimal) -> Execution:
-        book = {"basis": price.basis, "last": str(trimmed(price.last))} if price.basis else {}
+        last = {} if price.last is None else {"last": str(trimmed(price.last))}
         return Execution(
             execution_id=f"{order.reference}-{trimmed(order.cumulative)}",
             quantity=quantity,
             price=fill_price,
             fee=ZERO if order.cumulative else self._costs.commission,
             market_time=price.market_time,
-            quote={
-                "price": str(trimmed(price.price)),
-                "market_time": str(plain(price.market_time)),
-                "source": price.source,
-                "slippage_bps": str(trimmed(self._costs.slippage_bps)),
-                **book,
-            },
+            quote=price.identity | {"slippage_bps": str(trimmed(self._costs.slippage_bps))} | last,
         )
 
 
@@ -218,10 +226,3 @@ def _unfilled(order: BrokerOrder) -> tuple[ExecutionReport, ...]:
 
 def _number(price: Decimal | None) -> float:
     return float("nan") if price is None else float(price)
-
-
-def _shares(quantity: float, leaves: Decimal) -> Decimal:
-    """Shares as the ledger counts them: all of the leaves, or what volume allows, never more."""
-    if quantity >= float(leaves):
-        return leaves
-    return Decimal(repr(quantity)).quantize(Decimal("0.000001"), ROUND_DOWN)

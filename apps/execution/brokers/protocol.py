@@ -9,8 +9,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from apps.core.documents import plain
 from apps.core.errors import Unavailable
+from apps.core.money import ZERO
 from apps.core.trading import OrderType, Side, TimeInForce
+from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 
 
@@ -31,7 +34,7 @@ class BrokerOrder:
     """An allowed order as it goes to a broker. `reference` is unique per order for ever; `cumulative` (shares) has traded already.
 
     `working_stop` is where a trailing stop stands (None before the broker has seen a price), `expire_at` the end of a GTD order, `venue`
-    where a smart router sends it ("": wherever the broker likes).
+    where a smart router sends it ("": wherever the broker likes), `taken` the shares that it has had of the quote which is displayed now.
     """
 
     reference: str
@@ -49,6 +52,7 @@ class BrokerOrder:
     stop_triggered: bool = False
     currency: str = "USD"
     venue: str = ""
+    taken: Decimal = ZERO
 
     @property
     def leaves(self) -> Decimal:
@@ -81,7 +85,16 @@ class MarketPrice:
         price, size, basis = (self.ask, self.ask_size, "ask") if side is Side.BUY else (self.bid, self.bid_size, "bid")
         if not price or self.quote_time is None or (self.bid and self.ask and self.bid >= self.ask):
             return self
-        return replace(self, price=price, volume=size or None, market_time=self.quote_time, basis=basis, last=self.price)
+        return replace(self, price=price, volume=size, market_time=self.quote_time, basis=basis, last=self.price)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """As a fill keeps it: another fill with the same values was against the same quote."""
+        said = {"price": str(trimmed(self.price)), "market_time": str(plain(self.market_time)), "source": self.source}
+        if self.basis:
+            said["basis"] = self.basis
+            said |= {} if self.volume is None else {"displayed": str(trimmed(self.volume))}
+        return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

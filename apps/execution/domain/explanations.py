@@ -49,6 +49,8 @@ def _matched(price: Decimal, quote: Mapping[str, Any]) -> str:
     text = f"matched against {basis}{trimmed(against)}"
     if quote.get("venue"):
         text += f", at which {quote['venue']} displayed {quote.get('displayed', 'an unknown number of')} shares"
+    elif quote.get("displayed"):
+        text += f", at which {quote['displayed']} shares were displayed"
     known = [str(quote["source"])] if quote.get("source") else []
     if quote.get("market_time"):
         known.append(str(quote["market_time"])[:19].replace("T", " ") + "Z")

@@ -13,6 +13,14 @@ class BrokerageAccount(models.Model):
     number = models.CharField(max_length=50, unique=True)
     slippage_bps = models.DecimalField(max_digits=8, decimal_places=4, default=5, help_text="Paper fills are this much worse than the market")
     commission = models.DecimalField(max_digits=20, decimal_places=4, default=1, help_text="Per order, charged with its first fill")
+    displayed_share = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        default=1,
+        help_text="Fraction of the size displayed at bid or ask which one paper order takes; empty: any size fills whole",
+    )
     history = HistoricalRecords()
 
     class Meta:
@@ -33,6 +41,7 @@ class BrokerageAccount(models.Model):
                 name="account_alpaca_number_has_its_mode",
             ),
             models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
+            models.CheckConstraint(condition=models.Q(displayed_share__gt=0, displayed_share__lte=1), name="account_displayed_share"),
         ]
 
     def __str__(self) -> str:

@@ -6,16 +6,18 @@ Each portfolio is one transaction of its own, locked as everywhere, so that a pr
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from apps.core.trading import OrderType, TimeInForce
+from apps.core.money import ZERO
+from apps.core.trading import OrderType, Side, TimeInForce
 from apps.execution.brokers.paper import PAPER
 from apps.execution.brokers.protocol import ExecutionReport, MarketPrice
 from apps.execution.domain.sessions import day_order_end
@@ -40,9 +42,18 @@ def prices_match(*, prices: Mapping[str, MarketPrice], at: datetime) -> int:
     """Match all resting paper orders of these symbols against their new prices; returns how many orders changed."""
 
     def reports(order: Order) -> tuple[ExecutionReport, ...]:
-        return paper_broker(order.account).match(broker_order(order), prices[order.instrument.symbol])
+        price = prices[order.instrument.symbol]
+        return paper_broker(order.account).match(replace(broker_order(order), taken=_taken(order, price)), price)
 
     return _drive(_resting().filter(instrument__symbol__in=list(prices)), reports, at)
+
+
+def _taken(order: Order, price: MarketPrice) -> Decimal:
+    """Shares that the order has had of the very quote that is displayed, by its fills."""
+    book = price.against(Side(order.side))
+    if book.volume is None or not order.cumulative_quantity:
+        return ZERO
+    return order.fills.filter(quote__contains=book.identity).aggregate(shares=Coalesce(Sum("quantity"), ZERO))["shares"]
 
 
 def day_orders_expire(*, market_time: datetime, at: datetime) -> int:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`estimated_price` is per share in the instrument's currency, slippage in it, which half the spread is part of; amounts, and `estimated_value` = quantity x price, are in
-    the portfolio's currency at the rate by which the gate judges.
+    """`estimated_price` is per share in the instrument's currency, slippage in it, and half the spread with it; amounts, and
+    `estimated_value` = quantity x price, are in the portfolio's currency at the rate by which the gate judges.
 
     `cash_after` counts this order alone, filled in full; positions are of the order's own book, signed. Prices and what follows
     from them are None while the instrument has no price and the order names none, or its currency has no rate. `impact` is what the order

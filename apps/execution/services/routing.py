@@ -83,13 +83,17 @@ def market_price(quote: Quote) -> MarketPrice:
     price = MarketPrice(symbol=quote.symbol, price=quote.price, market_time=quote.market_time, source=quote.feed)
     if quote.quote_time is None or quote.quote_time < quote.market_time - BOOK_COUNTS_FOR:
         return price
-    return replace(price, bid=quote.bid, ask=quote.ask, bid_size=quote.bid_size, ask_size=quote.ask_size, quote_time=quote.quote_time)
+    # A size of zero beside a price is one that the feed does not know.
+    sizes = {"bid_size": quote.bid_size or None, "ask_size": quote.ask_size or None}
+    return replace(price, bid=quote.bid, ask=quote.ask, quote_time=quote.quote_time, **sizes)
 
 
 def paper_broker(account: BrokerageAccount) -> PaperBroker:
     """The paper broker with the account's costs."""
     costs = PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission)
-    return PaperBroker(market=latest_price, costs=costs, displayed=_displayed, book=partial(paper_statement, account))
+    return PaperBroker(
+        market=latest_price, costs=costs, displayed=_displayed, displayed_share=account.displayed_share, book=partial(paper_statement, account)
+    )
 
 
 def latest_price(symbol: str) -> MarketPrice | None:

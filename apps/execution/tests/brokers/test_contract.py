@@ -9,6 +9,7 @@ import pytest
 from apps.core.trading import OrderType, Side, TimeInForce
 from apps.execution.brokers.paper import PaperBroker, PaperCosts
 from apps.execution.brokers.protocol import Broker, BrokerOrder, ExecutionReport, MarketPrice
+from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 
 NOON = datetime(2024, 7, 2, 16, tzinfo=UTC)
@@ -213,6 +214,34 @@ class TestPaperBroker(BrokerContract):
         order = make_broker_order(order_type=OrderType.STOP_LIMIT, stop_price=Decimal(100), limit_price=Decimal("100.5"))
         assert kinds(self.broker("100").match(order, self.quoted())) == ["triggered"]
         assert kinds(self.broker("100").match(replace(order, stop_triggered=True), self.quoted("103", "100", "100.5"))) == ["trade"]
+
+    @pytest.mark.parametrize(
+        ("quantity", "size", "taken", "filled"),
+        [
+            ("50", "80", "0", "50"),  # a small order does not notice
+            ("100", "80", "0", "80"),
+            ("100", "80", "30", "50"),
+            ("100", "80", "80", None),
+            ("100", "80.7", "0", "80.7"),  # displayed in fractions, as coins are
+            ("2.5", "2", "0", "2"),
+            ("100", None, "0", "100"),
+        ],
+    )
+    def test_an_order_takes_what_is_displayed_and_rests(self, quantity, size, taken, filled):
+        order = make_broker_order(quantity=Decimal(quantity), taken=Decimal(taken))
+        reports = self.broker("100").match(order, self.quoted(ask_size=size and Decimal(size)))
+        assert [trimmed(done) for done, _ in executed(reports)] == ([filled] if filled else [])
+        assert all(report.execution.quote.get("displayed") == size for report in reports)
+
+    @pytest.mark.parametrize(("share", "filled"), [("0.25", 20), (None, 100)])
+    def test_the_account_says_which_share_of_it(self, share, filled):
+        broker = PaperBroker(market=lambda _: None, costs=self.COSTS, displayed_share=share and Decimal(share))
+        assert executed(broker.match(make_broker_order(), self.quoted(ask_size=Decimal(80))))[0][0] == filled
+
+    @pytest.mark.parametrize(("time_in_force", "told"), [(TimeInForce.IOC, ["trade", "canceled"]), (TimeInForce.FOK, ["canceled"])])
+    def test_an_immediate_order_sees_what_is_displayed(self, time_in_force, told):
+        order = make_broker_order(time_in_force=time_in_force)
+        assert kinds(self.broker("100").match(order, self.quoted(ask_size=Decimal(80)))) == told
 
     def test_the_close_is_the_last_price(self):
         order = make_broker_order(order_type=OrderType.MARKET_ON_CLOSE)

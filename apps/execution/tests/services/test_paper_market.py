@@ -8,7 +8,7 @@ import pytest
 
 from apps.core import clock
 from apps.execution.brokers.protocol import MarketPrice
-from apps.execution.models import Fill, Order
+from apps.execution.models import BrokerageAccount, Fill, Order
 from apps.execution.selectors.rows import fill_row
 from apps.execution.services import orders as order_services
 from apps.execution.services.orders import order_cancel, order_submit
@@ -99,6 +99,37 @@ class TestBidAndAsk:
         order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
         PaperMarket().hear(replace(TestPaperMarket().message("98"), step="low"), at=clock.now())
         assert Order.objects.get(pk=order.pk).average_price == Decimal("98.049")
+
+
+class TestDisplayedSize:
+    def look(self) -> int:
+        """What the broker's process does in silence."""
+        market = PaperMarket()
+        market.hear(None, at=clock.now())
+        return market.matched
+
+    def test_an_order_takes_what_each_quote_displays_and_no_quote_twice(self, desk, noon):
+        seen = {"bid": "99", "ask": "101", "market_time": NOON}
+        quote("AAPL", "100", **seen, ask_size="40")
+        order = desk.submit(quantity="100")
+        assert (order.status, order.cumulative_quantity) == ("partially_filled", 40)
+        assert [self.look(), self.look()] == [0, 0]  # a process that starts again finds the same quote
+        quote("AAPL", "100.5", **seen, quote_time=NOON, ask_size="40")
+        assert self.look() == 0  # somebody traded; the book is the same
+        quote("AAPL", "100", **seen, quote_time=NOON + timedelta(milliseconds=1), ask_size="40")
+        assert [self.look(), self.look()] == [1, 0]
+        quote("AAPL", "100", market_time=NOON)  # a feed without sizes
+        assert self.look() == 1
+        order.refresh_from_db()
+        assert (order.status, order.average_price) == ("filled", (80 * Decimal("101.0505") + 20 * Decimal("100.05")) / 100)
+        assert [fill.quantity for fill in order.fills.order_by("id")] == [40, 40, 20]
+        assert "at which 40 shares were displayed" in fill_row(order.fills.order_by("id")[0])["explanation"]
+        assert [fill.fee for fill in order.fills.order_by("id")] == [1, 0, 0]
+
+    def test_the_account_says_how_much_of_it_an_order_takes(self, desk):
+        BrokerageAccount.objects.update(displayed_share="0.5")
+        quote("AAPL", "100", bid="99", ask="101", bid_size="10", ask_size="10")
+        assert desk.submit(quantity="10").cumulative_quantity == 5
 
 
 class TestSessionEnd:
