@@ -8,6 +8,7 @@ from simple_history.admin import SimpleHistoryAdmin
 
 from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.core.clock import now
+from apps.execution.brokers.paper import PAPER
 from apps.execution.models import (
     AlgoOrder,
     BreakResolution,
@@ -31,6 +32,9 @@ from apps.execution.models import (
     Venue,
 )
 from apps.execution.services.reconciliation import break_resolve
+
+#: What an operator may change of a paper account.
+PAPER_SETTINGS = ("slippage_bps", "commission", "displayed_share", "latency_ms", "reject_share", "reject_seed")
 
 
 class OrderEventInline(ReadOnly, admin.TabularInline):
@@ -104,11 +108,24 @@ class BrokerRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BrokerageAccount)
-class BrokerageAccountAdmin(ReadOnly, SimpleHistoryAdmin):
-    """Where orders go, and in which mode."""
+class BrokerageAccountAdmin(SimpleHistoryAdmin):
+    """Where orders go, and in which mode. An operator keeps how a paper account fills; nothing else changes here."""
 
-    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
+    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission", "displayed_share", "latency_ms", "reject_share")
     list_select_related = ("portfolio",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """All but what paper fills follow."""
+        kept = PAPER_SETTINGS if obj is not None and obj.broker == PAPER else ()
+        return tuple(field.name for field in BrokerageAccount._meta.fields if field.editable and field.name not in kept)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """`manage.py connect_account` makes them."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes."""
+        return False
 
 
 @admin.register(AlgoOrder)

@@ -7,8 +7,9 @@ order's row is its book, and execution ids follow from it, so that doing the sam
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from hashlib import sha256
 
 from apps.core.money import ZERO, price_from_float
 from apps.core.trading import OrderType, TimeInForce
@@ -46,6 +47,26 @@ class PaperCosts:
     commission: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperFaults:
+    """What goes wrong on purpose: `latency` passes before an order, or its change, meets a price, and of all orders the fraction `reject_share` is
+    rejected. Which ones follows from `seed` and the client order id alone, so that a replay sees the same."""
+
+    latency: timedelta = timedelta(0)
+    reject_share: Decimal = ZERO
+    seed: int = 0
+
+    def rejects(self, client_order_id: str) -> bool:
+        """Whether an order is one of those."""
+        if not self.reject_share:
+            return False
+        drawn = int.from_bytes(sha256(f"{self.seed}:{client_order_id}".encode()).digest()[:8])
+        return drawn < self.reject_share * 2**64
+
+
+NO_FAULTS = PaperFaults()
+
+
 class PaperBroker:
     """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none.
 
@@ -64,21 +85,28 @@ class PaperBroker:
         costs: PaperCosts,
         displayed: Callable[[BrokerOrder], DisplayedPrice | None] = lambda _: None,
         displayed_share: Decimal | None = Decimal(1),
+        faults: PaperFaults = NO_FAULTS,
         book: Callable[[datetime], BrokerStatement] | None = None,
     ) -> None:
         self._market = market
         self._costs = costs
         self._displayed = displayed
         self._displayed_share = displayed_share
+        self._faults = faults
         self._book = book
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
-        """Acknowledge the order and match it once. An immediate order without a price is cancelled, any other rests."""
+        """Acknowledge the order and match it once. An immediate order without a price is cancelled, any other rests; with latency each rests."""
+        if self._faults.rejects(order.client_order_id):
+            reason = f"rejected on purpose: share {trimmed(self._faults.reject_share)}, seed {self._faults.seed}"
+            return (ExecutionReport(kind=OrderEventKind.REJECTED, reason=reason),)
         acknowledged = ExecutionReport(kind=OrderEventKind.NEW)
         if order.venue and order.time_in_force.is_immediate:
             return (acknowledged, *self._at_venue(order))
         if order.venue:
             return (acknowledged,)  # it rests in the venue's queue: what was displayed has been swept already
+        if self._faults.latency:
+            return (acknowledged,)
         price = self._market(order.symbol)
         if price is None:
             return (acknowledged, *_without_price(order))

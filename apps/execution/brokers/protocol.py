@@ -52,6 +52,7 @@ class BrokerOrder:
     stop_triggered: bool = False
     currency: str = "USD"
     venue: str = ""
+    client_order_id: str = ""
     taken: Decimal = ZERO
 
     @property

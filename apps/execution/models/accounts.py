@@ -21,6 +21,9 @@ class BrokerageAccount(models.Model):
         default=1,
         help_text="Fraction of the size displayed at bid or ask which one paper order takes; empty: any size fills whole",
     )
+    latency_ms = models.PositiveIntegerField(default=0, help_text="A paper order, or its change, waits so long before it can trade; 0: not at all")
+    reject_share = models.DecimalField(max_digits=5, decimal_places=4, default=0, help_text="Fraction of paper orders that is rejected on purpose")
+    reject_seed = models.PositiveIntegerField(default=0, help_text="Which ones: that follows from this and the client order id")
     history = HistoricalRecords()
 
     class Meta:
@@ -42,6 +45,8 @@ class BrokerageAccount(models.Model):
             ),
             models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
             models.CheckConstraint(condition=models.Q(displayed_share__gt=0, displayed_share__lte=1), name="account_displayed_share"),
+            models.CheckConstraint(condition=models.Q(reject_share__gte=0, reject_share__lte=1), name="account_reject_share"),
+            models.CheckConstraint(condition=models.Q(broker="paper") | models.Q(latency_ms=0, reject_share=0), name="account_faults_are_of_paper"),
         ]
 
     def __str__(self) -> str:

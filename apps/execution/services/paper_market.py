@@ -5,7 +5,7 @@ Each portfolio is one transaction of its own, locked as everywhere, so that a pr
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import groupby
@@ -27,13 +27,16 @@ from apps.execution.selectors.rows import RELATED
 from apps.execution.services.groups import exit_waits, group_advance, groups_recover
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.reports import reports_book
-from apps.execution.services.routing import broker_order, latest_price, market_price, paper_broker
+from apps.execution.services.routing import broker_order, latency_of, latest_price, market_price, paper_broker
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import FeedMessage, latest_quotes
 from apps.portfolios.services.portfolios import portfolio_lock
 
 #: Statuses in which an order rests in the market. SENT belongs to the request that sent it, or to recovery.
 RESTING = (OrderStatus.NEW.value, OrderStatus.PARTIALLY_FILLED.value)
+
+#: How often a process that hears messages all the time looks at the latest prices as well.
+KNOWN_EVERY = timedelta(seconds=1)
 
 Reports = Callable[[Order], tuple[ExecutionReport, ...]]
 
@@ -42,10 +45,21 @@ def prices_match(*, prices: Mapping[str, MarketPrice], at: datetime) -> int:
     """Match all resting paper orders of these symbols against their new prices; returns how many orders changed."""
 
     def reports(order: Order) -> tuple[ExecutionReport, ...]:
+        if _waits(order, at):
+            return ()
         price = prices[order.instrument.symbol]
         return paper_broker(order.account).match(replace(broker_order(order), taken=_taken(order, price)), price)
 
     return _drive(_resting().filter(instrument__symbol__in=list(prices)), reports, at)
+
+
+def _waits(order: Order, at: datetime) -> bool:
+    """Whether the account's latency has not passed since the broker took the order, or its last change. Without latency nothing is asked."""
+    latency = latency_of(order.account)
+    if not latency or at - order.updated_at >= latency:  # its row was written then or later
+        return False
+    accepted = order.events.filter(kind__in=[OrderEventKind.NEW.value, OrderEventKind.REPLACED.value]).latest("id")
+    return at - accepted.recorded_at < latency
 
 
 def _taken(order: Order, price: MarketPrice) -> Decimal:
@@ -123,6 +137,7 @@ class PaperMarket:
     expired: int = 0
     recovered: int = 0
     looked_at: datetime | None = None
+    known_at: datetime | None = None
 
     def recover(self, *, at: datetime) -> None:
         """Finish what was left between two states, and match what the market did meanwhile."""
@@ -131,13 +146,22 @@ class PaperMarket:
         self.looked_at = at
 
     def hear(self, message: FeedMessage | None, *, at: datetime) -> None:
-        """Match the prices of a message; in silence look at the latest ones, since messages may have been lost. Where nothing rests, one query."""
+        """Match the prices of a message; in silence, and once a second beside a live feed, look at the latest ones: messages may have been lost,
+        and an order may have waited for its time. Where nothing rests, one query."""
         if symbols := resting_symbols():
-            self.matched += prices_match(prices=_heard_prices(message, symbols) if message else _known_prices(symbols), at=at)
+            self.matched += prices_match(prices=self._prices(message, symbols, at), at=at)
             self.expired += day_orders_expire(market_time=market_clock(at).market_time, at=at)
         if self.looked_at is None or at - self.looked_at > PATIENCE:
             self.recovered += orders_recover(at=at) + groups_recover(at=at)
             self.looked_at = at
+
+    def _prices(self, message: FeedMessage | None, symbols: Iterable[str], at: datetime) -> dict[str, MarketPrice]:
+        heard = _heard_prices(message, symbols) if message else {}
+        due = self.known_at is None or at - self.known_at >= KNOWN_EVERY
+        if message and not (message.is_live and due):
+            return heard
+        self.known_at = at
+        return _known_prices(symbols) | heard
 
 
 def _heard_prices(message: FeedMessage, symbols: Iterable[str]) -> dict[str, MarketPrice]:

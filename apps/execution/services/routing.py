@@ -14,7 +14,7 @@ from apps.execution.brokers.alpaca import ALPACA
 from apps.execution.brokers.alpaca_words import mode_of_number as alpaca_mode
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
-from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts
+from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts, PaperFaults
 from apps.execution.brokers.protocol import Broker, BrokerOrder, DisplayedPrice, MarketPrice
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.venues import venues_display
@@ -75,6 +75,7 @@ def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
         expire_at=order.expire_at,
         stop_triggered=order.stop_triggered,
         venue=order.venue,
+        client_order_id=str(order.client_order_id),
     )
 
 
@@ -89,11 +90,21 @@ def market_price(quote: Quote) -> MarketPrice:
 
 
 def paper_broker(account: BrokerageAccount) -> PaperBroker:
-    """The paper broker with the account's costs."""
+    """The paper broker with the account's costs, and with its faults."""
     costs = PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission)
     return PaperBroker(
-        market=latest_price, costs=costs, displayed=_displayed, displayed_share=account.displayed_share, book=partial(paper_statement, account)
+        market=latest_price,
+        costs=costs,
+        displayed=_displayed,
+        displayed_share=account.displayed_share,
+        faults=PaperFaults(latency=latency_of(account), reject_share=account.reject_share, seed=account.reject_seed),
+        book=partial(paper_statement, account),
     )
+
+
+def latency_of(account: BrokerageAccount) -> timedelta:
+    """How long a paper order waits before it can trade."""
+    return timedelta(milliseconds=account.latency_ms)
 
 
 def latest_price(symbol: str) -> MarketPrice | None:

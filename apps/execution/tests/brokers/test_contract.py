@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
 from apps.core.trading import OrderType, Side, TimeInForce
-from apps.execution.brokers.paper import PaperBroker, PaperCosts
+from apps.execution.brokers.paper import PaperBroker, PaperCosts, PaperFaults
 from apps.execution.brokers.protocol import Broker, BrokerOrder, ExecutionReport, MarketPrice
 from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
@@ -242,6 +243,26 @@ class TestPaperBroker(BrokerContract):
     def test_an_immediate_order_sees_what_is_displayed(self, time_in_force, told):
         order = make_broker_order(time_in_force=time_in_force)
         assert kinds(self.broker("100").match(order, self.quoted(ask_size=Decimal(80)))) == told
+
+    def test_with_latency_an_order_rests_first(self):
+        broker = PaperBroker(market=lambda _: self.price("100"), costs=self.COSTS, faults=PaperFaults(latency=timedelta(milliseconds=1)))
+        for fields in ({}, {"time_in_force": TimeInForce.IOC}):
+            assert kinds(broker.submit(make_broker_order(**fields))) == ["new"]
+
+    def test_rejects_follow_from_seed_and_client_order_id(self):
+        faults = PaperFaults(reject_share=Decimal("0.3"), seed=7)
+        ids = [str(UUID(int=number)) for number in range(2000)]
+        refused = {one for one in ids if faults.rejects(one)}
+        assert len(refused) == pytest.approx(600, abs=80)
+        assert refused == {one for one in reversed(ids) if faults.rejects(one)}
+        assert refused != {one for one in ids if replace(faults, seed=8).rejects(one)}
+        assert not any(PaperFaults(seed=7).rejects(one) for one in ids)
+        assert all(replace(faults, reject_share=Decimal(1)).rejects(one) for one in ids)
+        broker = PaperBroker(market=lambda _: self.price("100"), costs=self.COSTS, faults=faults)
+        for one in ids[:20]:
+            order = make_broker_order(client_order_id=one)
+            for reports in (broker.submit(order), broker.lookup(order)):
+                assert kinds(reports) == (["rejected"] if one in refused else ["new", "trade"])
 
     def test_the_close_is_the_last_price(self):
         order = make_broker_order(order_type=OrderType.MARKET_ON_CLOSE)

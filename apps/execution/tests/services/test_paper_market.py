@@ -3,10 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from apps.core import clock
+from apps.execution.brokers.paper import PaperFaults
 from apps.execution.brokers.protocol import MarketPrice
 from apps.execution.models import BrokerageAccount, Fill, Order
 from apps.execution.selectors.rows import fill_row
@@ -14,6 +17,7 @@ from apps.execution.services import orders as order_services
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.paper_market import PaperMarket, day_orders_expire, prices_match, resting_symbols
 from apps.execution.services.recovery import PATIENCE, orders_recover
+from apps.execution.services.replacements import order_replace
 from apps.execution.tests.factories import quote
 from apps.execution.tests.test_guards import decide, make_order
 from apps.marketdata.models import FeedState
@@ -130,6 +134,64 @@ class TestDisplayedSize:
         BrokerageAccount.objects.update(displayed_share="0.5")
         quote("AAPL", "100", bid="99", ask="101", bid_size="10", ask_size="10")
         assert desk.submit(quantity="10").cumulative_quantity == 5
+
+
+class TestFaults:
+    """A paper account that answers late, or refuses, because somebody wants to see what the desk does then."""
+
+    LATENCY = timedelta(milliseconds=200)
+
+    @pytest.fixture
+    def slow(self, desk, noon):
+        BrokerageAccount.objects.update(latency_ms=200)
+        return desk
+
+    def hear(self, at, message=None) -> list[str]:
+        """Statuses of all orders after the broker's process has looked at the market at a time."""
+        PaperMarket().hear(message, at=at)
+        return list(Order.objects.order_by("id").values_list("status", flat=True))
+
+    @pytest.mark.parametrize("fields", [{}, {"time_in_force": "ioc"}, {"order_type": "limit", "limit_price": "105"}])
+    def test_an_order_meets_the_market_as_it_is_after_the_latency(self, slow, fields):
+        at = clock.now()
+        order = slow.submit(at=at, **fields)
+        quote("AAPL", "104", market_time=NOON)
+        assert self.hear(at + self.LATENCY - timedelta(milliseconds=1)) == ["new"]
+        assert self.hear(at + self.LATENCY) == ["filled"]
+        assert order.fills.get().price == Decimal("104.052")
+
+    def test_it_waits_for_no_message_about_its_symbol(self, slow):
+        at = clock.now()
+        slow.submit(at=at)
+        other = replace(TestPaperMarket().message("1"), symbols=("MSFT",), prices={"MSFT": Decimal(1)})
+        assert self.hear(at + self.LATENCY, other) == ["filled"]
+
+    def test_a_changed_order_waits_again(self, slow):
+        at = clock.now()
+        order = slow.submit(at=at, order_type="limit", limit_price="99", time_in_force="gtc")
+        changed_at = at + timedelta(seconds=5)
+        order_replace(order_id=order.pk, user=slow.trader, replacement_id=uuid4(), changes={"limit_price": Decimal(101)}, at=changed_at)
+        assert self.hear(changed_at + self.LATENCY / 2) == ["new"]
+        assert self.hear(changed_at + self.LATENCY) == ["filled"]
+
+    def test_a_trailing_stop_waits_once(self, slow):
+        at = clock.now()
+        slow.submit(at=at, order_type="trailing_stop", trail_offset="2", time_in_force="gtc")
+        assert self.hear(at + self.LATENCY) == ["new"]  # it has moved there
+        quote("AAPL", "102", market_time=NOON)
+        assert self.hear(at + self.LATENCY + timedelta(milliseconds=1)) == ["filled"]
+
+    def test_orders_are_rejected_as_seed_and_client_order_id_say(self, desk):
+        BrokerageAccount.objects.update(reject_share="0.5", reject_seed=3)
+        ids = [UUID(int=number) for number in range(1, 13)]
+        told = [desk.submit(client_order_id=one) for one in ids]
+        faults = PaperFaults(reject_share=Decimal("0.5"), seed=3)
+        assert [order.status for order in told] == ["rejected" if faults.rejects(str(one)) else "filled" for one in ids]
+        assert {order.reason for order in told if order.status == "rejected"} == {"rejected on purpose: share 0.5, seed 3"}
+
+    def test_only_paper_accounts_have_faults(self, desk):
+        with pytest.raises(IntegrityError, match="account_faults"), transaction.atomic():
+            BrokerageAccount.objects.update(broker="ib", number="DU1234567", latency_ms=1)
 
 
 class TestSessionEnd:
