@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from apps.core.documents import plain
-from apps.core.money import MONEY_PLACES, PRICE_PLACES, money
+from apps.core.money import PRICE_PLACES, money
 from apps.core.trading import Check, OrderIntent, OrderType, ReferencePrice
 from apps.execution.domain.amounts import slipped, trimmed
+from apps.execution.domain.commissions import CommissionTerms, commission_estimate
 from apps.execution.models import BrokerageAccount, OrderPreview
 from apps.execution.selectors.previews import terms_digest
 from apps.execution.services.accounts import account_of
@@ -63,6 +64,8 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
     price = _estimated_price(intent, reference, account)
     rate = gate.fx_rate
     value = None if price is None or rate is None else money(price * intent.quantity * rate)
+    terms = CommissionTerms(minimum=account.commission, per_share=account.commission_per_share, cap=account.commission_cap)
+    commission = commission_estimate(terms, quantity=intent.quantity, value=value)
     preview = Preview(
         allowed=gate.allowed,
         checks=gate.checks,
@@ -70,9 +73,9 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
         estimated_price=price,
         estimated_value=value,
         estimated_slippage=_slippage(intent, reference, price, rate),
-        commission=account.commission.quantize(Decimal(1).scaleb(-MONEY_PLACES)),
+        commission=commission,
         cash_before=held.cash,
-        cash_after=None if value is None else held.cash - intent.side.sign * value - account.commission,
+        cash_after=None if value is None else held.cash - intent.side.sign * value - commission,
         position_before=held.book_held,
         position_after=held.book_held + intent.signed_quantity,
         currency=held.currency,

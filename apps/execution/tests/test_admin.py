@@ -65,8 +65,9 @@ def test_an_operator_says_how_a_paper_account_fills_and_nothing_else(desk, offic
     assert (account.mode, account.number) == ("paper", desk.account.number)
     assert account.history.latest().history_user == operator
     BrokerageAccount.objects.update(broker="ib", number="DU1234567", latency_ms=0, reject_share=0)
-    client.post(page, asked)
-    assert BrokerageAccount.objects.get().latency_ms == 0
+    assert client.post(page, {**asked, "commission_per_share": "0.0035", "commission_cap": ""}).status_code == 302
+    account = BrokerageAccount.objects.get()
+    assert (account.latency_ms, account.commission_per_share, account.commission_cap) == (0, Decimal("0.0035"), None)
 
 
 def test_compliance_resolves_a_break_with_a_reason(desk, officer):
