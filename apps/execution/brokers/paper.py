@@ -49,8 +49,8 @@ class PaperCosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperFaults:
-    """What goes wrong on purpose: `latency` passes before an order, or its change, meets a price, and of all orders the fraction `reject_share` is
-    rejected. Which ones follows from `seed` and the client order id alone, so that a replay sees the same."""
+    """What goes wrong on purpose: with `latency` an order rests until its caller says that it has passed, and of all orders the fraction
+    `reject_share` is rejected. Which ones follows from `seed` and the client order id alone, so that a replay sees the same."""
 
     latency: timedelta = timedelta(0)
     reject_share: Decimal = ZERO
@@ -72,8 +72,8 @@ class PaperBroker:
 
     An immediate order for a venue trades against what that venue displays (`displayed`), at its price, up to its size, and pays its fee.
     Of the size displayed at bid or ask an order takes at most `displayed_share`, a fraction, and rests; all that it wants where that is None or
-    no size is known. A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said so far,
-    which is all the book that it has.
+    no size is known. A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said
+    so far, which is all the book that it has.
     """
 
     name = PAPER

@@ -34,7 +34,8 @@ class BrokerOrder:
     """An allowed order as it goes to a broker. `reference` is unique per order for ever; `cumulative` (shares) has traded already.
 
     `working_stop` is where a trailing stop stands (None before the broker has seen a price), `expire_at` the end of a GTD order, `venue`
-    where a smart router sends it ("": wherever the broker likes), `taken` the shares that it has had of the quote which is displayed now.
+    where a smart router sends it ("": wherever the broker likes), `client_order_id` its maker's own name for it, `taken` the shares that it has
+    had of the quote which is displayed now.
     """
 
     reference: str

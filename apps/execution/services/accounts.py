@@ -18,9 +18,9 @@ from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import BrokerageAccount
 
-#: What a trade is expected to cost, for previews only: what was taken comes with the broker's reports. Interactive Brokers' fixed prices of US stocks
-#: (interactivebrokers.com, Commissions, Stocks: USD 0.005 a share, at least 1.00, at most 1 % of the value); Alpaca's free trading of US stocks
-#: (alpaca.markets, Pricing), without regulatory fees. Slippage is that of a paper account.
+#: What a trade is expected to cost, for previews and proposals: what was taken comes with the broker's reports. Interactive Brokers' fixed prices
+#: of US stocks (interactivebrokers.com, Pricing, Commissions, Stocks: USD 0.005 a share, at least 1.00, at most 1 % of the value); Alpaca's free
+#: trading of US stocks (alpaca.markets, Pricing), without regulatory fees. Slippage is that of a paper account.
 ESTIMATES: dict[str, dict[str, Decimal]] = {
     IB: {"slippage_bps": Decimal(5), "commission": Decimal(1), "commission_per_share": Decimal("0.005"), "commission_cap": Decimal("0.01")},
     ALPACA: {"slippage_bps": Decimal(5), "commission": Decimal(0)},

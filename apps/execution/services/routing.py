@@ -1,7 +1,6 @@
 """From an account's row to the adapter that reaches its broker. The only place that builds adapters."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -81,12 +80,18 @@ def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
 
 def market_price(quote: Quote) -> MarketPrice:
     """A quote as the paper broker matches it. A last price says nothing of volume."""
-    price = MarketPrice(symbol=quote.symbol, price=quote.price, market_time=quote.market_time, source=quote.feed)
-    if quote.quote_time is None or quote.quote_time < quote.market_time - BOOK_COUNTS_FOR:
-        return price
-    # A size of zero beside a price is one that the feed does not know.
-    sizes = {"bid_size": quote.bid_size or None, "ask_size": quote.ask_size or None}
-    return replace(price, bid=quote.bid, ask=quote.ask, quote_time=quote.quote_time, **sizes)
+    counts = quote.quote_time is not None and quote.quote_time >= quote.market_time - BOOK_COUNTS_FOR
+    return MarketPrice(
+        symbol=quote.symbol,
+        price=quote.price,
+        market_time=quote.market_time,
+        source=quote.feed,
+        bid=quote.bid if counts else None,
+        ask=quote.ask if counts else None,
+        bid_size=quote.bid_size or None,  # a size of zero beside a price is one that the feed does not know
+        ask_size=quote.ask_size or None,
+        quote_time=quote.quote_time,
+    )
 
 
 def paper_broker(account: BrokerageAccount) -> PaperBroker:

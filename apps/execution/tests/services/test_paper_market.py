@@ -18,6 +18,7 @@ from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.paper_market import PaperMarket, day_orders_expire, prices_match, resting_symbols
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.replacements import order_replace
+from apps.execution.services.routing import broker_order, paper_broker
 from apps.execution.tests.factories import quote
 from apps.execution.tests.test_guards import decide, make_order
 from apps.marketdata.models import FeedState
@@ -129,6 +130,13 @@ class TestDisplayedSize:
         assert [fill.quantity for fill in order.fills.order_by("id")] == [40, 40, 20]
         assert "at which 40 shares were displayed" in fill_row(order.fills.order_by("id")[0])["explanation"]
         assert [fill.fee for fill in order.fills.order_by("id")] == [1, 0, 0]
+
+    def test_the_request_that_sends_an_order_asks_the_database_nothing_for_it(self, desk, django_assert_num_queries):
+        resting = desk.submit(order_type="limit", limit_price="90")
+        quote("AAPL", "90", bid="89", ask="90", ask_size="4")
+        with django_assert_num_queries(0):
+            reports = paper_broker(resting.account).submit(broker_order(resting))
+        assert [report.kind.value for report in reports] == ["new", "trade"]
 
     def test_the_account_says_how_much_of_it_an_order_takes(self, desk):
         BrokerageAccount.objects.update(displayed_share="0.5")
