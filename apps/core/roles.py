@@ -126,6 +126,8 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "*.view",
     ),
     Role.OPERATOR: (
+        "execution.change_brokerageaccount",
+        "execution.view_brokerageaccount",
         "execution.add_venue",
         "execution.change_venue",
         "execution.view_venue",

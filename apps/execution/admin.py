@@ -8,6 +8,7 @@ from simple_history.admin import SimpleHistoryAdmin
 
 from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.core.clock import now
+from apps.execution.brokers.paper import PAPER
 from apps.execution.models import (
     AlgoOrder,
     BreakResolution,
@@ -31,6 +32,10 @@ from apps.execution.models import (
     Venue,
 )
 from apps.execution.services.reconciliation import break_resolve
+
+#: What an operator may change of an account: of a paper account how it fills, of another what its trades are expected to cost.
+PAPER_SETTINGS = ("slippage_bps", "commission", "displayed_share", "latency_ms", "reject_share", "reject_seed")
+ESTIMATES = ("slippage_bps", "commission", "commission_per_share", "commission_cap")
 
 
 class OrderEventInline(ReadOnly, admin.TabularInline):
@@ -104,11 +109,24 @@ class BrokerRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BrokerageAccount)
-class BrokerageAccountAdmin(ReadOnly, SimpleHistoryAdmin):
-    """Where orders go, and in which mode."""
+class BrokerageAccountAdmin(SimpleHistoryAdmin):
+    """Where orders go, and in which mode. An operator keeps how a paper account fills and what others are expected to cost; nothing else changes."""
 
-    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
+    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission", "displayed_share", "latency_ms", "reject_share")
     list_select_related = ("portfolio",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """All that says where orders go."""
+        kept = PAPER_SETTINGS if obj is not None and obj.broker == PAPER else ESTIMATES
+        return tuple(field.name for field in BrokerageAccount._meta.fields if field.editable and field.name not in kept)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """`manage.py connect_account` makes them."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody deletes."""
+        return False
 
 
 @admin.register(AlgoOrder)

@@ -1,15 +1,16 @@
-"""The paper broker: fills at the latest price through the desk's one matching function, with slippage and one commission per order.
+"""The paper broker: fills through the desk's one matching function, with slippage and one commission per order.
 
-A last price is matched as a bar of one price, so that a stop or a limit means here what it means in a backtest. The broker keeps
-nothing of its own: the order's row is its book, and execution ids follow from it, so that doing the same again does nothing twice.
+A buy trades at the ask and a sale at the bid where a feed says them, else at the last price; stops are triggered by the last price. Each is
+matched as a bar of one price, so that a stop or a limit means here what it means in a backtest. The broker keeps nothing of its own: the
+order's row is its book, and execution ids follow from it, so that doing the same again does nothing twice.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from hashlib import sha256
 
-from apps.core.documents import plain
 from apps.core.money import ZERO, price_from_float
 from apps.core.trading import OrderType, TimeInForce
 from apps.execution.brokers.protocol import (
@@ -26,6 +27,8 @@ from apps.execution.domain.states import OrderEventKind
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
 
 PAPER = "paper"
+#: Of a share, as the ledger counts them.
+SMALLEST_FRACTION = Decimal("0.000001")
 #: How the matching function knows an order: a trailing stop is a stop whose price moves, the close trades as the market does.
 _CODES = {
     **{kind: OrderTypeCode[kind.name] for kind in OrderType if kind.name in OrderTypeCode.__members__},
@@ -44,12 +47,33 @@ class PaperCosts:
     commission: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperFaults:
+    """What goes wrong on purpose: with `latency` an order rests until its caller says that it has passed, and of all orders the fraction
+    `reject_share` is rejected. Which ones follows from `seed` and the client order id alone, so that a replay sees the same."""
+
+    latency: timedelta = timedelta(0)
+    reject_share: Decimal = ZERO
+    seed: int = 0
+
+    def rejects(self, client_order_id: str) -> bool:
+        """Whether an order is one of those."""
+        if not self.reject_share:
+            return False
+        drawn = int.from_bytes(sha256(f"{self.seed}:{client_order_id}".encode()).digest()[:8])
+        return drawn < self.reject_share * 2**64
+
+
+NO_FAULTS = PaperFaults()
+
+
 class PaperBroker:
     """A `Broker` which trades against the latest price. `market` gives it, None where a symbol has none.
 
     An immediate order for a venue trades against what that venue displays (`displayed`), at its price, up to its size, and pays its fee.
-    A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said so far,
-    which is all the book that it has.
+    Of the size displayed at bid or ask an order takes at most `displayed_share`, a fraction, and rests; all that it wants where that is None or
+    no size is known. A market-on-close order waits until `close` is called with the session's last price. `book` is what the broker has said
+    so far, which is all the book that it has.
     """
 
     name = PAPER
@@ -60,20 +84,29 @@ class PaperBroker:
         market: Callable[[str], MarketPrice | None],
         costs: PaperCosts,
         displayed: Callable[[BrokerOrder], DisplayedPrice | None] = lambda _: None,
+        displayed_share: Decimal | None = Decimal(1),
+        faults: PaperFaults = NO_FAULTS,
         book: Callable[[datetime], BrokerStatement] | None = None,
     ) -> None:
         self._market = market
         self._costs = costs
         self._displayed = displayed
+        self._displayed_share = displayed_share
+        self._faults = faults
         self._book = book
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
-        """Acknowledge the order and match it once. An immediate order without a price is cancelled, any other rests."""
+        """Acknowledge the order and match it once. An immediate order without a price is cancelled, any other rests; with latency each rests."""
+        if self._faults.rejects(order.client_order_id):
+            reason = f"rejected on purpose: share {trimmed(self._faults.reject_share)}, seed {self._faults.seed}"
+            return (ExecutionReport(kind=OrderEventKind.REJECTED, reason=reason),)
         acknowledged = ExecutionReport(kind=OrderEventKind.NEW)
         if order.venue and order.time_in_force.is_immediate:
             return (acknowledged, *self._at_venue(order))
         if order.venue:
             return (acknowledged,)  # it rests in the venue's queue: what was displayed has been swept already
+        if self._faults.latency:
+            return (acknowledged,)
         price = self._market(order.symbol)
         if price is None:
             return (acknowledged, *_without_price(order))
@@ -113,35 +146,54 @@ class PaperBroker:
 
     def close(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
         """Trade a market-on-close order at the session's last price; what volume does not allow expires."""
-        reports = self._matched(order, price)
+        reports = self._traded(order, price)
         traded = sum((report.execution.quantity for report in reports if report.execution), ZERO)
         rest = () if traded == order.leaves else (ExecutionReport(kind=OrderEventKind.EXPIRED, reason="not all of it could trade at the close"),)
         return (*reports, *rest)
 
     def _matched(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
-        quantity, fill_price, triggered, done = match(
+        book = price.against(order.side)
+        if order.stop_triggered or not (order.order_type.has_stop or order.order_type.has_trail):
+            return self._traded(order, book)
+        _, _, triggered, _ = self._match(order, price, order.leaves)
+        if not triggered:
+            return _unfilled(order)
+        trigger = ExecutionReport(kind=OrderEventKind.TRIGGERED, reason=f"{order.symbol} at {trimmed(price.price)}")
+        return (trigger, *self._traded(replace(order, stop_triggered=True), book))
+
+    def _traded(self, order: BrokerOrder, price: MarketPrice) -> tuple[ExecutionReport, ...]:
+        available = self._available(order, price)
+        quantity, fill_price, _, _ = self._match(order, price, available)
+        if quantity <= 0:
+            return _unfilled(order)
+        trade = ExecutionReport(kind=OrderEventKind.TRADE, execution=self._execution(order, price, available, price_from_float(fill_price)))
+        return (trade, *(_unfilled(order) if available < order.leaves else ()))
+
+    def _available(self, order: BrokerOrder, price: MarketPrice) -> Decimal:
+        """Shares that may trade now: whole ones where whole ones are displayed and asked for, none where a fill-or-kill order wants more."""
+        if price.volume is None or self._displayed_share is None:
+            return order.leaves
+        whole = price.volume == price.volume.to_integral_value() and order.leaves == order.leaves.to_integral_value()
+        left = max(ZERO, price.volume * self._displayed_share - order.taken).quantize(Decimal(1) if whole else SMALLEST_FRACTION, ROUND_DOWN)
+        if order.time_in_force is TimeInForce.FOK and left < order.leaves:
+            return ZERO
+        return min(order.leaves, left)
+
+    def _match(self, order: BrokerOrder, price: MarketPrice, shares: Decimal) -> tuple[float, float, bool, bool]:
+        return match(
             _CODES[order.order_type],
             order.side.sign,
-            float(order.leaves),
+            float(shares),
             _number(order.limit_price),
             _number(order.working_stop if order.order_type.has_trail else order.stop_price),
             order.stop_triggered,
             _TIF_CODES[order.time_in_force],
             *(float(price.price),) * 5,
-            float("inf") if price.volume is None else float(price.volume),
+            float("inf"),
             FillAt.CLOSE,
             1.0,
             float(self._costs.slippage_bps),
         )
-        reports = []
-        if triggered and not order.stop_triggered:
-            reports.append(ExecutionReport(kind=OrderEventKind.TRIGGERED, reason=f"{order.symbol} at {trimmed(price.price)}"))
-        filled = _shares(quantity, order.leaves)
-        if filled > ZERO:
-            reports.append(ExecutionReport(kind=OrderEventKind.TRADE, execution=self._execution(order, price, filled, price_from_float(fill_price))))
-        if filled < order.leaves and done:
-            reports.append(ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.time_in_force.upper()}: not all of it could trade at once"))
-        return tuple(reports)
 
     def cancel(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Confirm at once, or refuse when nothing is left."""
@@ -166,18 +218,14 @@ class PaperBroker:
         return self._book(since)
 
     def _execution(self, order: BrokerOrder, price: MarketPrice, quantity: Decimal, fill_price: Decimal) -> Execution:
+        last = {} if price.last is None else {"last": str(trimmed(price.last))}
         return Execution(
             execution_id=f"{order.reference}-{trimmed(order.cumulative)}",
             quantity=quantity,
             price=fill_price,
             fee=ZERO if order.cumulative else self._costs.commission,
             market_time=price.market_time,
-            quote={
-                "price": str(trimmed(price.price)),
-                "market_time": str(plain(price.market_time)),
-                "source": price.source,
-                "slippage_bps": str(trimmed(self._costs.slippage_bps)),
-            },
+            quote=price.identity | {"slippage_bps": str(trimmed(self._costs.slippage_bps))} | last,
         )
 
 
@@ -197,12 +245,12 @@ def _without_price(order: BrokerOrder) -> tuple[ExecutionReport, ...]:
     return ()
 
 
+def _unfilled(order: BrokerOrder) -> tuple[ExecutionReport, ...]:
+    """What becomes of what could not trade now."""
+    if order.time_in_force.is_immediate:
+        return (ExecutionReport(kind=OrderEventKind.CANCELED, reason=f"{order.time_in_force.upper()}: not all of it could trade at once"),)
+    return ()
+
+
 def _number(price: Decimal | None) -> float:
     return float("nan") if price is None else float(price)
-
-
-def _shares(quantity: float, leaves: Decimal) -> Decimal:
-    """Shares as the ledger counts them: all of the leaves, or what volume allows, never more."""
-    if quantity >= float(leaves):
-        return leaves
-    return Decimal(repr(quantity)).quantize(Decimal("0.000001"), ROUND_DOWN)

@@ -4,13 +4,16 @@ An adapter turns its broker's words into these. It never writes to the database:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from apps.core.documents import plain
 from apps.core.errors import Unavailable
+from apps.core.money import ZERO
 from apps.core.trading import OrderType, Side, TimeInForce
+from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 
 
@@ -31,7 +34,8 @@ class BrokerOrder:
     """An allowed order as it goes to a broker. `reference` is unique per order for ever; `cumulative` (shares) has traded already.
 
     `working_stop` is where a trailing stop stands (None before the broker has seen a price), `expire_at` the end of a GTD order, `venue`
-    where a smart router sends it ("": wherever the broker likes).
+    where a smart router sends it ("": wherever the broker likes), `client_order_id` its maker's own name for it, `taken` the shares that it has
+    had of the quote which is displayed now.
     """
 
     reference: str
@@ -49,6 +53,8 @@ class BrokerOrder:
     stop_triggered: bool = False
     currency: str = "USD"
     venue: str = ""
+    client_order_id: str = ""
+    taken: Decimal = ZERO
 
     @property
     def leaves(self) -> Decimal:
@@ -57,13 +63,40 @@ class BrokerOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketPrice:
-    """A last price of one symbol. `volume` (shares) bounds what can fill against it, None where it is not known."""
+    """A last price of one symbol. `volume` (shares) bounds what can fill against it, None where it is not known.
+
+    `bid` and `ask` are the best quotes of `quote_time`, None where they are not known or too old to count. `basis` is which side of the book
+    `price` is ("bid", "ask"), and then `last` is the last price beside it; "" for a last price.
+    """
 
     symbol: str
     price: Decimal
     market_time: datetime
     source: str
     volume: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bid_size: Decimal | None = None
+    ask_size: Decimal | None = None
+    quote_time: datetime | None = None
+    basis: str = ""
+    last: Decimal | None = None
+
+    def against(self, side: Side) -> "MarketPrice":
+        """What an order of this side trades against: the other side of the book, or the last price where there is no sound book."""
+        price, size, basis = (self.ask, self.ask_size, "ask") if side is Side.BUY else (self.bid, self.bid_size, "bid")
+        if not price or self.quote_time is None or (self.bid and self.ask and self.bid >= self.ask):
+            return self
+        return replace(self, price=price, volume=size, market_time=self.quote_time, basis=basis, last=self.price)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """As a fill keeps it: another fill with the same values was against the same quote."""
+        said = {"price": str(trimmed(self.price)), "market_time": str(plain(self.market_time)), "source": self.source}
+        if self.basis:
+            said["basis"] = self.basis
+            said |= {} if self.volume is None else {"displayed": str(trimmed(self.volume))}
+        return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

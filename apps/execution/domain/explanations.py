@@ -45,13 +45,17 @@ def _matched(price: Decimal, quote: Mapping[str, Any]) -> str:
     against = _number(quote.get("price"))
     if against is None:
         return f"executed on {quote['venue']}" if quote.get("venue") else "the broker did not say what it was matched against"
-    text = f"matched against {trimmed(against)}"
+    basis = f"the {quote['basis']} " if quote.get("basis") else ""
+    text = f"matched against {basis}{trimmed(against)}"
     if quote.get("venue"):
         text += f", at which {quote['venue']} displayed {quote.get('displayed', 'an unknown number of')} shares"
+    elif quote.get("displayed"):
+        text += f", at which {quote['displayed']} shares were displayed"
     known = [str(quote["source"])] if quote.get("source") else []
     if quote.get("market_time"):
         known.append(str(quote["market_time"])[:19].replace("T", " ") + "Z")
-    text += f" ({', '.join(known)})" if known else ""
+    last = [f"last price {quote['last']}"] if quote.get("last") else []
+    text += f" ({'; '.join([*last, ', '.join(known)])})" if known else ""
     bps = _number(quote.get("slippage_bps"))
     if bps and price != against:
         text += f", made {trimmed(bps)} bps worse: {trimmed(price)}"

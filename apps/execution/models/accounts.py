@@ -3,6 +3,8 @@ from simple_history.models import HistoricalRecords
 
 from apps.core.trading import TradingMode
 
+ESTIMATE = "Of another broker it is what is expected, for previews: what was taken comes with the fills"
+
 
 class BrokerageAccount(models.Model):
     """Where a portfolio's orders go. Paper or live is a property of this row, checked where the adapter is built."""
@@ -11,8 +13,31 @@ class BrokerageAccount(models.Model):
     broker = models.CharField(max_length=20, choices=[("paper", "Paper"), ("ib", "Interactive Brokers"), ("alpaca", "Alpaca")])
     mode = models.CharField(max_length=5, choices=[(mode.value, mode.name.title()) for mode in TradingMode], default=TradingMode.PAPER)
     number = models.CharField(max_length=50, unique=True)
-    slippage_bps = models.DecimalField(max_digits=8, decimal_places=4, default=5, help_text="Paper fills are this much worse than the market")
-    commission = models.DecimalField(max_digits=20, decimal_places=4, default=1, help_text="Per order, charged with its first fill")
+    slippage_bps = models.DecimalField(
+        max_digits=8, decimal_places=4, default=5, help_text=f"Paper fills are this much worse than the market. {ESTIMATE}"
+    )
+    commission = models.DecimalField(
+        max_digits=20, decimal_places=4, default=1, help_text=f"Per order, at least; a paper account charges it with the first fill. {ESTIMATE}"
+    )
+    commission_per_share = models.DecimalField(max_digits=12, decimal_places=6, default=0, help_text=f"Not of a paper account. {ESTIMATE}")
+    commission_cap = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text=f"Fraction of an order's value that the commission never exceeds. Not of a paper account. {ESTIMATE}",
+    )
+    displayed_share = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        default=1,
+        help_text="Fraction of the size displayed at bid or ask which one paper order takes; empty: any size fills whole",
+    )
+    latency_ms = models.PositiveIntegerField(default=0, help_text="A paper order, or its change, waits so long before it can trade; 0: not at all")
+    reject_share = models.DecimalField(max_digits=5, decimal_places=4, default=0, help_text="Fraction of paper orders that is rejected on purpose")
+    reject_seed = models.PositiveIntegerField(default=0, help_text="Which ones: that follows from this and the client order id")
     history = HistoricalRecords()
 
     class Meta:
@@ -33,6 +58,16 @@ class BrokerageAccount(models.Model):
                 name="account_alpaca_number_has_its_mode",
             ),
             models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
+            models.CheckConstraint(
+                condition=models.Q(commission_per_share__gte=0, commission_cap__gt=0, commission_cap__lte=1), name="account_estimates"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(broker="paper") | models.Q(commission_per_share=0, commission_cap__isnull=True),
+                name="account_paper_charges_per_order",
+            ),
+            models.CheckConstraint(condition=models.Q(displayed_share__gt=0, displayed_share__lte=1), name="account_displayed_share"),
+            models.CheckConstraint(condition=models.Q(reject_share__gte=0, reject_share__lte=1), name="account_reject_share"),
+            models.CheckConstraint(condition=models.Q(broker="paper") | models.Q(latency_ms=0, reject_share=0), name="account_faults_are_of_paper"),
         ]
 
     def __str__(self) -> str:

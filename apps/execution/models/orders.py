@@ -137,6 +137,7 @@ class OrderReplacement(models.Model):
     stop_price = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
     trail_offset = models.DecimalField(max_digits=PRICE_DIGITS, decimal_places=PRICE_PLACES, null=True)
     expire_at = models.DateTimeField(null=True)
+    day_since = models.DateTimeField(null=True, help_text="Market time at which another order was to become a day order: its session is that one's")
     intent_digest = models.CharField(max_length=64)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()

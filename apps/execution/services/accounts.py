@@ -18,6 +18,14 @@ from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import BrokerageAccount
 
+#: What a trade is expected to cost, for previews and proposals: what was taken comes with the broker's reports. Interactive Brokers' fixed prices
+#: of US stocks (interactivebrokers.com, Pricing, Commissions, Stocks: USD 0.005 a share, at least 1.00, at most 1 % of the value); Alpaca's free
+#: trading of US stocks (alpaca.markets, Pricing), without regulatory fees. Slippage is that of a paper account.
+ESTIMATES: dict[str, dict[str, Decimal]] = {
+    IB: {"slippage_bps": Decimal(5), "commission": Decimal(1), "commission_per_share": Decimal("0.005"), "commission_cap": Decimal("0.01")},
+    ALPACA: {"slippage_bps": Decimal(5), "commission": Decimal(0)},
+}
+
 
 def paper_account_create(*, portfolio_id: int, slippage_bps: Decimal = Decimal(5), commission: Decimal = Decimal(1)) -> BrokerageAccount:
     """Give a portfolio a paper account. `slippage_bps` and `commission` (per order) as in the first design: 5 bps and 1.
@@ -61,7 +69,7 @@ def _account_create(*, portfolio_id: int, broker: str, number: str, mode: Tradin
     """One portfolio has one account, and a number belongs to one portfolio. What the broker takes comes with its reports."""
     found = BrokerageAccount.objects.filter(Q(portfolio_id=portfolio_id) | Q(number=number)).first()
     if found is None:
-        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=broker, mode=mode.value, number=number, slippage_bps=0, commission=0)
+        return BrokerageAccount.objects.create(portfolio_id=portfolio_id, broker=broker, mode=mode.value, number=number, **ESTIMATES[broker])
     if (found.portfolio_id, found.broker, found.number) != (portfolio_id, broker, number):
         raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
     return found

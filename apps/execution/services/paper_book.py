@@ -1,7 +1,8 @@
 """The paper broker's books of an account: what it has said, event by event, and what people and companies have moved since.
 
 The broker keeps nothing in memory. Every report it made is an append-only event with its numbers, and here they are added up anew,
-without a look at the order's row, at the fills or at positions and balances: those are the desk's.
+without a look at the order's row, at the fills or at positions and balances: those are the desk's. The one thing that it takes from the
+desk is the exchange rate at which a fee was booked, since the broker makes none.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ AT_WORK = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_CA
 
 _TRADES = """
 select o.id, i.symbol, o.side, e.data->>'execution_id', (e.data->>'quantity')::numeric, (e.data->>'price')::numeric, (e.data->>'fee')::numeric,
-    e.recorded_at
+    e.recorded_at, i.currency, l.fx_rate
 from execution_orderevent e join execution_order o on o.id = e.order_id join marketdata_instrument i on i.id = o.instrument_id
+left join portfolios_ledgerentry l on l.source = 'fill' and l.source_ref = 'paper:' || (e.data->>'execution_id')
 where o.account_id = %s and e.kind = 'trade' order by e.id
 """
 _WORKING = """
@@ -41,19 +43,26 @@ class _Trade:
     symbol: str
     side: Side
     execution: Execution
+    currency: str
+    rate: Decimal | None
+
+    @property
+    def cash(self) -> Decimal:
+        """What the trade brought in the instrument's currency. The fee is said in the portfolio's, of which `rate` is the price."""
+        done = self.execution
+        return -money(done.quantity * done.price) * self.side.sign - (money(done.fee / self.rate) if self.rate else done.fee)
 
 
 def paper_statement(account: BrokerageAccount, since: datetime) -> BrokerStatement:
     """The account by the paper broker's own words; `since` is wall time, because a replay's market time is of another year."""
     trades = _trades(account.pk)
     besides = moves_besides(account.portfolio_id, source="fill")
-    currency = account.portfolio.base_currency
     positions, cash, traded = dict(besides.shares), dict(besides.cash), dict[int, Decimal]()
     for trade in trades:
-        done = trade.execution
-        traded[trade.order_id] = traded.get(trade.order_id, ZERO) + done.quantity
-        positions[trade.symbol] = positions.get(trade.symbol, ZERO) + done.quantity * trade.side.sign
-        cash[currency] = cash.get(currency, ZERO) - money(done.quantity * done.price) * trade.side.sign - done.fee
+        quantity = trade.execution.quantity
+        traded[trade.order_id] = traded.get(trade.order_id, ZERO) + quantity
+        positions[trade.symbol] = positions.get(trade.symbol, ZERO) + quantity * trade.side.sign
+        cash[trade.currency] = cash.get(trade.currency, ZERO) + trade.cash
     return BrokerStatement(
         as_of=now(),
         open_orders=_working(account.pk, traded),
@@ -77,8 +86,10 @@ def _trades(account_id: int) -> list[_Trade]:
             symbol=symbol,
             side=Side(side),
             execution=Execution(execution_id=execution_id, quantity=quantity, price=price, fee=fee, market_time=recorded_at),
+            currency=currency,
+            rate=rate,
         )
-        for order_id, symbol, side, execution_id, quantity, price, fee, recorded_at in rows
+        for order_id, symbol, side, execution_id, quantity, price, fee, recorded_at, currency, rate in rows
     ]
 
 

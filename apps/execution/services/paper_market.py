@@ -4,32 +4,39 @@ Each portfolio is one transaction of its own, locked as everywhere, so that a pr
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
-from apps.core.trading import OrderType, TimeInForce
+from apps.core.money import ZERO
+from apps.core.trading import OrderType, Side, TimeInForce
 from apps.execution.brokers.paper import PAPER
 from apps.execution.brokers.protocol import ExecutionReport, MarketPrice
 from apps.execution.domain.sessions import day_order_end
 from apps.execution.domain.states import OrderEventKind, OrderStatus
-from apps.execution.models import Order
+from apps.execution.models import Order, OrderReplacement
 from apps.execution.selectors.rows import RELATED
 from apps.execution.services.groups import exit_waits, group_advance, groups_recover
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.reports import reports_book
-from apps.execution.services.routing import broker_order, latest_price, market_price, paper_broker
+from apps.execution.services.routing import broker_order, latency_of, latest_price, market_price, paper_broker
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import FeedMessage, latest_quotes
 from apps.portfolios.services.portfolios import portfolio_lock
 
 #: Statuses in which an order rests in the market. SENT belongs to the request that sent it, or to recovery.
 RESTING = (OrderStatus.NEW.value, OrderStatus.PARTIALLY_FILLED.value)
+
+#: How often a process that hears messages all the time looks at the latest prices as well.
+KNOWN_EVERY = timedelta(seconds=1)
 
 Reports = Callable[[Order], tuple[ExecutionReport, ...]]
 
@@ -38,9 +45,29 @@ def prices_match(*, prices: Mapping[str, MarketPrice], at: datetime) -> int:
     """Match all resting paper orders of these symbols against their new prices; returns how many orders changed."""
 
     def reports(order: Order) -> tuple[ExecutionReport, ...]:
-        return paper_broker(order.account).match(broker_order(order), prices[order.instrument.symbol])
+        if _waits(order, at):
+            return ()
+        price = prices[order.instrument.symbol]
+        return paper_broker(order.account).match(replace(broker_order(order), taken=_taken(order, price)), price)
 
     return _drive(_resting().filter(instrument__symbol__in=list(prices)), reports, at)
+
+
+def _waits(order: Order, at: datetime) -> bool:
+    """Whether the account's latency has not passed since the broker took the order, or its last change. Without latency nothing is asked."""
+    latency = latency_of(order.account)
+    if not latency or at - order.updated_at >= latency:  # its row was written then or later
+        return False
+    accepted = order.events.filter(kind__in=[OrderEventKind.NEW.value, OrderEventKind.REPLACED.value]).latest("id")
+    return at - accepted.recorded_at < latency
+
+
+def _taken(order: Order, price: MarketPrice) -> Decimal:
+    """Shares that the order has had of the very quote that is displayed, by its fills."""
+    book = price.against(Side(order.side))
+    if book.volume is None or not order.cumulative_quantity:
+        return ZERO
+    return order.fills.filter(quote__contains=book.identity).aggregate(shares=Coalesce(Sum("quantity"), ZERO))["shares"]
 
 
 def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
@@ -58,11 +85,14 @@ def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
         reason = "its date has come" if order.expire_at else "its session has closed"
         return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason=reason),)
 
-    return _drive(_resting().filter(time_in_force__in=[TimeInForce.DAY.value, TimeInForce.GTD.value]), reports, at)
+    became = OrderReplacement.objects.filter(order=OuterRef("pk"), day_since__isnull=False).order_by("-id").values("day_since")[:1]
+    ending = _resting().filter(time_in_force__in=[TimeInForce.DAY.value, TimeInForce.GTD.value])
+    return _drive(ending.annotate(day_since=Coalesce(Subquery(became), "market_time", "created_at")), reports, at)
 
 
-def _order_end(order: Order) -> datetime:
-    return order.expire_at or day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
+def _order_end(order: Any) -> datetime:
+    """Of an order with its `day_since`."""
+    return order.expire_at or day_order_end(calendar=order.instrument.calendar, market_time=order.day_since)
 
 
 def resting_symbols() -> tuple[str, ...]:
@@ -78,18 +108,17 @@ def _drive(orders: QuerySet[Order], reports: Reports, at: datetime) -> int:
     """Book what happens to each order. A first look without locks leaves the portfolios alone in which nothing happens."""
     moved = [order for order in orders.select_related(*RELATED) if reports(order)]
     return sum(
-        _drive_portfolio(portfolio_id, [order.pk for order in group], reports, at)
+        _drive_portfolio(portfolio_id, orders.filter(pk__in=[order.pk for order in group]), reports, at)
         for portfolio_id, group in groupby(moved, key=attrgetter("portfolio_id"))
     )
 
 
-def _drive_portfolio(portfolio_id: int, order_ids: Iterable[int], reports: Reports, at: datetime) -> int:
+def _drive_portfolio(portfolio_id: int, orders: QuerySet[Order], reports: Reports, at: datetime) -> int:
     changed, behind = 0, set[int]()
     with transaction.atomic():
         portfolio_lock(portfolio_id)
         # Looked at again under the lock: a cancel may have been faster. Rows that somebody holds without the portfolio are left for later.
-        locked = Order.objects.select_for_update(of=("self",), skip_locked=True).filter(pk__in=list(order_ids), status__in=RESTING)
-        for order in locked.select_related(*RELATED).order_by("id"):
+        for order in orders.select_for_update(of=("self",), skip_locked=True).select_related(*RELATED):
             if order.group_id is not None and exit_waits(order):
                 behind.add(order.group_id)
             elif answers := reports(order):
@@ -108,6 +137,7 @@ class PaperMarket:
     expired: int = 0
     recovered: int = 0
     looked_at: datetime | None = None
+    known_at: datetime | None = None
 
     def recover(self, *, at: datetime) -> None:
         """Finish what was left between two states, and match what the market did meanwhile."""
@@ -116,20 +146,36 @@ class PaperMarket:
         self.looked_at = at
 
     def hear(self, message: FeedMessage | None, *, at: datetime) -> None:
-        """Match the prices of a message; in silence look at the latest ones, since messages may have been lost. Where nothing rests, one query."""
+        """Match the prices of a message; in silence, and once a second beside a live feed, look at the latest ones: messages may have been lost,
+        and an order may have waited for its time. Where nothing rests, one query."""
         if symbols := resting_symbols():
-            self.matched += prices_match(prices=_heard_prices(message, symbols) if message else _known_prices(symbols), at=at)
+            self.matched += prices_match(prices=self._prices(message, symbols, at), at=at)
             self.expired += day_orders_expire(market_time=market_clock(at).market_time, at=at)
         if self.looked_at is None or at - self.looked_at > PATIENCE:
             self.recovered += orders_recover(at=at) + groups_recover(at=at)
             self.looked_at = at
 
+    def _prices(self, message: FeedMessage | None, symbols: Iterable[str], at: datetime) -> dict[str, MarketPrice]:
+        heard = _heard_prices(message, symbols) if message else {}
+        due = self.known_at is None or at - self.known_at >= KNOWN_EVERY
+        if message and not (message.is_live and due):
+            return heard
+        self.known_at = at
+        return _known_prices(symbols) | heard
+
 
 def _heard_prices(message: FeedMessage, symbols: Iterable[str]) -> dict[str, MarketPrice]:
-    return {
+    """The last prices of a message. Beside a live one stands what its feed has stored of the book; a replay has none."""
+    heard = {
         symbol: MarketPrice(symbol=symbol, price=message.prices[symbol], market_time=message.market_time, source=message.feed)
         for symbol in symbols
         if symbol in message.prices
+    }
+    if not message.is_live:
+        return heard
+    stored = {symbol: quote for symbol, quote in latest_quotes(heard).items() if quote.feed == message.feed}
+    return heard | {
+        symbol: replace(market_price(quote), price=heard[symbol].price, market_time=message.market_time) for symbol, quote in stored.items()
     }
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from apps.core.documents import plain
-from apps.core.money import MONEY_PLACES, PRICE_PLACES, money
+from apps.core.money import PRICE_PLACES, money
 from apps.core.trading import Check, OrderIntent, OrderType, ReferencePrice
 from apps.execution.domain.amounts import slipped, trimmed
+from apps.execution.domain.commissions import CommissionTerms, commission_estimate
 from apps.execution.models import BrokerageAccount, OrderPreview
 from apps.execution.selectors.previews import terms_digest
 from apps.execution.services.accounts import account_of
 from apps.execution.services.gate import Gate, gate_check
+from apps.execution.services.routing import latest_price
 from apps.portfolios.selectors.quantities import quantities_of
 from apps.risk.domain.pretrade_risk import RiskChange, RiskImpact
 from apps.risk.services.pretrade import order_impact
@@ -27,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """`estimated_price` is per share in the instrument's currency, slippage in it; amounts, and `estimated_value` = quantity x price, are in
-    the portfolio's currency at the rate by which the gate judges.
+    """`estimated_price` is per share in the instrument's currency, slippage in it, and half the spread with it; amounts, and
+    `estimated_value` = quantity x price, are in the portfolio's currency at the rate by which the gate judges.
 
     `cash_after` counts this order alone, filled in full; positions are of the order's own book, signed. Prices and what follows
     from them are None while the instrument has no price and the order names none, or its currency has no rate. `impact` is what the order
@@ -62,6 +64,8 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
     price = _estimated_price(intent, reference, account)
     rate = gate.fx_rate
     value = None if price is None or rate is None else money(price * intent.quantity * rate)
+    terms = CommissionTerms(minimum=account.commission, per_share=account.commission_per_share, cap=account.commission_cap)
+    commission = commission_estimate(terms, quantity=intent.quantity, value=value)
     preview = Preview(
         allowed=gate.allowed,
         checks=gate.checks,
@@ -69,9 +73,9 @@ def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview
         estimated_price=price,
         estimated_value=value,
         estimated_slippage=_slippage(intent, reference, price, rate),
-        commission=account.commission.quantize(Decimal(1).scaleb(-MONEY_PLACES)),
+        commission=commission,
         cash_before=held.cash,
-        cash_after=None if value is None else held.cash - intent.side.sign * value - account.commission,
+        cash_after=None if value is None else held.cash - intent.side.sign * value - commission,
         position_before=held.book_held,
         position_after=held.book_held + intent.signed_quantity,
         currency=held.currency,
@@ -127,9 +131,16 @@ def _estimated_price(intent: OrderIntent, reference: ReferencePrice | None, acco
     """A limit order costs its limit at worst; others the market, or their stop price, made worse by the account's slippage."""
     if intent.limit_price is not None:
         return intent.limit_price
-    market = reference.price if reference is not None else None
-    base = intent.stop_price if intent.order_type is OrderType.STOP else market
+    base = intent.stop_price if intent.order_type is OrderType.STOP else _market(intent, reference)
     return None if base is None else slipped(base, side=intent.side, bps=account.slippage_bps)
+
+
+def _market(intent: OrderIntent, reference: ReferencePrice | None) -> Decimal | None:
+    """The other side of the book where a feed says it, as the paper broker fills; else the price by which the gate judges."""
+    quoted = latest_price(intent.symbol)
+    if quoted is not None:
+        return quoted.against(intent.side).price
+    return reference.price if reference is not None else None
 
 
 def _slippage(intent: OrderIntent, reference: ReferencePrice | None, price: Decimal | None, rate: Decimal | None) -> Decimal | None:

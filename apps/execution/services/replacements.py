@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.core.check_codes import CheckCode
 from apps.core.errors import Conflict, InvalidInput, RuleRefused
-from apps.core.trading import OrderIntent, check_as_dict
+from apps.core.trading import OrderIntent, TimeInForce, check_as_dict
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.domain.states import CHANGEABLE_STATUSES, OrderEventKind, OrderStatus
@@ -123,8 +123,10 @@ def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:
 
 def _store(order: Order, intent: OrderIntent, gate: Gate, replacement_id: UUID, user: "User", at: datetime) -> None:
     locates_take(gate, at=at)
+    becomes_day_order = intent.time_in_force is TimeInForce.DAY and order.time_in_force != TimeInForce.DAY
     OrderReplacement.objects.create(
         order=order,
+        day_since=gate.market_time if becomes_day_order else None,
         replacement_id=replacement_id,
         intent_digest=intent.digest,
         requested_by=user,

@@ -1,6 +1,7 @@
 """From an account's row to the adapter that reaches its broker. The only place that builds adapters."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import ClassVar
@@ -12,13 +13,16 @@ from apps.execution.brokers.alpaca import ALPACA
 from apps.execution.brokers.alpaca_words import mode_of_number as alpaca_mode
 from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
-from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts
+from apps.execution.brokers.paper import PAPER, PaperBroker, PaperCosts, PaperFaults
 from apps.execution.brokers.protocol import Broker, BrokerOrder, DisplayedPrice, MarketPrice
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.selectors.venues import venues_display
 from apps.execution.services.outbox import Outbox
 from apps.execution.services.paper_book import paper_statement
 from apps.marketdata.selectors.quotes import Quote, latest_quotes
+
+#: Bid and ask that are older than the last price by more than this are no longer those of the market in which it traded.
+BOOK_COUNTS_FOR = timedelta(seconds=30)
 
 
 class ModeMismatch(RuleRefused):
@@ -70,18 +74,42 @@ def broker_order(order: Order, *, symbol: str | None = None) -> BrokerOrder:
         expire_at=order.expire_at,
         stop_triggered=order.stop_triggered,
         venue=order.venue,
+        client_order_id=str(order.client_order_id),
     )
 
 
 def market_price(quote: Quote) -> MarketPrice:
     """A quote as the paper broker matches it. A last price says nothing of volume."""
-    return MarketPrice(symbol=quote.symbol, price=quote.price, market_time=quote.market_time, source=quote.feed)
+    counts = quote.quote_time is not None and quote.quote_time >= quote.market_time - BOOK_COUNTS_FOR
+    return MarketPrice(
+        symbol=quote.symbol,
+        price=quote.price,
+        market_time=quote.market_time,
+        source=quote.feed,
+        bid=quote.bid if counts else None,
+        ask=quote.ask if counts else None,
+        bid_size=quote.bid_size or None,  # a size of zero beside a price is one that the feed does not know
+        ask_size=quote.ask_size or None,
+        quote_time=quote.quote_time,
+    )
 
 
 def paper_broker(account: BrokerageAccount) -> PaperBroker:
-    """The paper broker with the account's costs."""
+    """The paper broker with the account's costs, and with its faults."""
     costs = PaperCosts(slippage_bps=account.slippage_bps, commission=account.commission)
-    return PaperBroker(market=latest_price, costs=costs, displayed=_displayed, book=partial(paper_statement, account))
+    return PaperBroker(
+        market=latest_price,
+        costs=costs,
+        displayed=_displayed,
+        displayed_share=account.displayed_share,
+        faults=PaperFaults(latency=latency_of(account), reject_share=account.reject_share, seed=account.reject_seed),
+        book=partial(paper_statement, account),
+    )
+
+
+def latency_of(account: BrokerageAccount) -> timedelta:
+    """How long a paper order waits before it can trade."""
+    return timedelta(milliseconds=account.latency_ms)
 
 
 def latest_price(symbol: str) -> MarketPrice | None:

@@ -49,9 +49,13 @@ def make_user(username: str, *roles: Role) -> User:
     return User.objects.get(pk=user.pk)  # without cached permissions
 
 
-def quote(symbol: str, price: str, *, at: datetime | None = None, market_time: datetime | None = None) -> None:
-    """Make this the symbol's latest price, fresh unless `at` says otherwise."""
+def quote(symbol: str, price: str, *, at: datetime | None = None, market_time: datetime | None = None, **live: Any) -> None:
+    """Make this the symbol's latest price, fresh unless `at` says otherwise. `live` is what a live feed adds: bid, ask, their sizes as text, and
+    their `quote_time` where it is not that of the price."""
     received_at = at or clock.now()
+    if live:
+        quoted = live.pop("quote_time", market_time or received_at)
+        live = {name: Decimal(value) for name, value in live.items()} | {"quote_time": quoted, "count": 1}
     instrument = Instrument.objects.get(symbol=symbol)
     quotes_publish(
         quotes=[
@@ -62,6 +66,7 @@ def quote(symbol: str, price: str, *, at: datetime | None = None, market_time: d
                 market_time=market_time or received_at,
                 received_at=received_at,
                 feed="test",
+                **live,
             )
         ],
         feed="test",

@@ -1,12 +1,14 @@
 """The admin shows everything and changes nothing."""
 
+from decimal import Decimal
+
 import pytest
 from django.db import connection
 from django.test import Client
 
 from apps.core import clock
 from apps.core.roles import Role
-from apps.execution.models import BreakResolution, Order, ReconciliationBreak, ReconciliationTrigger
+from apps.execution.models import BreakResolution, BrokerageAccount, Order, ReconciliationBreak, ReconciliationTrigger
 from apps.execution.services.reconciliation_watch import reconcile_ask
 from apps.execution.tests.factories import make_user
 
@@ -37,6 +39,35 @@ def test_an_order_is_read_with_its_history_and_never_written(desk, officer):
     assert officer.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert Order.objects.get().status == "filled"
     assert list(order.history.order_by("history_id").values_list("history_type", "status")) == [("+", "sent"), ("~", "filled")]
+
+
+def test_an_operator_says_how_a_paper_account_fills_and_nothing_else(desk, officer, client):
+    page = f"/admin/execution/brokerageaccount/{desk.account.pk}/change/"
+    asked = {
+        "slippage_bps": "5",
+        "commission": "1",
+        "displayed_share": "",
+        "latency_ms": "250",
+        "reject_share": "0.05",
+        "reject_seed": "7",
+        "mode": "live",
+        "number": "X",
+    }
+    assert officer.post(page, asked).status_code == 403
+    operator = make_user("operator", Role.OPERATOR)
+    operator.is_staff = True
+    operator.save()
+    client.force_login(operator)
+    assert client.post(page, {**asked, "reject_share": "1.5"}).status_code == 200
+    assert client.post(page, asked).status_code == 302
+    account = BrokerageAccount.objects.get()
+    assert (account.latency_ms, account.reject_share, account.displayed_share) == (250, Decimal("0.05"), None)
+    assert (account.mode, account.number) == ("paper", desk.account.number)
+    assert account.history.latest().history_user == operator
+    BrokerageAccount.objects.update(broker="ib", number="DU1234567", latency_ms=0, reject_share=0)
+    assert client.post(page, {**asked, "commission_per_share": "0.0035", "commission_cap": ""}).status_code == 302
+    account = BrokerageAccount.objects.get()
+    assert (account.latency_ms, account.commission_per_share, account.commission_cap) == (0, Decimal("0.0035"), None)
 
 
 def test_compliance_resolves_a_break_with_a_reason(desk, officer):

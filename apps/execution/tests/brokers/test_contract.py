@@ -1,14 +1,16 @@
 """What every broker adapter keeps: one class of tests, one subclass for each adapter."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
 from apps.core.trading import OrderType, Side, TimeInForce
-from apps.execution.brokers.paper import PaperBroker, PaperCosts
+from apps.execution.brokers.paper import PaperBroker, PaperCosts, PaperFaults
 from apps.execution.brokers.protocol import Broker, BrokerOrder, ExecutionReport, MarketPrice
+from apps.execution.domain.amounts import trimmed
 from apps.execution.domain.states import OrderEventKind
 
 NOON = datetime(2024, 7, 2, 16, tzinfo=UTC)
@@ -168,6 +170,103 @@ class TestPaperBroker(BrokerContract):
     def test_the_fill_says_what_it_was_matched_against(self):
         (execution,) = (r.execution for r in self.broker("100").submit(make_broker_order()) if r.execution)
         assert execution.quote == {"price": "100", "market_time": "2024-07-02T16:00:00Z", "source": "test", "slippage_bps": "5"}
+
+    def quoted(self, last: str = "100", bid: str | None = "99", ask: str | None = "101", **fields) -> MarketPrice:
+        """A last price with its book."""
+        sides = {name: value and Decimal(value) for name, value in (("bid", bid), ("ask", ask))}
+        return replace(self.price(last), quote_time=NOON + timedelta(seconds=1), **sides, **fields)
+
+    @pytest.mark.parametrize(("side", "fill", "basis"), [(Side.BUY, "101.0505", "ask"), (Side.SELL, "98.9505", "bid")])
+    def test_a_market_order_takes_the_other_side_of_the_book(self, side, fill, basis):
+        (report,) = self.broker("100").match(make_broker_order(side=side), self.quoted())
+        assert (report.execution.price, report.execution.market_time) == (Decimal(fill), NOON + timedelta(seconds=1))
+        assert report.execution.quote == {
+            "price": "101" if basis == "ask" else "99",
+            "market_time": "2024-07-02T16:00:01Z",
+            "source": "test",
+            "slippage_bps": "5",
+            "basis": basis,
+            "last": "100",
+        }
+
+    @pytest.mark.parametrize(("bid", "ask"), [("101", "99"), ("100.5", "100.5"), ("99", None), ("99", "0")])
+    def test_a_book_that_cannot_be_is_not_traded_against(self, bid, ask):
+        assert executed(self.broker("100").match(make_broker_order(), self.quoted(bid=bid, ask=ask))) == [(Decimal(100), Decimal("100.05"))]
+
+    @pytest.mark.parametrize(("side", "limit", "reached"), [(Side.BUY, "100.5", "100.40"), (Side.SELL, "99.5", "99.60")])
+    def test_a_limit_waits_until_the_other_side_comes_to_it(self, side, limit, reached):
+        order = make_broker_order(side=side, order_type=OrderType.LIMIT, limit_price=Decimal(limit))
+        broker = self.broker("100")
+        assert broker.match(order, self.quoted()) == ()  # the last price is through it already
+        ((_, price),) = executed(broker.match(order, self.quoted(**{"ask" if side is Side.BUY else "bid": reached})))
+        assert (price - Decimal(reached)) * side.sign > 0
+        assert (price - Decimal(limit)) * side.sign <= 0
+
+    @pytest.mark.parametrize("kind", [OrderType.STOP, OrderType.TRAILING_STOP])
+    def test_a_stop_is_triggered_by_the_last_price_and_trades_at_its_side(self, kind):
+        terms = {"stop_price": Decimal(95)} if kind is OrderType.STOP else {"trail_offset": Decimal(5), "working_stop": Decimal(95)}
+        order = make_broker_order(side=Side.SELL, order_type=kind, **terms)
+        assert self.broker("100").match(order, self.quoted("96", "94", "97")) == ()
+        reports = self.broker("100").match(order, self.quoted("95", "94", "97"))
+        assert kinds(reports) == ["triggered", "trade"]
+        assert executed(reports) == [(Decimal(100), Decimal("93.953"))]
+
+    def test_a_stop_limit_meets_its_limit_at_its_side(self):
+        order = make_broker_order(order_type=OrderType.STOP_LIMIT, stop_price=Decimal(100), limit_price=Decimal("100.5"))
+        assert kinds(self.broker("100").match(order, self.quoted())) == ["triggered"]
+        assert kinds(self.broker("100").match(replace(order, stop_triggered=True), self.quoted("103", "100", "100.5"))) == ["trade"]
+
+    @pytest.mark.parametrize(
+        ("quantity", "size", "taken", "filled"),
+        [
+            ("50", "80", "0", "50"),  # a small order does not notice
+            ("100", "80", "0", "80"),
+            ("100", "80", "30", "50"),
+            ("100", "80", "80", None),
+            ("100", "80.7", "0", "80.7"),  # displayed in fractions, as coins are
+            ("2.5", "2", "0", "2"),
+            ("100", None, "0", "100"),
+        ],
+    )
+    def test_an_order_takes_what_is_displayed_and_rests(self, quantity, size, taken, filled):
+        order = make_broker_order(quantity=Decimal(quantity), taken=Decimal(taken))
+        reports = self.broker("100").match(order, self.quoted(ask_size=size and Decimal(size)))
+        assert [trimmed(done) for done, _ in executed(reports)] == ([filled] if filled else [])
+        assert all(report.execution.quote.get("displayed") == size for report in reports)
+
+    @pytest.mark.parametrize(("share", "filled"), [("0.25", 20), (None, 100)])
+    def test_the_account_says_which_share_of_it(self, share, filled):
+        broker = PaperBroker(market=lambda _: None, costs=self.COSTS, displayed_share=share and Decimal(share))
+        assert executed(broker.match(make_broker_order(), self.quoted(ask_size=Decimal(80))))[0][0] == filled
+
+    @pytest.mark.parametrize(("time_in_force", "told"), [(TimeInForce.IOC, ["trade", "canceled"]), (TimeInForce.FOK, ["canceled"])])
+    def test_an_immediate_order_sees_what_is_displayed(self, time_in_force, told):
+        order = make_broker_order(time_in_force=time_in_force)
+        assert kinds(self.broker("100").match(order, self.quoted(ask_size=Decimal(80)))) == told
+
+    def test_with_latency_an_order_rests_first(self):
+        broker = PaperBroker(market=lambda _: self.price("100"), costs=self.COSTS, faults=PaperFaults(latency=timedelta(milliseconds=1)))
+        for fields in ({}, {"time_in_force": TimeInForce.IOC}):
+            assert kinds(broker.submit(make_broker_order(**fields))) == ["new"]
+
+    def test_rejects_follow_from_seed_and_client_order_id(self):
+        faults = PaperFaults(reject_share=Decimal("0.3"), seed=7)
+        ids = [str(UUID(int=number)) for number in range(2000)]
+        refused = {one for one in ids if faults.rejects(one)}
+        assert len(refused) == pytest.approx(600, abs=80)
+        assert refused == {one for one in reversed(ids) if faults.rejects(one)}
+        assert refused != {one for one in ids if replace(faults, seed=8).rejects(one)}
+        assert not any(PaperFaults(seed=7).rejects(one) for one in ids)
+        assert all(replace(faults, reject_share=Decimal(1)).rejects(one) for one in ids)
+        broker = PaperBroker(market=lambda _: self.price("100"), costs=self.COSTS, faults=faults)
+        for one in ids[:20]:
+            order = make_broker_order(client_order_id=one)
+            for reports in (broker.submit(order), broker.lookup(order)):
+                assert kinds(reports) == (["rejected"] if one in refused else ["new", "trade"])
+
+    def test_the_close_is_the_last_price(self):
+        order = make_broker_order(order_type=OrderType.MARKET_ON_CLOSE)
+        assert executed(self.broker("100").close(order, self.quoted(ask_size=Decimal(5)))) == [(Decimal(100), Decimal("100.05"))]
 
     def test_without_a_price_it_rests_or_dies(self):
         assert kinds(self.broker(None).submit(make_broker_order())) == ["new"]

@@ -9,9 +9,12 @@ from apps.core import clock
 from apps.core.streams import redis_client
 from apps.execution.brokers.protocol import MarketPrice
 from apps.execution.models import Order
+from apps.execution.models import ReconciliationTrigger as Trigger
 from apps.execution.services.gate import gate_check
 from apps.execution.services.paper_market import prices_match
 from apps.execution.services.preview import order_preview
+from apps.execution.services.reconciliation_watch import reconcile_ask
+from apps.execution.services.routing import paper_broker
 from apps.execution.tests.factories import Desk, make_desk, make_limits, quote
 from apps.marketdata.selectors.store import LATEST
 from apps.portfolios.models import CashBalance, LedgerEntry
@@ -133,3 +136,13 @@ def test_the_preview_counts_in_the_portfolios_currency(desk) -> None:
     forget_rate()
     unknown = order_preview(intent=desk.intent(symbol="SAP"), user=desk.trader, at=clock.now())
     assert (unknown.allowed, unknown.estimated_value, unknown.cash_after) == (False, None, None)
+
+
+def test_the_paper_brokers_books_are_in_the_currency_of_the_ledger(desk) -> None:
+    desk.submit(symbol="SAP")
+    quote("EURUSD", "1.20")
+    desk.submit(symbol="SAP", side="sell", quantity="4")
+    desk.submit(symbol="AAPL")
+    run = reconcile_ask(account=desk.account, trigger=Trigger.BEAT, at=clock.now())
+    assert (run.state, run.open_breaks) == ("clean", 0)
+    assert paper_broker(desk.account).statement(clock.now() - timedelta(days=1)).cash == dict(CashBalance.objects.values_list("currency", "amount"))

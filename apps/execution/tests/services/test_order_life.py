@@ -107,6 +107,20 @@ class TestReplace:
         changed.refresh_from_db()
         assert (changed.status, changed.cumulative_quantity) == ("filled", Decimal(20))
 
+    @pytest.mark.usefixtures("noon")
+    @pytest.mark.parametrize("first", [{"time_in_force": "gtc"}, {"time_in_force": "gtd", "expire_at": CLOSE + timedelta(days=9)}])
+    def test_a_day_order_is_good_for_the_session_in_which_it_became_one(self, desk, first):
+        order = desk.submit(order_type="limit", limit_price="99", **first)
+        later = timedelta(days=1, hours=-1)  # a half day: it closes at 17:00
+        FeedState.objects.update(market_time=NOON + later)
+        change(desk, order, time_in_force="day", expire_at=None)
+        assert day_orders_expire(market_time=NOON + later, at=clock.now()) == 0
+        FeedState.objects.update(market_time=CLOSE + later)
+        changed = change(desk, order, limit_price="98")  # nobody has looked since the close: it is no order of the next session
+        assert day_orders_expire(market_time=CLOSE + later, at=clock.now()) == 1
+        changed.refresh_from_db()
+        assert (changed.status, changed.reason) == ("expired", "its session has closed")
+
     def test_there_and_back_is_two_changes(self, desk, order):
         first = order.intent_digest
         change(desk, order, quantity="20")

@@ -1,14 +1,17 @@
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from unittest.mock import Mock
 
 import pytest
+from django.apps import apps as django_apps
 
 from apps.core import clock
 from apps.core.errors import Conflict
 from apps.core.roles import Role
-from apps.execution.models import Order, OrderPreview
+from apps.execution.models import BrokerageAccount, Order, OrderPreview
 from apps.execution.selectors.orders import order_detail
+from apps.execution.services.accounts import alpaca_account_create, ib_account_create
 from apps.execution.services.orders import order_submit
 from apps.execution.services.preview import order_preview
 from apps.execution.tests.factories import make_user, quote
@@ -72,6 +75,39 @@ def test_the_preview_judges_as_the_gate_does_and_makes_no_order(desk):
 )
 def test_the_estimated_price(desk, fields, price):
     assert preview(desk, **fields).estimated_price == Decimal(price)
+
+
+@pytest.mark.parametrize(("side", "price", "slippage"), [("buy", "100.25010", "2.5010"), ("sell", "99.75010", "2.4990")])
+def test_the_estimated_price_is_that_of_the_other_side_of_the_book(desk, side, price, slippage):
+    quote("AAPL", "100", bid="99.80", ask="100.20")
+    seen = preview(desk, side=side)
+    assert (seen.estimated_price, seen.estimated_slippage) == (Decimal(price), Decimal(slippage))
+
+
+@pytest.mark.parametrize(
+    ("make", "number", "commission"), [(ib_account_create, "DU1234567", "4.9500"), (alpaca_account_create, "PA3ABCDEFGHI", "0.0000")]
+)
+def test_a_real_brokers_costs_are_estimated(desk, make, number, commission):
+    desk.account.delete()
+    account = make(portfolio_id=desk.portfolio.pk, number=number)
+    assert make(portfolio_id=desk.portfolio.pk, number=number) == account
+    seen = preview(desk, quantity="990")
+    assert (seen.estimated_price, seen.estimated_slippage) == (Decimal("100.05"), Decimal("49.5000"))
+    assert str(seen.commission) == commission
+    assert seen.cash_after == seen.cash_before - seen.estimated_value - seen.commission
+
+
+def test_accounts_that_were_made_without_costs_get_those_of_new_ones(desk):
+    desk.account.delete()
+    made = ib_account_create(portfolio_id=desk.portfolio.pk, number="DU1234567")
+    estimates = {name: getattr(made, name) for name in ("slippage_bps", "commission", "commission_per_share", "commission_cap")}
+    migrate = import_module("apps.execution.migrations.0017_costs_of_real_brokers").estimate
+    BrokerageAccount.objects.update(slippage_bps=0, commission=0, commission_per_share=0, commission_cap=None)
+    migrate(django_apps, None)
+    assert BrokerageAccount.objects.values(*estimates).get() == estimates
+    BrokerageAccount.objects.update(slippage_bps=0, commission=2)
+    migrate(django_apps, None)
+    assert BrokerageAccount.objects.get().slippage_bps == 0  # somebody has set it so
 
 
 def test_without_an_account_nothing_can_be_said(desk):
