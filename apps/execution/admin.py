@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
@@ -30,6 +31,7 @@ from apps.execution.models import (
     TradingEngine,
     Venue,
 )
+from apps.execution.services.accounts import TERMS, account_terms_save
 from apps.execution.services.reconciliation import break_resolve
 
 
@@ -103,12 +105,39 @@ class BrokerRequestAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
-@admin.register(BrokerageAccount)
-class BrokerageAccountAdmin(ReadOnly, SimpleHistoryAdmin):
-    """Where orders go, and in which mode."""
+class AccountTermsForm(forms.ModelForm):
+    """What compliance edits of an account: the day-trading rules that it is held to, with a reason."""
 
-    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
+    reason = forms.CharField(max_length=100, help_text="Why this change")
+
+    class Meta:
+        model = BrokerageAccount
+        fields = TERMS
+
+
+@admin.register(BrokerageAccount)
+class BrokerageAccountAdmin(SimpleHistoryAdmin):
+    """Where orders go, in which mode, and which day-trading rules hold there. Nothing else of an account is ever changed."""
+
+    form = AccountTermsForm
+    fields = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission", *TERMS, "reason")
+    readonly_fields = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission")
+    list_display = ("number", "portfolio", "broker", "mode", "account_type", "day_trading_regime", "slippage_bps", "commission")
+    list_filter = ("account_type", "day_trading_regime")
     list_select_related = ("portfolio",)
+    history_list_display = ("account_type", "day_trading_regime", "regime_confirmed_with_broker_on", "house_rule")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Accounts are connected by `manage.py connect_account`."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Its orders and books belong to it."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: BrokerageAccount, form: forms.ModelForm, change: bool) -> None:
+        """Under the portfolio's lock."""
+        account_terms_save(obj, reason=form.cleaned_data["reason"])
 
 
 @admin.register(AlgoOrder)

@@ -1,6 +1,7 @@
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from apps.compliance.domain.regimes import AccountType, Regime
 from apps.core.trading import TradingMode
 
 
@@ -13,6 +14,20 @@ class BrokerageAccount(models.Model):
     number = models.CharField(max_length=50, unique=True)
     slippage_bps = models.DecimalField(max_digits=8, decimal_places=4, default=5, help_text="Paper fills are this much worse than the market")
     commission = models.DecimalField(max_digits=20, decimal_places=4, default=1, help_text="Per order, charged with its first fill")
+    account_type = models.CharField(
+        max_length=6,
+        choices=[(kind.value, kind.name.title()) for kind in AccountType],
+        default=AccountType.CASH.value,
+        help_text="What the broker keeps",
+    )
+    day_trading_regime = models.CharField(
+        max_length=15, choices=[(regime.value, regime.value) for regime in Regime], blank=True, help_text="Of a margin account (FINRA Rule 4210)"
+    )
+    regime_confirmed_with_broker_on = models.DateField(null=True, blank=True)
+    regime_source = models.CharField(max_length=200, blank=True, help_text="Who at the broker said it, or the document that says it")
+    house_rule = models.BooleanField(default=False, help_text="It is held to PDT_LEGACY whatever the law says")
+    pattern_day_trader_since = models.DateField(null=True, blank=True, help_text="Stays until somebody takes it away: a firm may, once")
+    frozen_until = models.DateField(null=True, blank=True, help_text="Last day of a freeze for unmet intraday deficits, as the broker told it")
     history = HistoricalRecords()
 
     class Meta:
@@ -33,6 +48,24 @@ class BrokerageAccount(models.Model):
                 name="account_alpaca_number_has_its_mode",
             ),
             models.CheckConstraint(condition=models.Q(slippage_bps__gte=0, commission__gte=0), name="account_costs"),
+            models.CheckConstraint(
+                condition=models.Q(account_type=AccountType.MARGIN.value) & ~models.Q(day_trading_regime="")
+                | models.Q(
+                    account_type=AccountType.CASH.value,
+                    day_trading_regime="",
+                    regime_confirmed_with_broker_on__isnull=True,
+                    house_rule=False,
+                    pattern_day_trader_since__isnull=True,
+                    frozen_until__isnull=True,
+                ),
+                name="account_margin_has_a_regime",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(regime_confirmed_with_broker_on__isnull=True) | ~models.Q(regime_source=""), name="account_regime_has_a_source"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(house_rule=False) | models.Q(day_trading_regime=Regime.PDT_LEGACY.value), name="account_house_rule_is_legacy"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,11 +1,14 @@
 """Brokerage accounts: where a portfolio's orders go."""
 
 import re
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
+from apps.compliance.domain.regimes import AccountTerms, AccountType, Regime, default_regime
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.money import MONEY_PLACES, exact
 from apps.core.postgres.base import Question
@@ -17,6 +20,18 @@ from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import BrokerageAccount
+from apps.portfolios.services.portfolios import portfolio_lock
+
+#: The columns of an account that say which day-trading rules it is held to.
+TERMS = (
+    "account_type",
+    "day_trading_regime",
+    "regime_confirmed_with_broker_on",
+    "regime_source",
+    "house_rule",
+    "pattern_day_trader_since",
+    "frozen_until",
+)
 
 
 def paper_account_create(*, portfolio_id: int, slippage_bps: Decimal = Decimal(5), commission: Decimal = Decimal(1)) -> BrokerageAccount:
@@ -65,6 +80,34 @@ def _account_create(*, portfolio_id: int, broker: str, number: str, mode: Tradin
     if (found.portfolio_id, found.broker, found.number) != (portfolio_id, broker, number):
         raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
     return found
+
+
+def account_terms(account: BrokerageAccount) -> AccountTerms:
+    """What its row says about day trading."""
+    return AccountTerms(
+        account_type=AccountType(account.account_type),
+        regime=Regime(account.day_trading_regime) if account.day_trading_regime else None,
+        confirmed_on=account.regime_confirmed_with_broker_on,
+        house_rule=account.house_rule,
+        designated_on=account.pattern_day_trader_since,
+        frozen_until=account.frozen_until,
+    )
+
+
+def account_terms_save(account: BrokerageAccount, *, reason: str) -> None:
+    """Store what has been changed of an account's type and regime. It holds for the next order: one that is being judged is waited for."""
+    account._change_reason = reason[:100]
+    with transaction.atomic():
+        portfolio_lock(account.portfolio_id)
+        account.save(update_fields=TERMS)
+
+
+def account_margin(account: BrokerageAccount, *, day: date, reason: str) -> BrokerageAccount:
+    """Make a cash account a margin account, in the regime of accounts that are opened on `day`; one that is a margin account stays as it is."""
+    if account.account_type == AccountType.CASH:
+        account.account_type, account.day_trading_regime = AccountType.MARGIN.value, default_regime(day).value
+        account_terms_save(account, reason=reason)
+    return account
 
 
 # In SQL, because each order asks it.
