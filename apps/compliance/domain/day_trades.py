@@ -93,6 +93,21 @@ def day_trades(
     return found
 
 
+def held_before(fills: Iterable[Fill], held: Mapping[int, Decimal]) -> dict[str | int, Decimal]:
+    """What was held (signed, by security) before these fills, when `held` is what is held after the last of them."""
+    found = defaultdict[str | int, Decimal](Decimal)
+    for security, quantity in held.items():
+        found[security] = quantity
+    for fill in fills:
+        found[fill.security] -= fill.quantity
+    return found
+
+
+def is_pattern(fills: Sequence[Fill], day_trades_made: int) -> bool:
+    """Whether the fills of a window, of which so many day trades were made, are a pattern day trader's. A trade is an order on a day."""
+    return designated(day_trades_made, len({(fill.day, fill.order) for fill in fills}))
+
+
 def _direction_changes(fills: Sequence[Fill], overnight: Decimal) -> int:
     """Pairs of an opening run and one the other way. What closes the overnight position before anything new is opened is no run; at zero a run
     ends: what follows opens, whether it is the rest of one fill or the next one."""

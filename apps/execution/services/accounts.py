@@ -96,7 +96,7 @@ def account_terms(account: BrokerageAccount) -> AccountTerms:
 
 def account_terms_save(account: BrokerageAccount, *, reason: str) -> None:
     """Store what has been changed of an account's type and regime. It holds for the next order: one that is being judged is waited for."""
-    account._change_reason = reason[:100]
+    account._change_reason = reason[:100]  # type: ignore[attr-defined] # read by django-simple-history
     with transaction.atomic():
         portfolio_lock(account.portfolio_id)
         account.save(update_fields=TERMS)
