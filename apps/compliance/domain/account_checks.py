@@ -124,8 +124,9 @@ def account_checks(*, intent: OrderIntent, working: Sequence[WorkingOrder], acco
 
 def _day_trades(case: _Case) -> list[Check]:
     before, after = case.at_most(case.may), case.at_most([*case.may, case.own])
-    # Alone too: a resting stop, which passes, must not make room for an order that closes the same purchase at once.
-    adds = after > before or case.at_most([case.own]) > case.traded
+    # Alone: a resting stop, which passes, makes no room for an order that closes the same purchase at once; and what closes an overnight position
+    # passes although a purchase that waits might trade before it.
+    adds = case.at_most([case.own]) > case.traded or (after > before and not case.reduces)
     over = adds and after >= PATTERN_COUNT
     opens = case.designated and not case.reduces
     checks = [_count(case, before, after, over=over), _least_equity(case, adds=adds)]

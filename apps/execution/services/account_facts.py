@@ -30,6 +30,7 @@ def account_facts(intent: OrderIntent, *, account: BrokerageAccount, judged: Jud
     try:
         terms = account_terms(account)
         if terms.account_type is AccountType.CASH:
+            _counted.put(intent.portfolio_id, False)
             return AccountFacts(terms=terms, day=market_time.date(), held={}, prices={})
         day = trading_day(market_time)
         counted = bool({PDT, PDT_HOUSE} & set(terms.rules(day)))

@@ -117,6 +117,9 @@ def test_what_was_bought_on_an_earlier_day_is_sold_and_only_a_purchase_before_th
     market.at(FRIDAY)
     check = market.checks(side="sell", quantity="10")["DAY_TRADE_LIMIT"]
     assert (check.outcome, check.before, check.after) == (Outcome.WARN, 3, 3)
+    assert market.send("buy", "10", order_type="limit", limit_price="80").status == "new"
+    check = market.checks(side="sell", quantity="10")["DAY_TRADE_LIMIT"]
+    assert (check.outcome, check.before, check.after) == (Outcome.WARN, 3, 4)  # should the purchase that waits trade first
     market.filled("sell")
     assert market.filled("buy")  # opens; its sale today would be the fourth
     assert market.send("sell").reason == "DAY_TRADE_LIMIT"
