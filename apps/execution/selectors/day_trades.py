@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from apps.compliance.domain.day_trades import EXCHANGE, Fill, window_begins
+from apps.compliance.domain.day_trades import EXCHANGE, Fill, trading_day, window_begins
 from apps.core.postgres.base import Question
 from apps.core.postgres.rows import BETWEEN, LINE, fetch
-from apps.marketdata.domain.calendars import calendar_of, local_date
+from apps.marketdata.domain.calendars import calendar_of, previous_session
 from apps.portfolios.selectors.values import TOTAL_BEFORE
 
 # From the ledger, which is indexed by portfolio and market time, to the fill that was posted and its order.
@@ -31,14 +32,16 @@ class Traded:
 
 
 def traded(portfolio_id: int, *, day: date) -> Traded:
-    """What stands on a business day of the exchange."""
+    """What stands on a business day of the exchange. What traded while the exchange was shut is of its next day."""
     ((equity, lines),) = fetch(*traded_question(portfolio_id, day=day))
-    return Traded(fills=tuple(map(_fill, lines.split(LINE))) if lines else (), equity=equity)
+    fills, first = map(_fill, lines.split(LINE)) if lines else (), window_begins(day)
+    return Traded(fills=tuple(fill for fill in fills if first <= fill.day <= day), equity=equity)
 
 
 def traded_question(portfolio_id: int, *, day: date) -> Question:
     """What `traded` asks, for `asked_together`."""
-    values: dict[str, Any] = {"portfolio": portfolio_id, "since": _midnight(window_begins(day)), "before": _midnight(day)}
+    evening_before = previous_session(EXCHANGE, window_begins(day))
+    values: dict[str, Any] = {"portfolio": portfolio_id, "since": _midnight(evening_before), "before": _midnight(day)}
     return _TRADED, {**values, "between": BETWEEN, "line": LINE}
 
 
@@ -48,5 +51,11 @@ def _midnight(day: date) -> datetime:
 
 def _fill(line: str) -> Fill:
     instrument, quantity, moment, order = line.split(BETWEEN)
-    day = local_date(EXCHANGE, datetime.fromisoformat(moment))
-    return Fill(security=int(instrument), quantity=Decimal(quantity), day=day, order=int(order))
+    minute = datetime.fromisoformat(moment).replace(second=0, microsecond=0)
+    return Fill(security=int(instrument), quantity=Decimal(quantity), day=_day(minute), order=int(order))
+
+
+@lru_cache(maxsize=4096)
+def _day(minute: datetime) -> date:
+    """Remembered: each order reads the same fills again."""
+    return trading_day(minute)

@@ -139,6 +139,22 @@ def test_the_day_is_the_exchanges(market) -> None:
     assert market.checks(side="sell")["DAY_TRADE_LIMIT"].after == 1  # held overnight
 
 
+def test_what_trades_while_the_exchange_is_shut_is_of_its_next_day(market) -> None:
+    """A paper account fills at any time: 21:00 in New York on a Friday, and Sunday, are Monday's."""
+    market.at(date(2025, 11, 22), 2)
+    market.filled("buy")
+    market.at(date(2025, 11, 23))
+    check = market.checks(side="sell")["DAY_TRADE_LIMIT"]
+    assert (check.before, check.after) == (0, 1)
+    market.filled("sell")
+    market.at(FRIDAY)
+    assert market.checks(side="buy")["DAY_TRADE_LIMIT"].before == 1
+    market.at(NEXT_MONDAY)
+    assert market.checks(side="buy")["DAY_TRADE_LIMIT"].before == 1
+    market.at(date(2025, 12, 2))
+    assert market.checks(side="buy")["DAY_TRADE_LIMIT"].before == 0
+
+
 def test_partial_fills_do_not_add(market) -> None:
     market.at(MONDAY)
     for quantity in ("3", "7"):
