@@ -12,7 +12,12 @@ class ComplianceConfig(AppConfig):
         from apps.core.measures import register_measures
         from apps.core.schedule import register_periodic
 
-        register_measures("apps.compliance.domain.market_rules")
+        register_measures(
+            "apps.compliance.domain.market_rules",
+            "apps.compliance.domain.day_trades",
+            "apps.compliance.domain.intraday_margin",
+            "apps.compliance.domain.regimes",
+        )
         register_periodic(
             "compliance.short_restrictions",
             queue="data",

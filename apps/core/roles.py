@@ -116,6 +116,7 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
     Role.COMPLIANCE: (
         "compliance.*",
         "execution.add_orderprotection",
+        "execution.change_account_terms",
         "execution.approve_live",
         "execution.add_breakresolution",
         "portfolios.view_all_portfolios",

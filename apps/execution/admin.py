@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
@@ -31,6 +32,7 @@ from apps.execution.models import (
     TradingEngine,
     Venue,
 )
+from apps.execution.services.accounts import TERMS, account_save
 from apps.execution.services.reconciliation import break_resolve
 
 #: What an operator may change of an account: of a paper account how it fills, of another what its trades are expected to cost.
@@ -108,25 +110,55 @@ class BrokerRequestAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
+class AccountForm(forms.ModelForm):
+    """What of an account may change, with a reason that its history keeps."""
+
+    reason = forms.CharField(max_length=100, help_text="Why this change")
+
+
 @admin.register(BrokerageAccount)
 class BrokerageAccountAdmin(SimpleHistoryAdmin):
-    """Where orders go, and in which mode. An operator keeps how a paper account fills and what others are expected to cost; nothing else changes."""
+    """Where orders go, in which mode, how it fills and what it costs, and which day-trading rules hold there.
 
-    list_display = ("number", "portfolio", "broker", "mode", "slippage_bps", "commission", "displayed_share", "latency_ms", "reject_share")
+    An operator keeps how a paper account fills and what others are expected to cost, compliance the day-trading rules; nothing else changes.
+    """
+
+    form = AccountForm
+    list_display = ("number", "portfolio", "broker", "mode", "account_type", "day_trading_regime", "slippage_bps", "commission", "displayed_share")
+    list_filter = ("account_type", "day_trading_regime")
     list_select_related = ("portfolio",)
+    history_list_display = ("account_type", "day_trading_regime", "regime_confirmed_with_broker_on", "house_rule")
+
+    def _editable(self, request: HttpRequest, account: BrokerageAccount | None) -> tuple[str, ...]:
+        settings = PAPER_SETTINGS if account is not None and account.broker == PAPER else ESTIMATES
+        kept = settings if request.user.has_perm("execution.change_brokerageaccount") else ()
+        return (*kept, *(TERMS if request.user.has_perm("execution.change_account_terms") else ()))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Everything, and the reason where something may change."""
+        columns = tuple(field.name for field in BrokerageAccount._meta.fields if field.editable and not field.primary_key)
+        return (*columns, "reason") if self._editable(request, obj) else columns
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """All that says where orders go."""
-        kept = PAPER_SETTINGS if obj is not None and obj.broker == PAPER else ESTIMATES
-        return tuple(field.name for field in BrokerageAccount._meta.fields if field.editable and field.name not in kept)
+        """All that says where orders go, and what is other people's."""
+        kept = {*self._editable(request, obj), "reason"}
+        return tuple(name for name in self.get_fields(request, obj) if name not in kept)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Operators and compliance, each for their part."""
+        return any(request.user.has_perm(f"execution.{name}") for name in ("change_brokerageaccount", "change_account_terms"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """`manage.py connect_account` makes them."""
+        """Accounts are connected by `manage.py connect_account`."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody deletes."""
+        """Its orders and books belong to it."""
         return False
+
+    def save_model(self, request: HttpRequest, obj: BrokerageAccount, form: forms.ModelForm, change: bool) -> None:
+        """Under the portfolio's lock."""
+        account_save(obj, columns=self._editable(request, obj), reason=form.cleaned_data["reason"])
 
 
 @admin.register(AlgoOrder)

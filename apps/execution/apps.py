@@ -42,5 +42,11 @@ class ExecutionConfig(AppConfig):
             every=timedelta(minutes=1),
             description="Hold positions to the stop of the VIX's regime and portfolios to their targets; propose, and exit where a plan says so",
         )
+        register_periodic(
+            "execution.pattern_day_traders",
+            queue="trade",
+            every=timedelta(hours=1),
+            description="Note which margin accounts have become pattern day traders', where that rule still holds",
+        )
         portfolio_opened.connect(open_paper_account, dispatch_uid="execution.open_paper_account")
         order_changed.connect(keep_group_in_step, dispatch_uid="execution.keep_group_in_step")

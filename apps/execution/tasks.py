@@ -6,6 +6,7 @@ from typing import Any
 from apps.core.jobs import Progress
 from apps.core.schedule import scheduled_task
 from apps.execution.models import BrokerageAccount, ReconciliationTrigger
+from apps.execution.services.pattern_day_traders import pattern_day_traders_mark
 from apps.execution.services.rebalance_watch import rebalances_watch
 from apps.execution.services.reconciliation_watch import reconcile_ask
 
@@ -16,6 +17,14 @@ def rebalance_watch(*, at: datetime, progress: Progress, **_: Any) -> dict[str, 
     found = rebalances_watch(at=at)
     progress.say(f"{len(found.proposed)} rebalances proposed, {len(found.executed)} executed")
     return {"proposed": list(found.proposed), "executed": list(found.executed)}
+
+
+@scheduled_task("execution.pattern_day_traders")
+def pattern_day_traders(*, at: datetime, progress: Progress, **_: Any) -> dict[str, Any]:
+    """Note which accounts have become pattern day traders'."""
+    marked = pattern_day_traders_mark(at=at)
+    progress.say(f"{len(marked)} accounts have become pattern day traders'")
+    return {"accounts": marked}
 
 
 def compare_all(*, at: datetime, progress: Progress, **_: Any) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from apps.compliance.domain.account_checks import AccountFacts, account_checks
 from apps.compliance.domain.market_rules import luld_band, short_sale_allowed, short_sale_triggered
-from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, Side
+from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, Side, WorkingOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +39,13 @@ def order_checks(
     portfolio_currency: str | None,
     restrictions: Sequence[RestrictionFacts],
     short_sale: ShortSaleFacts | None,
+    account: AccountFacts | None,
+    working_orders: Sequence[WorkingOrder],
 ) -> tuple[Check, ...]:
     """Every check of compliance, in the order of domain.md A5.
 
-    `portfolio_currency` is None when the user may not trade in the portfolio, `short_sale` when nothing is sold short.
+    `portfolio_currency` is None when the user may not trade in the portfolio, `short_sale` when nothing is sold short,
+    `account` when it could not be read, which denies. `working_orders` are those that may trade beside the order.
     """
     return (
         *_market(intent, market),
@@ -49,6 +53,7 @@ def order_checks(
         _restricted(intent, [item.reason for item in restrictions if item.restricted]),
         _watched(intent, [item.reason for item in restrictions if not item.restricted]),
         _permitted(portfolio_currency),
+        *_account(intent, account, working_orders, portfolio_currency),
         _short_price(intent, short_sale),
     )
 
@@ -109,6 +114,13 @@ def _short_price(intent: OrderIntent, sale: ShortSaleFacts | None) -> Check:
         before=sale.last,
         after=intent.limit_price,
     )
+
+
+def _account(intent: OrderIntent, account: AccountFacts | None, working: Sequence[WorkingOrder], currency: str | None) -> list[Check]:
+    if account is None:
+        text = "The account's day-trading rules could not be checked: the order is denied"
+        return [Check(code="CHECK_FAILED", outcome=Outcome.BLOCK, message=text)]
+    return account_checks(intent=intent, working=working, account=account, currency=currency)
 
 
 def _permitted(portfolio_currency: str | None) -> Check:

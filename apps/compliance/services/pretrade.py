@@ -2,6 +2,7 @@
 
 import logging
 
+from apps.compliance.domain.account_checks import AccountFacts
 from apps.compliance.domain.pretrade import RestrictionFacts, ShortSaleFacts, order_checks
 from apps.compliance.models import RestrictionLevel
 from apps.compliance.selectors.gate import at_gate
@@ -16,12 +17,13 @@ logger = logging.getLogger(__name__)
 AUTHORITY = "compliance"
 
 
-def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdict:
-    """Every check of compliance for the order. Nothing raised inside becomes a pass: it becomes CHECK_FAILED, which blocks."""
+def order_check(*, snapshot: PreTradeSnapshot, account: AccountFacts | None, savepoint: bool = True) -> Verdict:
+    """Every check of compliance for the order; `account` is None where it could not be read, which denies. Nothing raised inside becomes a pass:
+    it becomes CHECK_FAILED, which blocks."""
     try:
         # A savepoint, unless the caller holds one: when a query fails, its transaction still lives, and the denied order can be stored.
         with looking(savepoint=savepoint):
-            checks = _checks(snapshot)
+            checks = _checks(snapshot, account)
     except Exception as error:
         logger.exception("the compliance check of order %s failed: it is denied", snapshot.intent.client_order_id)
         text = f"Compliance could not be checked ({type(error).__name__}): the order is denied"
@@ -29,7 +31,7 @@ def order_check(*, snapshot: PreTradeSnapshot, savepoint: bool = True) -> Verdic
     return Verdict(authority=AUTHORITY, checks=checks)
 
 
-def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
+def _checks(snapshot: PreTradeSnapshot, account: AccountFacts | None) -> tuple[Check, ...]:
     """Reads what restricts the order and whether the user may trade (one query); a sale also what is held (one), a short sale whether Rule
     201 restricts it (one)."""
     intent = snapshot.intent
@@ -40,6 +42,8 @@ def _checks(snapshot: PreTradeSnapshot) -> tuple[Check, ...]:
         portfolio_currency=gate.tradable_currency,
         restrictions=[RestrictionFacts(restricted=level != RestrictionLevel.WATCH, reason=reason) for level, reason in gate.restrictions],
         short_sale=_short_sale(snapshot),
+        account=account,
+        working_orders=snapshot.working_orders,
     )
 
 

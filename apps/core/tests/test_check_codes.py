@@ -16,6 +16,7 @@ def test_the_document_has_the_table_of_the_enum() -> None:
 
 def test_every_code_that_the_checks_answer_with_is_in_the_enum() -> None:
     sources = [*ROOT.glob("apps/risk/domain/*.py"), *ROOT.glob("apps/risk/services/pretrade.py"), *ROOT.glob("apps/compliance/*/pretrade.py")]
+    sources.append(ROOT / "apps/compliance/domain/account_checks.py")
     said = {code for source in sources for code in re.findall(r'(?:code=|\(|limit, |^ +\()"([A-Z][A-Z_0-9]+)"', source.read_text(encoding="utf-8"))}
     assert said == {str(code) for code in CheckCode}
 

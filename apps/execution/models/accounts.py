@@ -1,6 +1,7 @@
 from django.db import models
 from simple_history.models import HistoricalRecords
 
+from apps.compliance.domain.regimes import AccountType, Regime
 from apps.core.trading import TradingMode
 
 ESTIMATE = "Of another broker it is what is expected, for previews: what was taken comes with the fills"
@@ -38,9 +39,24 @@ class BrokerageAccount(models.Model):
     latency_ms = models.PositiveIntegerField(default=0, help_text="A paper order, or its change, waits so long before it can trade; 0: not at all")
     reject_share = models.DecimalField(max_digits=5, decimal_places=4, default=0, help_text="Fraction of paper orders that is rejected on purpose")
     reject_seed = models.PositiveIntegerField(default=0, help_text="Which ones: that follows from this and the client order id")
+    account_type = models.CharField(
+        max_length=6,
+        choices=[(kind.value, kind.name.title()) for kind in AccountType],
+        default=AccountType.CASH.value,
+        help_text="What the broker keeps",
+    )
+    day_trading_regime = models.CharField(
+        max_length=15, choices=[(regime.value, regime.value) for regime in Regime], blank=True, help_text="Of a margin account (FINRA Rule 4210)"
+    )
+    regime_confirmed_with_broker_on = models.DateField(null=True, blank=True)
+    regime_source = models.CharField(max_length=200, blank=True, help_text="Who at the broker said it, or the document that says it")
+    house_rule = models.BooleanField(default=False, help_text="It is held to PDT_LEGACY whatever the law says")
+    pattern_day_trader_since = models.DateField(null=True, blank=True, help_text="Stays until somebody takes it away: a firm may, once")
+    frozen_until = models.DateField(null=True, blank=True, help_text="Last day of a freeze for unmet intraday deficits, as the broker told it")
     history = HistoricalRecords()
 
     class Meta:
+        permissions = [("change_account_terms", "Can say which day-trading rules an account is held to")]
         constraints = [
             models.CheckConstraint(condition=~models.Q(broker="paper") | models.Q(mode=TradingMode.PAPER), name="account_paper_is_paper"),
             models.CheckConstraint(
@@ -68,6 +84,24 @@ class BrokerageAccount(models.Model):
             models.CheckConstraint(condition=models.Q(displayed_share__gt=0, displayed_share__lte=1), name="account_displayed_share"),
             models.CheckConstraint(condition=models.Q(reject_share__gte=0, reject_share__lte=1), name="account_reject_share"),
             models.CheckConstraint(condition=models.Q(broker="paper") | models.Q(latency_ms=0, reject_share=0), name="account_faults_are_of_paper"),
+            models.CheckConstraint(
+                condition=models.Q(account_type=AccountType.MARGIN.value) & ~models.Q(day_trading_regime="")
+                | models.Q(
+                    account_type=AccountType.CASH.value,
+                    day_trading_regime="",
+                    regime_confirmed_with_broker_on__isnull=True,
+                    house_rule=False,
+                    pattern_day_trader_since__isnull=True,
+                    frozen_until__isnull=True,
+                ),
+                name="account_margin_has_a_regime",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(regime_confirmed_with_broker_on__isnull=True) | ~models.Q(regime_source=""), name="account_regime_has_a_source"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(house_rule=False) | models.Q(day_trading_regime=Regime.PDT_LEGACY.value), name="account_house_rule_is_legacy"
+            ),
         ]
 
     def __str__(self) -> str:

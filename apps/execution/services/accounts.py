@@ -1,11 +1,15 @@
 """Brokerage accounts: where a portfolio's orders go."""
 
 import re
+from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
+from apps.compliance.domain.regimes import AccountTerms, AccountType, Regime, default_regime
 from apps.core.errors import Conflict, InvalidInput
 from apps.core.money import MONEY_PLACES, exact
 from apps.core.postgres.base import Question
@@ -17,6 +21,18 @@ from apps.execution.brokers.ib import IB
 from apps.execution.brokers.ib_words import mode_of_number
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import BrokerageAccount
+from apps.portfolios.services.portfolios import portfolio_lock
+
+#: The columns of an account that say which day-trading rules it is held to.
+TERMS = (
+    "account_type",
+    "day_trading_regime",
+    "regime_confirmed_with_broker_on",
+    "regime_source",
+    "house_rule",
+    "pattern_day_trader_since",
+    "frozen_until",
+)
 
 #: What a trade is expected to cost, for previews and proposals: what was taken comes with the broker's reports. Interactive Brokers' fixed prices
 #: of US stocks (interactivebrokers.com, Pricing, Commissions, Stocks: USD 0.005 a share, at least 1.00, at most 1 % of the value); Alpaca's free
@@ -73,6 +89,34 @@ def _account_create(*, portfolio_id: int, broker: str, number: str, mode: Tradin
     if (found.portfolio_id, found.broker, found.number) != (portfolio_id, broker, number):
         raise Conflict(f"portfolio {found.portfolio_id} trades through account {found.number} already", field="portfolio_id")
     return found
+
+
+def account_terms(account: BrokerageAccount) -> AccountTerms:
+    """What its row says about day trading."""
+    return AccountTerms(
+        account_type=AccountType(account.account_type),
+        regime=Regime(account.day_trading_regime) if account.day_trading_regime else None,
+        confirmed_on=account.regime_confirmed_with_broker_on,
+        house_rule=account.house_rule,
+        designated_on=account.pattern_day_trader_since,
+        frozen_until=account.frozen_until,
+    )
+
+
+def account_save(account: BrokerageAccount, *, columns: Sequence[str], reason: str) -> None:
+    """Store these columns of an account. They hold for the next order: one that is being judged is waited for."""
+    account._change_reason = reason[:100]  # type: ignore[attr-defined] # read by django-simple-history
+    with transaction.atomic():
+        portfolio_lock(account.portfolio_id)
+        account.save(update_fields=columns)
+
+
+def account_margin(account: BrokerageAccount, *, day: date, reason: str) -> BrokerageAccount:
+    """Make a cash account a margin account, in the regime of accounts that are opened on `day`; one that is a margin account stays as it is."""
+    if account.account_type == AccountType.CASH:
+        account.account_type, account.day_trading_regime = AccountType.MARGIN.value, default_regime(day).value
+        account_save(account, columns=TERMS, reason=reason)
+    return account
 
 
 # In SQL, because each order asks it.

@@ -65,7 +65,7 @@ def algo_submit(
             return earlier
         start, end, latest = _times(instrument, now, start_at, end_at)
         plan = plan_make(intent=intent, instrument=instrument, algo=kind, parameters=checked, start=start, end=end)
-        gate = gate_check(intent=intent, user_id=user.pk, at=at)
+        gate = gate_check(intent=intent, user_id=user.pk, at=at, account=account)
         parent = AlgoOrder.objects.create(
             **{name: getattr(intent, name) for name in ("client_order_id", "portfolio_id", "book_id", "instrument_id", "quantity")},
             side=intent.side.value,

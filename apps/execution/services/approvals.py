@@ -85,7 +85,8 @@ def _check(order: Order, user: "User", at: datetime) -> None:
 def _judge_again(order: Order, user: "User", at: datetime) -> Order:
     """Prices and limits have moved on: the gate is asked again, for the one who made the order."""
     beside = (order.pk, *group_order_ids(order.group_id))
-    gate = gate_check(intent=order_intent(order), user_id=order.created_by_id, at=at, instead_of=beside, algo_id=order.algo_id)
+    intent, maker = order_intent(order), order.created_by_id
+    gate = gate_check(intent=intent, user_id=maker, at=at, account=order.account, instead_of=beside, algo_id=order.algo_id)
     _decide(order, gate, at)
     if gate.allowed:
         locates_take(gate, at=at)

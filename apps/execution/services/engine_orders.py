@@ -24,7 +24,7 @@ from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_health import health_write
 from apps.execution.services.engine_records import Fenced, fence_check, steps_record
 from apps.execution.services.intents import intent_build
-from apps.execution.services.orders import order_submit, order_withdraw
+from apps.execution.services.orders import ALONE, PROTECTING, order_submit, order_withdraw
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -126,7 +126,8 @@ def _submit(decision: EngineDecision, hands: _Hands) -> Order:
         strategy=engine.strategy,
     )
     fence = partial(fence_check, engine.pk, hands.token)
-    return order_submit(intent=intent, user=hands.user, at=hands.at, note=decision.reason[:200], fence=fence)
+    link = ALONE if decision.purpose == Purpose.SIGNAL else PROTECTING
+    return order_submit(intent=intent, user=hands.user, at=hands.at, note=decision.reason[:200], link=link, fence=fence)
 
 
 def _order_row(order: Order) -> dict[str, Any]:

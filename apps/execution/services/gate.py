@@ -16,7 +16,10 @@ from apps.core.money import ZERO
 from apps.core.postgres.base import Question
 from apps.core.postgres.rows import asked_together, looking
 from apps.core.trading import Check, MarketFacts, OrderIntent, Outcome, PreTradeSnapshot, Side, Verdict
+from apps.execution.models import BrokerageAccount
 from apps.execution.selectors.working import surroundings_of, surroundings_question
+from apps.execution.services.account_facts import account_facts, account_questions
+from apps.execution.services.accounts import account_of
 from apps.marketdata.selectors.market_facts import market_facts, market_facts_question
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.selectors.quantities import quantities_question
@@ -82,19 +85,37 @@ class CheckBroke(Exception):
 
 
 def gate_check(
-    *, intent: OrderIntent, user_id: int, at: datetime, instead_of: Collection[int] = (), algo_id: int | None = None, savepoint: bool = True
+    *,
+    intent: OrderIntent,
+    user_id: int,
+    at: datetime,
+    account: BrokerageAccount | None = None,
+    instead_of: Collection[int] = (),
+    algo_id: int | None = None,
+    protects: bool = False,
+    savepoint: bool = True,
 ) -> Gate:
     """Ask both authorities, whatever the first one says, so that every breach is known. Writes nothing.
 
     `instead_of` names working orders that cannot trade beside this intent: one whose rest it would take the place of, others of a group
     in which one cancels the other. They are not counted. `algo_id` is the parent whose child the intent is: what the other parents have
-    not sent yet counts like a working order.
+    not sent yet counts like a working order. `account` is the portfolio's where the caller has it at hand. `protects`: the desk leaves a position
+    on its own by it.
     Whoever goes on to store an order holds the portfolio's lock, so that no two orders pass on the same cash. Without a `savepoint`, which costs
     two round trips, a query that fails raises CheckBroke or NotAnswered instead of a denial: the caller takes everything back and asks again
     with one.
     """
     with asked_together(gate_questions(intent, user_id=user_id, at=at, algo_id=algo_id), savepoint=savepoint):
-        return _gate(intent, user_id=user_id, at=at, instead_of=instead_of, algo_id=algo_id, savepoint=savepoint)
+        return _gate(
+            intent,
+            user_id=user_id,
+            at=at,
+            account=account or account_of(intent.portfolio_id),
+            instead_of=instead_of,
+            algo_id=algo_id,
+            protects=protects,
+            savepoint=savepoint,
+        )
 
 
 class _LastOrder:
@@ -104,9 +125,11 @@ class _LastOrder:
 
 
 def gate_questions(intent: OrderIntent, *, user_id: int, at: datetime, algo_id: int | None) -> tuple[Question, ...]:
-    """What the gate asks the database. The market's facts are asked at the market's time, which is among the answers: it is taken to be the
+    """What the gate asks the database. What depends on the market's time is asked at one which is among the answers: it is taken to be the
     desk's own where it was so for the order before, and where that is wrong they are asked again."""
-    facts = (market_facts_question(intent.symbol, market_time=at),) if _LastOrder.in_real_time else ()
+    facts: tuple[Question, ...] = ()
+    if _LastOrder.in_real_time:
+        facts = (market_facts_question(intent.symbol, market_time=at), *account_questions(intent.portfolio_id, market_time=at))
     return (
         surroundings_question(intent, at=at, algo_id=algo_id),
         quantities_question(intent.portfolio_id),
@@ -116,7 +139,17 @@ def gate_questions(intent: OrderIntent, *, user_id: int, at: datetime, algo_id: 
     )
 
 
-def _gate(intent: OrderIntent, *, user_id: int, at: datetime, instead_of: Collection[int], algo_id: int | None, savepoint: bool) -> Gate:
+def _gate(
+    intent: OrderIntent,
+    *,
+    user_id: int,
+    at: datetime,
+    account: BrokerageAccount,
+    instead_of: Collection[int],
+    algo_id: int | None,
+    protects: bool,
+    savepoint: bool,
+) -> Gate:
     reference = reference_prices([intent.symbol]).get(intent.symbol)
     around = surroundings_of(intent=intent, at=at, instead_of=instead_of, algo_id=algo_id)
     _LastOrder.in_real_time = around.market_time == at
@@ -139,7 +172,8 @@ def _gate(intent: OrderIntent, *, user_id: int, at: datetime, instead_of: Collec
     # One savepoint for both: where the first check breaks the transaction the second cannot look either, and both deny.
     with looking(savepoint=savepoint):
         judged = risk.order_judged(snapshot=snapshot, savepoint=False)
-        verdicts = (judged.verdict, compliance.order_check(snapshot=snapshot, savepoint=False))
+        facts_of_account = account_facts(intent, account=account, judged=judged, market_time=around.market_time, protects=protects)
+        verdicts = (judged.verdict, compliance.order_check(snapshot=snapshot, account=facts_of_account, savepoint=False))
     if not savepoint and transaction.get_rollback():
         raise CheckBroke
     return Gate(snapshot=snapshot, verdicts=verdicts, market_time=around.market_time, judged=judged)

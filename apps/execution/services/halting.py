@@ -23,7 +23,7 @@ from apps.execution.selectors.halting import live_accounts, scope_ids, untradabl
 from apps.execution.selectors.working import working_orders
 from apps.execution.services.algos import algo_withdraw
 from apps.execution.services.intents import intent_build
-from apps.execution.services.orders import order_submit, working_orders_cancel
+from apps.execution.services.orders import PROTECTING, order_submit, working_orders_cancel
 from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import market_clock
@@ -167,7 +167,7 @@ def _close(portfolio_id: int, position: Holding, lot: Any, user: "User", view: S
         strategy=FLATTEN_STRATEGY,
     )
     try:
-        order = order_submit(intent=intent, user=user, at=at, note=f"flattened by {view.by}: {view.reason}"[:200])
+        order = order_submit(intent=intent, user=user, at=at, note=f"flattened by {view.by}: {view.reason}"[:200], link=PROTECTING)
     except Conflict as error:  # another process has just sent it
         logger.info("closing order of %s: %s", position.symbol, error)
         return None

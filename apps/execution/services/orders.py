@@ -39,16 +39,19 @@ WAITS = "waits for the approval of a second person"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLink:
-    """What an order belongs to: the slice of a parent, a role in a group, a venue that it was routed to."""
+    """What an order belongs to: the slice of a parent, a role in a group, a venue that it was routed to. `protects`: the desk leaves a position
+    on its own by it, so that it passes where a day trade too many does not."""
 
     algo_id: int | None = None
     slice: int | None = None
     venue: str = ""
     group_id: int | None = None
     group_role: str = ""
+    protects: bool = False
 
 
 ALONE = OrderLink()
+PROTECTING = OrderLink(protects=True)
 
 
 def order_submit(
@@ -89,7 +92,16 @@ def _judged_and_stored(
             fence()
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
         beside = group_order_ids(link.group_id)
-        gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=beside, algo_id=link.algo_id, savepoint=savepoint)
+        gate = gate_check(
+            intent=intent,
+            user_id=user.pk,
+            at=at,
+            account=account,
+            instead_of=beside,
+            algo_id=link.algo_id,
+            protects=link.protects,
+            savepoint=savepoint,
+        )
         order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
         order.portfolio = portfolio
         if order.status != OrderStatus.SENT:

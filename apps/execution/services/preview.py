@@ -58,7 +58,7 @@ class Preview:
 def order_preview(*, intent: OrderIntent, user: "User", at: datetime) -> Preview:
     """Judge the intent as `order_submit` would at this moment, and keep the answer. Raises Conflict when the portfolio has no account."""
     account = account_of(intent.portfolio_id)
-    gate = gate_check(intent=intent, user_id=user.pk, at=at)
+    gate = gate_check(intent=intent, user_id=user.pk, at=at, account=account)
     held = quantities_of(intent.portfolio_id, book_id=intent.book_id, instrument_id=intent.instrument_id)
     reference = gate.snapshot.reference
     price = _estimated_price(intent, reference, account)

@@ -23,10 +23,10 @@ from apps.execution.models import BrokerageAccount, Fill, Order
 from apps.execution.selectors.rows import RELATED
 from apps.execution.services.accounts import account_of
 from apps.execution.services.intents import intent_build, portfolio_check
-from apps.execution.services.orders import order_submit
+from apps.execution.services.orders import ALONE, PROTECTING, order_submit
 from apps.marketdata.selectors.market import market_clock
 from apps.marketdata.selectors.quotes import reference_prices
-from apps.portfolios.domain.rebalancing import Costs, Line, RebalanceReason, RebalanceStatus, Wanted, affordable
+from apps.portfolios.domain.rebalancing import Costs, Line, RebalanceReason, RebalanceStatus, TradeReason, Wanted, affordable
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.selectors.rebalances import ProposalView, proposal_view
 from apps.portfolios.selectors.targets import target_plan
@@ -212,7 +212,8 @@ def _send(trade: "RebalanceTrade", quantity: Decimal, view: ProposalView, user: 
             client_order_id=trade.client_order_id,
             book=trade.book.name,
         )
-        order = order_submit(intent=intent, user=user, at=at, note=f"rebalance {view.proposal.pk}: {trade.reason.replace('_', ' ')}")
+        link = PROTECTING if trade.reason == TradeReason.STOP_LOSS else ALONE
+        order = order_submit(intent=intent, user=user, at=at, note=f"rebalance {view.proposal.pk}: {trade.reason.replace('_', ' ')}", link=link)
     except DeskError as error:
         logger.warning("rebalance %s: the order in %s was not sent: %s", view.proposal.pk, symbol, error.detail)
         return f"{symbol}: {error.detail}"

@@ -56,7 +56,8 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
             return _earlier(locked, earlier, intent)
         _check(locked, intent)
         rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
-        gate = gate_check(intent=rest, user_id=user.pk, at=at, instead_of=(order_id, *group_order_ids(locked.group_id)), algo_id=locked.algo_id)
+        beside = (order_id, *group_order_ids(locked.group_id))
+        gate = gate_check(intent=rest, user_id=user.pk, at=at, account=locked.account, instead_of=beside, algo_id=locked.algo_id)
         if _waits_whole(intent, gate):
             raise Conflict("the order would be worth more than may be sent alone: cancel it and send a new one", field="quantity")
         denied = _denied(locked, gate, at) if not gate.allowed else None

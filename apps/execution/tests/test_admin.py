@@ -1,9 +1,10 @@
 """The admin shows everything and changes nothing."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 
 from apps.core import clock
@@ -52,13 +53,17 @@ def test_an_operator_says_how_a_paper_account_fills_and_nothing_else(desk, offic
         "reject_seed": "7",
         "mode": "live",
         "number": "X",
+        "reason": "a slow day",
     }
-    assert officer.post(page, asked).status_code == 403
+    officer.post(page, {**asked, "account_type": "cash"})  # compliance has the day-trading rules alone
+    desk.account.refresh_from_db()
+    assert desk.account.latency_ms == 0
     operator = make_user("operator", Role.OPERATOR)
     operator.is_staff = True
     operator.save()
     client.force_login(operator)
-    assert client.post(page, {**asked, "reject_share": "1.5"}).status_code == 200
+    for wrong in ({"reject_share": "1.5"}, {"reason": ""}):
+        assert client.post(page, {**asked, **wrong}).status_code == 200
     assert client.post(page, asked).status_code == 302
     account = BrokerageAccount.objects.get()
     assert (account.latency_ms, account.reject_share, account.displayed_share) == (250, Decimal("0.05"), None)
@@ -82,3 +87,41 @@ def test_compliance_resolves_a_break_with_a_reason(desk, officer):
     assert (resolution.found, resolution.resolved_by.username, resolution.run) == (row, "officer", None)
     assert officer.get("/admin/execution/breakresolution/").status_code == 200
     assert officer.post(f"/admin/execution/breakresolution/{resolution.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_compliance_says_which_day_trading_rules_an_account_is_held_to(desk, officer):
+    page = f"/admin/execution/brokerageaccount/{desk.account.pk}/change/"
+    legacy = {"account_type": "margin", "day_trading_regime": "PDT_LEGACY", "regime_confirmed_with_broker_on": "2026-11-20", "commission": "7"}
+    assert officer.get(page).status_code == 200
+    for wrong in (legacy, legacy | {"account_type": "cash", "regime_source": "a call"}, legacy | {"regime_source": "a call"}):
+        assert officer.post(page, wrong).status_code == 200  # no source; a regime of a cash account; no reason
+    assert officer.post(page, legacy | {"regime_source": "a call", "reason": "the broker phases in"}).status_code == 302
+    desk.account.refresh_from_db()
+    assert (desk.account.account_type, desk.account.day_trading_regime, desk.account.commission) == ("margin", "PDT_LEGACY", 1)
+    written = desk.account.history.first()
+    assert (written.history_user.username, written.history_change_reason) == ("officer", "the broker phases in")
+    assert officer.get(page.replace("change", "history")).status_code == 200
+
+
+def test_nobody_else_does(desk):
+    operator = make_user("operator", Role.OPERATOR, Role.TRADER, Role.RISK)
+    operator.is_staff = True
+    operator.save()
+    client = Client()
+    client.force_login(operator)
+    assert client.post(f"/admin/execution/brokerageaccount/{desk.account.pk}/change/", {"account_type": "margin"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"account_type": "margin"},
+        {"day_trading_regime": "INTRADAY_MARGIN"},
+        {"frozen_until": date(2026, 12, 1)},
+        {"account_type": "margin", "day_trading_regime": "INTRADAY_MARGIN", "house_rule": True},
+        {"account_type": "margin", "day_trading_regime": "PDT_LEGACY", "regime_confirmed_with_broker_on": date(2026, 11, 20)},
+    ],
+)
+def test_terms_that_contradict_themselves_are_refused_by_the_database(desk, terms):
+    with pytest.raises(IntegrityError):
+        BrokerageAccount.objects.update(**terms)

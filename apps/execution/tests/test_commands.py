@@ -18,7 +18,7 @@ from apps.core.locks import LeaseSet, lease
 from apps.core.postgres.session import open_session
 from apps.core.roles import roles_synchronise
 from apps.core.trading import TradingMode
-from apps.execution.models import EngineCycle, EngineDecision, EngineEvent, EngineState, EngineStep, Order
+from apps.execution.models import BrokerageAccount, EngineCycle, EngineDecision, EngineEvent, EngineState, EngineStep, Order
 from apps.execution.services.accounts import alpaca_account_create, ib_account_create
 from apps.execution.services.engines import engine_start, engine_stop
 from apps.execution.services.live_building import live_engine_describe
@@ -289,6 +289,19 @@ def test_a_portfolio_is_connected_once(db, capsys):
             call_command(*words, "--number", number)
         assert caught.value.returncode == code
         assert json.loads(capsys.readouterr().out)["error"]["field"] == field
+
+
+def test_a_margin_account_begins_in_the_regime_of_its_day(db, capsys):
+    portfolio = PortfolioFactory(name="Fund")
+    words = ("connect_account", "--portfolio", "Fund", "--broker", "paper", "--json")
+    call_command(*words)
+    assert BrokerageAccount.objects.get(portfolio=portfolio).account_type == "cash"
+    capsys.readouterr()
+    for _ in range(2):
+        call_command(*words, "--type", "margin")
+        said = json.loads(capsys.readouterr().out)
+        assert (said["account_type"], said["day_trading_regime"]) == ("margin", "INTRADAY_MARGIN")
+    assert BrokerageAccount.objects.get(portfolio=portfolio).history.count() == 2
 
 
 def test_a_line_needs_a_gateway(db, capsys, settings):

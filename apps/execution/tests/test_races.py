@@ -12,15 +12,16 @@ from django.db import connection
 from apps.core import clock
 from apps.core.roles import roles_synchronise
 from apps.execution.domain.halting import HaltLevel
-from apps.execution.models import Fill, Order
+from apps.execution.models import BrokerageAccount, Fill, Order
 from apps.execution.services import orders as order_services
 from apps.execution.services.halting import trading_stop
 from apps.execution.services.orders import order_cancel, order_submit, working_orders_cancel
 from apps.execution.services.paper_market import prices_match
-from apps.execution.tests.factories import make_desk
+from apps.execution.tests.factories import make_desk, quote
 from apps.execution.tests.services.test_paper_market import price
 from apps.portfolios.models import LedgerEntry
 from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.tests.factories import InstrumentFactory
 from apps.risk.models import TradingStateChange
 
 THREADS = 4
@@ -71,6 +72,21 @@ def test_the_same_shares_are_not_sold_twice(real_desk):
     orders = at_once(*[lambda: real_desk.submit(side="sell", quantity="30")] * THREADS)
     assert sorted(order.status for order in orders) == ["denied", "denied", "denied", "filled"]
     assert holdings(real_desk.portfolio.pk).positions[0].quantity == 20
+
+
+def test_the_last_day_trade_that_is_free_is_not_made_twice(real_desk):
+    """Two closes at once, and two day trades behind: one of them is the third, the other would be the fourth."""
+    terms = {"account_type": "margin", "day_trading_regime": "PDT_LEGACY", "house_rule": True}
+    BrokerageAccount.objects.update(**terms)
+    symbols = ["AAPL", "MSFT", "KO", "PEP"]
+    for symbol in symbols:
+        InstrumentFactory(symbol=symbol)
+        quote(symbol, "100")
+        assert real_desk.submit(symbol=symbol, quantity="5").status == "filled"
+    for symbol in symbols[:2]:
+        assert real_desk.submit(symbol=symbol, side="sell", quantity="5").status == "filled"
+    orders = at_once(*[lambda symbol=symbol: real_desk.submit(symbol=symbol, side="sell", quantity="5") for symbol in symbols[2:]])
+    assert sorted((order.status, order.reason) for order in orders) == [("denied", "DAY_TRADE_LIMIT"), ("filled", "")]
 
 
 def test_a_price_and_a_cancel_meet_on_one_order(real_desk):

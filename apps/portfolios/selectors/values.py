@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.portfolios.models import PortfolioValue
+
+#: The last value before a moment of the market, as an expression of SQL: for an order that waits, which asks other things by the same query.
+TOTAL_BEFORE: Final = """select v.total from portfolios_portfoliovalue v where v.portfolio_id = %(portfolio)s and v.ts < %(before)s
+    order by v.ts desc limit 1"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.compliance.domain.account_checks import AccountFacts
+from apps.compliance.domain.regimes import AccountTerms
 from apps.compliance.models import Restriction
 from apps.compliance.services.pretrade import order_check
 from apps.compliance.tests.factories import NOW, RestrictionFactory
@@ -19,6 +21,7 @@ from apps.portfolios.selectors.membership import tradable_currency
 from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory, PortfolioMembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
+CASH = AccountFacts(terms=AccountTerms(), day=NOW.date(), held={}, prices={})
 
 
 class Desk:
@@ -51,7 +54,7 @@ class Desk:
             "as_of": NOW,
             "market": market_facts(intent.symbol, market_time=NOW),
         }
-        return order_check(snapshot=PreTradeSnapshot(**(given | changes)))
+        return order_check(snapshot=PreTradeSnapshot(**(given | changes)), account=CASH)
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def test_every_check_is_answered(desk) -> None:
         "RESTRICTED_INSTRUMENT",
         "WATCHED_INSTRUMENT",
         "USER_NOT_PERMITTED",
+        "DAY_TRADE_LIMIT",
         "SHORT_SALE_PRICE",
     ]
 

@@ -91,6 +91,9 @@ def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
         CheckCode.VAR_LIMIT,
         CheckCode.ES_LIMIT,
         CheckCode.STRESS_LIMIT,
+        CheckCode.DAY_TRADE_EQUITY,
+        CheckCode.INTRADAY_MARGIN,
+        CheckCode.INTRADAY_FREEZE,
     }
     assert missing == {CheckCode.MARKET_STATE_UNKNOWN, CheckCode.CHECK_FAILED, *optional, *foreign}
 
