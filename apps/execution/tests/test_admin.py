@@ -103,13 +103,18 @@ def test_compliance_says_which_day_trading_rules_an_account_is_held_to(desk, off
     assert officer.get(page.replace("change", "history")).status_code == 200
 
 
-def test_nobody_else_does(desk):
-    operator = make_user("operator", Role.OPERATOR, Role.TRADER, Role.RISK)
-    operator.is_staff = True
-    operator.save()
+@pytest.mark.parametrize(("roles", "status"), [((Role.TRADER, Role.RISK), 403), ((Role.OPERATOR,), 302)])
+def test_nobody_else_does(desk, roles, status):
+    somebody = make_user("somebody", *roles)
+    somebody.is_staff = True
+    somebody.save()
     client = Client()
-    client.force_login(operator)
-    assert client.post(f"/admin/execution/brokerageaccount/{desk.account.pk}/change/", {"account_type": "margin"}).status_code == 403
+    client.force_login(somebody)
+    settings = {"slippage_bps": "5", "commission": "1", "latency_ms": "0", "reject_share": "0", "reject_seed": "0", "reason": "why not"}
+    terms = {"account_type": "margin", "day_trading_regime": "INTRADAY_MARGIN"}
+    assert client.post(f"/admin/execution/brokerageaccount/{desk.account.pk}/change/", settings | terms).status_code == status
+    desk.account.refresh_from_db()
+    assert (desk.account.account_type, desk.account.day_trading_regime) == ("cash", "")
 
 
 @pytest.mark.parametrize(

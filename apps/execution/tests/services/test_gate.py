@@ -65,7 +65,7 @@ def bid_and_ask(price, bid, ask):
         quotes=[
             Quote(
                 symbol="AAPL", instrument_id=instrument, price=Decimal(price), market_time=now, received_at=now, feed="test", bid=Decimal(bid),
-                ask=Decimal(ask), bid_size=Decimal(1), ask_size=Decimal(1), quote_time=now, count=1,
+                ask=Decimal(ask), bid_size=Decimal(1000), ask_size=Decimal(1000), quote_time=now, count=1,
             )
         ],
         feed="test",
