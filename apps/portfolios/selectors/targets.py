@@ -3,10 +3,10 @@
 from datetime import date
 from decimal import Decimal
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from apps.portfolios.domain.rebalancing import RebalanceStatus, TradeReason
-from apps.portfolios.models import RebalanceTrade, TargetPlan, TargetWeight
+from apps.portfolios.models import EntryKind, LedgerEntry, RebalanceTrade, TargetPlan, TargetWeight
 
 
 def target_plans(portfolio_id: int) -> QuerySet[TargetPlan]:
@@ -33,13 +33,24 @@ def plan_weights(plan: TargetPlan | None) -> dict[str, Decimal]:
 
 
 def stopped_symbols(plan: TargetPlan | None) -> frozenset[str]:
-    """What a stop has sold since the plan was made: it is not bought back until somebody sets the targets anew."""
+    """What a stop has sold since the plan was made: it is not bought back until somebody sets the targets anew.
+
+    Not what whoever executed left out, nor what was not sold in the end. A fill counts whenever it comes: also after the execution has ended.
+    """
     if plan is None:
         return frozenset()
-    sold = RebalanceTrade.objects.filter(
+    sale = LedgerEntry.objects.filter(
+        book_id=OuterRef("book_id"),
+        instrument_id=OuterRef("instrument_id"),
+        kind=EntryKind.TRADE,
+        quantity__lt=0,
+        recorded_at__gte=OuterRef("proposal__recorded_at"),
+    )
+    begun = RebalanceTrade.objects.filter(
         proposal__portfolio_id=plan.portfolio_id,
         proposal__recorded_at__gte=plan.recorded_at,
+        proposal__events__status=RebalanceStatus.EXECUTING,
         reason=TradeReason.STOP_LOSS.value,
-        proposal__events__status__in=[RebalanceStatus.EXECUTED, RebalanceStatus.PARTIAL],
     )
-    return frozenset(sold.values_list("instrument__symbol", flat=True))
+    sold = begun.filter(Exists(sale)).values_list("instrument__symbol", "proposal__events__excluded")
+    return frozenset(symbol for symbol, excluded in sold if symbol not in excluded)
