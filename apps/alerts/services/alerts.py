@@ -47,8 +47,9 @@ def alert_raise(
 
     `key` says what is the same: while nobody has acknowledged an alert of that key, severity and audience that is not older than
     REPEATED_WITHIN, another one is counted as its repetition, and the first is returned. Without a key every call makes an alert:
-    whether a state is worth another one is the caller's business. `lasting` is for a key that names one state from its beginning to its end:
-    it is told once, and counted however old that is and whoever has acknowledged it. Two transactions at once may both make one; none waits for the other.
+    whether a state is worth another one is the caller's business. Two transactions at once may both make one; none waits for the other.
+    `lasting` is for a key that names one state from its beginning to its end: it is told once, and counted however old that is and whoever
+    has acknowledged it.
     `data` holds the numbers behind it; Decimals are stored as strings. `portfolio_id` is taken from a subject like "portfolio:3".
     `deliver` False keeps it to the screen. Without recipients the alert is stored all the same, and logged.
     Raises InvalidInput (severity, empty code or title, key of more than 120 characters).

@@ -84,8 +84,8 @@ def rebalance_propose(
     """Store what would bring the portfolio to its targets now, with all numbers that it is made of.
 
     Without a `reason` there is a proposal only where a stop is breached or the drift is above the threshold; with FORCED also elsewhere, and
-    another reason is stored as it is asked for. STOP_LOSS proposes the exits alone and needs no targets. A position that a stop ends is sold by every proposal. `user_id` is None for the watch,
-    `margins` are the costs for which the cash must reach (`costs` where there are none).
+    another reason is stored as it is asked for. STOP_LOSS proposes the exits alone and needs no targets. A position that a stop ends is sold
+    by every proposal. `user_id` is None for the watch, `margins` are the costs for which the cash must reach (`costs` where there are none).
     Raises NotFound, RuleRefused (no targets; a price is missing, so nobody knows what the portfolio is worth).
     """
     with transaction.atomic():
