@@ -1,5 +1,6 @@
 """Pages of portfolios: the list, one portfolio, its charts."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from apps.portfolios.selectors.cash import action_entries, cash_flows, cash_line
 from apps.portfolios.selectors.drift import portfolio_drift
 from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portfolio_overview, portfolio_overviews
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_manages, portfolios_visible
+from apps.portfolios.selectors.position_lines import position_lines
 from apps.portfolios.selectors.rebalances import proposal_view, proposals, rebalance_events
 from apps.portfolios.selectors.round_trips import closures, round_trips
 from apps.portfolios.selectors.targets import plan_weights, target_history
@@ -74,18 +76,25 @@ def portfolio_detail(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     """One portfolio: cards and charts, and below them one part: positions, or what the ledger says."""
     portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
     tab = request.GET.get("tab", "positions")
-    overview = portfolio_overview(portfolio, market=market_clock(now()))
+    market = market_clock(now())
+    overview = portfolio_overview(portfolio, market=market)
     context: dict[str, Any] = {"overview": overview, "tabs": TABS, "tab": tab if tab in dict(TABS) else "positions"}
-    context |= _tab(tab, request.user, portfolio, overview.market_time, request.GET.get("page"))
+    if context["tab"] == "positions":
+        context["details"] = position_lines(overview, market=market)
+    context |= _tab(tab, request.user, portfolio, overview.market_time, request.GET)
     return render(request, "portfolios/detail.html", context)
 
 
-def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, page_number: str | None) -> dict[str, Any]:
+def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, asked: Mapping[str, str]) -> dict[str, Any]:
     """What a tab shows besides the overview."""
+    page_number = asked.get("page")
     if tab == "lots":
-        lots = Paginator(open_lots(portfolio.pk), PAGE).get_page(page_number)
+        rows = open_lots(portfolio.pk)
+        if symbol := asked.get("symbol"):
+            rows = rows.filter(instrument__symbol=symbol)
+        lots = Paginator(rows, PAGE).get_page(page_number)
         prices = last_prices({lot.instrument.symbol for lot in lots}, market_time=market_time)
-        return {"lots": lots, "prices": prices, "method": METHODS[LotMethod(portfolio.lot_method)]}
+        return {"lots": lots, "prices": prices, "symbol": symbol, "method": METHODS[LotMethod(portfolio.lot_method)]}
     if tab == "trips":
         closed = Paginator(closures(portfolio.pk), PAGE).get_page(page_number)
         return {"closures": closed, "trips": round_trips(list(closed))}

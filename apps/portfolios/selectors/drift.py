@@ -16,6 +16,7 @@ from apps.marketdata.selectors.market import MarketClock
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.domain.drift import Drift, drift
 from apps.portfolios.domain.holdings import Holdings, pair
+from apps.portfolios.domain.stops import change_from_cost
 from apps.portfolios.domain.valuation import Valuation, value_holdings
 from apps.portfolios.models import MAIN_BOOK, Portfolio, TargetPlan
 from apps.portfolios.selectors.holdings import holdings
@@ -56,9 +57,8 @@ class TargetPosition:
     @property
     def drawdown(self) -> Decimal | None:
         """Fall of a long position from its average cost (<= 0); None for others and without a price."""
-        if self.market_value is None or self.quantity <= 0 or self.cost <= 0:
-            return None
-        return min(ZERO, self.market_value / self.cost - 1)
+        change = change_from_cost(quantity=self.quantity, cost=self.cost, market_value=self.market_value)
+        return None if change is None else min(ZERO, change)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
