@@ -106,7 +106,7 @@ def test_it_asks_as_often_however_many_positions_there_are(desk: Desk, client: C
     targets(desk, AAPL="0.2", MSFT="0.1")
     desk.submit(symbol="MSFT", quantity="1")
     desk.submit(symbol="IBM", quantity="1")
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(25):
         client.get(f"/portfolios/{desk.portfolio.pk}")
 
 

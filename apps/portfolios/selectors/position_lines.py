@@ -7,10 +7,9 @@ from apps.core.money import ZERO
 from apps.marketdata.selectors.market import MarketClock
 from apps.portfolios.domain.stops import change_from_cost, stop_price
 from apps.portfolios.domain.valuation import PositionValue
-from apps.portfolios.selectors.drift import TargetPosition, portfolio_drift
+from apps.portfolios.selectors.drift import TargetPosition, portfolio_drifts
 from apps.portfolios.selectors.overviews import PortfolioOverview
 from apps.portfolios.selectors.stops import stop_threshold
-from apps.portfolios.selectors.targets import target_plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +45,9 @@ def position_lines(overview: PortfolioOverview, *, market: MarketClock) -> Posit
     """The lines of a portfolio's positions. A fixed number of queries."""
     portfolio, positions = overview.portfolio, overview.valuation.positions
     stop = stop_threshold(market.market_time)
-    targeted: dict[str, TargetPosition] = {}
-    if target_plan(portfolio.pk, market.session) is not None:
-        targeted = {one.symbol: one for one in portfolio_drift(portfolio, market=market).positions}
-    lines = {one.symbol: _line(one, targeted.get(one.symbol), bool(targeted), stop) for one in positions}
+    drift = portfolio_drifts([portfolio], market=market).get(portfolio.pk)
+    targeted = {one.symbol: one for one in drift.positions} if drift else {}
+    lines = {one.symbol: _line(one, targeted.get(one.symbol), drift is not None, stop) for one in positions}
     return PositionLines(by_symbol=lines, stop=stop)
 
 
