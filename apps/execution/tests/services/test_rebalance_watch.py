@@ -5,9 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.alerts.models import Alert
-from apps.alerts.services.alerts import alert_acknowledge
+from apps.alerts.selectors import open_alerts
+from apps.alerts.selectors.links import AlertLink
+from apps.alerts.services import alert_acknowledge, alert_raise
 from apps.core import clock
 from apps.core.schedule import periodic_jobs
 from apps.execution.models import Order
@@ -246,6 +249,31 @@ class TestTargets:
         market(MARKET + timedelta(days=5))  # Monday
         assert reasons(look()) == ["drift_threshold"]
         assert Alert.objects.filter(code="REBALANCE_DUE").count() == 2
+
+    def test_its_alert_leads_to_the_proposal(self, desk):
+        """In the inbox and in the toast; another alert of the portfolio leads to its page."""
+        targets(desk, AAPL="0.5")
+        look()
+        alert_raise(
+            code="OTHER",
+            severity="info",
+            title="other",
+            subject=f"portfolio:{desk.portfolio.pk}",
+            recipients=[desk.trader.pk],
+            occurred_at=MARKET,
+            recorded_at=clock.now(),
+        )
+        page = f"/portfolios/{desk.portfolio.pk}"
+        links = {one.code: one.link for one in open_alerts(desk.trader)}
+        assert links == {
+            "REBALANCE_DUE": AlertLink(url=f"{page}?tab=rebalance#rebalance-now", label="Preview rebalance"),
+            "OTHER": AlertLink(url=page, label="Show portfolio"),
+        }
+        client = Client()
+        client.force_login(desk.trader)
+        html = client.get("/alerts").content.decode()
+        for link in links.values():
+            assert f'href="{link.url}">{link.label}</a>' in html
 
     def test_a_drift_below_the_threshold_is_left_alone(self, desk):
         targets(desk, AAPL="0.05")
