@@ -11,8 +11,9 @@ class ExecutionConfig(AppConfig):
         from apps.alerts.selectors.links import register_alert_link
         from apps.core.measures import register_measures
         from apps.core.schedule import register_periodic
-        from apps.execution import links, streams
+        from apps.execution import streams
         from apps.execution.receivers import carry_out_halt, keep_group_in_step, open_paper_account
+        from apps.execution.selectors import links
         from apps.execution.selectors.judged import judged_orders
         from apps.execution.selectors.orders import account_modes
         from apps.execution.signals import order_changed
