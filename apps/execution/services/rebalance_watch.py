@@ -107,8 +107,10 @@ def _hold_stops(look: _Look, view: PortfolioDrift, clock: Clock) -> bool:
     if stop is None or (plan is not None and plan.stop_loss == StopAction.OFF):
         return False
     exits = frozenset(one.symbol for one in view.positions if stop.breached(one))
+    if not exits:
+        return False
     told = stop_proposed(view.portfolio.pk, symbols=exits, session=view.market.session, at=look.at)
-    if not exits or (told and not exits_at_once):
+    if told and not exits_at_once:
         return False
     proposal = _pending(view, exits, look.at) if exits_at_once else None
     proposal = proposal or _propose(look, RebalanceReason.STOP_LOSS, tell=not told)
