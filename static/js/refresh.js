@@ -25,7 +25,8 @@ class Region {
   }
 
   get busy() {
-    if (document.hidden || this.element.querySelector("details[open], .modal.show")) return true;
+    // A dialog may belong to the region, and is "open" from the click on, before it is shown.
+    if (document.hidden || document.body.classList.contains("modal-open") || this.element.querySelector("details[open]")) return true;
     return [...this.element.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => touched(field) || field === document.activeElement);
   }
 
