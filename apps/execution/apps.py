@@ -8,10 +8,12 @@ class ExecutionConfig(AppConfig):
     verbose_name = "Execution"
 
     def ready(self) -> None:
+        from apps.alerts.selectors.links import register_alert_link
         from apps.core.measures import register_measures
         from apps.core.schedule import register_periodic
         from apps.execution import streams
         from apps.execution.receivers import carry_out_halt, keep_group_in_step, open_paper_account
+        from apps.execution.selectors import links
         from apps.execution.selectors.judged import judged_orders
         from apps.execution.selectors.orders import account_modes
         from apps.execution.signals import order_changed
@@ -36,6 +38,8 @@ class ExecutionConfig(AppConfig):
         trading_state_changed.connect(carry_out_halt, dispatch_uid="execution.carry_out_halt")
         register_account_modes(account_modes)
         register_judged_orders(judged_orders)
+        register_alert_link("portfolio", links.rebalance, codes=links.OF_REBALANCES)
+        register_alert_link("order", links.order)
         register_periodic(
             "execution.rebalance_watch",
             queue="trade",

@@ -8,8 +8,15 @@ class PortfoliosConfig(AppConfig):
     verbose_name = "Portfolios"
 
     def ready(self) -> None:
+        from django.urls import reverse
+
+        from apps.alerts.selectors.links import AlertLink, register_alert_link
         from apps.core.schedule import register_periodic
 
+        def shown(portfolio_id: int) -> AlertLink:
+            return AlertLink(url=reverse("portfolio-detail", args=[portfolio_id]), label="Show portfolio")
+
+        register_alert_link("portfolio", shown)
         register_periodic(
             "portfolios.values_record",
             queue="trade",

@@ -53,6 +53,14 @@ def percentage(text: str, *, field: str) -> Decimal:
         raise InvalidInput(f"{text!r} is no number", field=field) from error
 
 
+def whole_number(text: str, *, field: str) -> int:
+    """Raises InvalidInput."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no whole number", field=field) from error
+
+
 def form_date(text: str) -> date | None:
     """A date as browsers send it; None for an empty field. Raises InvalidInput."""
     try:

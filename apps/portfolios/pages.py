@@ -1,5 +1,6 @@
 """Pages of portfolios: the list, one portfolio, its charts."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.core.charts import Chart, Palette, chart_answer, csv_answer, percent_text
 from apps.core.clock import now
-from apps.core.errors import DeskError
+from apps.core.errors import DeskError, InvalidInput, NotPermitted
 from apps.core.pages import RequestOfUser, page, way_back
 from apps.marketdata.domain.timeframes import Timeframe
+from apps.marketdata.domain.weights import Optimizer
 from apps.marketdata.selectors.bars import bar_series
 from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
@@ -23,16 +25,19 @@ from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.domain.rebalancing import Every, RebalanceStatus, StopAction
 from apps.portfolios.domain.settlement import local_date
-from apps.portfolios.forms import form_date, targets_parse, targets_text, terms_of, terms_percents
+from apps.portfolios.forms import form_date, percentage, targets_parse, targets_text, terms_of, terms_percents, whole_number
 from apps.portfolios.models import Portfolio
+from apps.portfolios.selectors.accounts import paper_trading
 from apps.portfolios.selectors.cash import action_entries, cash_flows, cash_lines
-from apps.portfolios.selectors.drift import portfolio_drift
+from apps.portfolios.selectors.drift import portfolio_drift, portfolio_drifts
 from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portfolio_overview, portfolio_overviews
-from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_manages, portfolios_visible
+from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_manages, portfolios_managed, portfolios_visible
+from apps.portfolios.selectors.position_lines import position_lines
 from apps.portfolios.selectors.rebalances import proposal_view, proposals, rebalance_events
 from apps.portfolios.selectors.round_trips import closures, round_trips
 from apps.portfolios.selectors.targets import plan_weights, target_history
 from apps.portfolios.selectors.values import PortfolioValues, portfolio_values
+from apps.portfolios.services.portfolios import MOST_POSITIONS, portfolio_close, portfolio_open
 from apps.portfolios.services.targets import TERMS, targets_set
 
 if TYPE_CHECKING:
@@ -64,8 +69,63 @@ METHODS = {
 @page
 def portfolio_list(request: RequestOfUser) -> HttpResponse:
     """All portfolios that the user sees, valued now."""
-    overviews = portfolio_overviews(list(portfolios_visible(request.user)), market=market_clock(now()))
-    return render(request, "portfolios/list.html", {"overviews": overviews})
+    return _list(request)
+
+
+def _list(request: RequestOfUser, refused: DeskError | None = None) -> HttpResponse:
+    """The list, and above it what was typed into the form and why it was refused."""
+    market, portfolios = market_clock(now()), list(portfolios_visible(request.user))
+    paper = paper_trading([portfolio.pk for portfolio in portfolios])
+    drifts = portfolio_drifts(portfolios, market=market)
+    overviews = portfolio_overviews(portfolios, market=market)
+    context = {
+        "rows": [(one, drifts.get(one.portfolio.pk), paper.get(one.portfolio.pk)) for one in overviews],
+        "managed": portfolios_managed(request.user),
+        "optimizers": list(Optimizer),
+        "given": request.POST if refused else {"num_positions": 20},
+        "refused": refused,
+        "most_positions": MOST_POSITIONS,
+    }
+    return render(request, "portfolios/list.html", context, status=refused.status if refused else 200)
+
+
+@require_POST
+@page
+def portfolio_new(request: RequestOfUser) -> HttpResponse:
+    """Open a portfolio on paper, of which the user becomes the manager, and go to it; what is refused stays in the form."""
+    if not request.user.has_perm("portfolios.add_portfolio"):
+        raise NotPermitted("Your role does not open portfolios.")
+    given, at = request.POST, now()
+    try:
+        portfolio = portfolio_open(
+            name=given.get("name", ""),
+            owner=request.user,
+            initial_capital=percentage(given.get("initial_capital", ""), field="initial_capital"),
+            benchmark_symbol=given.get("benchmark_symbol", "").strip().upper(),
+            optimizer_type=given.get("optimizer_type", ""),
+            num_positions=whole_number(given.get("num_positions", ""), field="num_positions"),
+            effective_at=market_clock(at).market_time,
+            recorded_at=at,
+        )
+    except DeskError as error:
+        return _list(request, error)
+    messages.info(request, f"{portfolio.name} is open, on paper.")
+    return redirect("portfolio-detail", portfolio.pk)
+
+
+@require_POST
+@page
+def portfolio_end(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Close a portfolio for trading, with a reason, then go back to the list."""
+    try:
+        if not (reason := request.POST.get("reason", "").strip()):
+            raise InvalidInput("a portfolio is closed with a reason", field="reason")
+        portfolio = portfolio_close(user=request.user, portfolio_id=portfolio_id, reason=reason)
+    except DeskError as error:
+        messages.error(request, f"The portfolio stays open: {error.detail}")
+    else:
+        messages.info(request, f"{portfolio.name} is closed. Its numbers stay.")
+    return redirect("portfolios")
 
 
 @require_GET
@@ -74,18 +134,25 @@ def portfolio_detail(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     """One portfolio: cards and charts, and below them one part: positions, or what the ledger says."""
     portfolio = portfolio_get(user=request.user, portfolio_id=portfolio_id)
     tab = request.GET.get("tab", "positions")
-    overview = portfolio_overview(portfolio, market=market_clock(now()))
+    market = market_clock(now())
+    overview = portfolio_overview(portfolio, market=market)
     context: dict[str, Any] = {"overview": overview, "tabs": TABS, "tab": tab if tab in dict(TABS) else "positions"}
-    context |= _tab(tab, request.user, portfolio, overview.market_time, request.GET.get("page"))
+    if context["tab"] == "positions":
+        context["details"] = position_lines(overview, market=market)
+    context |= _tab(tab, request.user, portfolio, overview.market_time, request.GET)
     return render(request, "portfolios/detail.html", context)
 
 
-def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, page_number: str | None) -> dict[str, Any]:
+def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, asked: Mapping[str, str]) -> dict[str, Any]:
     """What a tab shows besides the overview."""
+    page_number = asked.get("page")
     if tab == "lots":
-        lots = Paginator(open_lots(portfolio.pk), PAGE).get_page(page_number)
+        rows = open_lots(portfolio.pk)
+        if symbol := asked.get("symbol"):
+            rows = rows.filter(instrument__symbol=symbol)
+        lots = Paginator(rows, PAGE).get_page(page_number)
         prices = last_prices({lot.instrument.symbol for lot in lots}, market_time=market_time)
-        return {"lots": lots, "prices": prices, "method": METHODS[LotMethod(portfolio.lot_method)]}
+        return {"lots": lots, "prices": prices, "symbol": symbol, "method": METHODS[LotMethod(portfolio.lot_method)]}
     if tab == "trips":
         closed = Paginator(closures(portfolio.pk), PAGE).get_page(page_number)
         return {"closures": closed, "trips": round_trips(list(closed))}

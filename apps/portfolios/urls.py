@@ -6,6 +6,8 @@ from apps.portfolios import pages
 
 urlpatterns = [
     path("portfolios", pages.portfolio_list, name="portfolios"),
+    path("portfolios/new", pages.portfolio_new, name="portfolio-new"),
+    path("portfolios/<int:portfolio_id>/close", pages.portfolio_end, name="portfolio-close"),
     path("portfolios/<int:portfolio_id>", pages.portfolio_detail, name="portfolio-detail"),
     path("portfolios/<int:portfolio_id>/ledger.csv", pages.ledger_csv, name="portfolio-ledger-csv"),
     path("portfolios/<int:portfolio_id>/targets", pages.targets_save, name="portfolio-targets"),

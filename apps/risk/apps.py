@@ -10,6 +10,8 @@ class RiskConfig(AppConfig):
     def ready(self) -> None:
         from apps.core.measures import register_measures
         from apps.core.schedule import register_periodic
+        from apps.portfolios.selectors.stops import register_stop_threshold
+        from apps.risk.selectors.stops import stop_fraction
         from apps.risk.streams import register_portfolio_stream
 
         register_measures(
@@ -24,6 +26,7 @@ class RiskConfig(AppConfig):
             "apps.risk.domain.value_at_risk",
         )
         register_portfolio_stream()
+        register_stop_threshold(stop_fraction)
         register_periodic(
             "risk.reports",
             queue="compute",

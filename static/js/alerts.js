@@ -26,7 +26,8 @@ function bindBell(userId) {
     if (!alert) return;
     const urgent = alert.severity === "critical";
     if (urgent) soundAlarm();
-    toast({ title: alert.title, level: alert.severity || "info", href: "/alerts", key: `${alert.code} ${alert.subject}`, stay: urgent ? 20000 : 8000 });
+    const { url: href = "/alerts", label } = alert.link || {};
+    toast({ title: alert.title, level: alert.severity || "info", href, label, key: `${alert.code} ${alert.subject}`, stay: urgent ? 20000 : 8000 });
   });
 }
 

@@ -13,8 +13,9 @@ export function pick(data, path) {
   return path.split(".").reduce((value, name) => (value === null || value === undefined ? undefined : value[name]), data);
 }
 
-/** With `data-base`, the number is shown against that base: as a return where the format is percent, else as a difference; with `data-times`, as so many times that; with `data-from`, as what is left of it. */
+/** With `data-base`, the number is shown against that base: as a return where the format is percent, else as a difference; with `data-times`, as so many times that; with `data-from`, as what is left of it; with `data-less`, so much less. */
 function based(cell, value) {
+  if (cell.dataset.less && value !== null) return Number(value) * Number(cell.dataset.times ?? 1) - Number(cell.dataset.less);
   if (cell.dataset.from && value !== null) return Number(cell.dataset.from) - Number(value);
   const times = Number(cell.dataset.times || 1);
   const base = Number(cell.dataset.base);
@@ -163,33 +164,30 @@ function markSilence() {
   }
 }
 
-/** Adds what a valuation implies: the day's return on the equity that the day began with. */
+/** Adds what a valuation implies: the day's return on the equity that the day began with, and how far long positions are from their cost. */
 function completed(data) {
   const [pnl, total] = [Number(data.day_pnl), Number(data.total)];
   if (data.day_pnl === undefined || data.total === undefined) return data;
   const known = data.day_pnl !== null && data.total !== null && total !== pnl;
-  return { ...data, day_return: known ? pnl / (total - pnl) : null };
+  const positions = data.positions?.map((one) => ({ ...one, from_cost: fromCost(one) }));
+  return { ...data, positions, day_return: known ? pnl / (total - pnl) : null };
 }
 
-/** Subscribes to every channel that the page's elements name, and keeps their ages marked. */
+function fromCost({ quantity, cost, market_value: value }) {
+  return value === null || !(Number(quantity) > 0) || !(Number(cost) > 0) ? null : Number(value) / Number(cost) - 1;
+}
+
+/** Subscribes to every channel that the page's elements name, and keeps their ages marked. What a region brings anew is found at each message. */
 export function bindCells(root = document) {
-  const elements = [...root.querySelectorAll("[data-live]")];
-  const byChannel = Map.groupBy ? Map.groupBy(elements, (element) => element.dataset.live) : group(elements);
-  for (const [name, bound] of byChannel) {
+  for (const name of new Set([...root.querySelectorAll("[data-live]")].map((element) => element.dataset.live))) {
     const paint = (envelope) => {
       const whole = { ...envelope, d: completed(envelope.d) };
-      for (const element of bound) apply(element, whole);
+      for (const element of root.querySelectorAll(`[data-live="${CSS.escape(name)}"]`)) apply(element, whole);
     };
     live.on(name, TICKS.has(name) ? paced(paint) : paint);
   }
   document.addEventListener("desk:tick", () => {
-    markAges(elements);
+    markAges(root.querySelectorAll("[data-live]"));
     markSilence();
   });
-}
-
-function group(elements) {
-  const groups = new Map();
-  for (const element of elements) groups.set(element.dataset.live, [...(groups.get(element.dataset.live) || []), element]);
-  return groups;
 }

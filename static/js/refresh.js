@@ -1,8 +1,14 @@
-// Regions that the server writes: `data-refresh="channel"` on an element with an id takes its content from a fresh copy of this page after
-// a delta of the channel, at most once in `data-every` milliseconds. While somebody writes or reads on inside it, it waits: no note is lost.
+// Regions that the server writes: `data-refresh="channel"` (or several, with spaces) on an element with an id takes its content from a fresh
+// copy of this page after a delta of the channel, at most once in `data-every` milliseconds. While somebody writes or reads on inside it, it
+// waits: no note is lost.
 import { live } from "./live.js";
 
 const PACE = 300;
+
+/** Somebody has written or ticked something else than the page came with. */
+function touched(field) {
+  return field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+}
 
 class Region {
   constructor(element) {
@@ -10,7 +16,7 @@ class Region {
     this.every = Number(element.dataset.every || PACE);
     this.at = Date.now();
     this.timer = null;
-    live.on(element.dataset.refresh, ({ type }) => type === "delta" && this.soon());
+    for (const channel of element.dataset.refresh.split(" ")) live.on(channel, ({ type }) => type === "delta" && this.soon());
     for (const event of ["focusout", "visibilitychange"]) document.addEventListener(event, () => this.late && this.soon());
   }
 
@@ -19,8 +25,9 @@ class Region {
   }
 
   get busy() {
-    if (document.hidden || this.element.querySelector("details[open]")) return true;
-    return [...this.element.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value || field === document.activeElement);
+    // A dialog may belong to the region, and is "open" from the click on, before it is shown.
+    if (document.hidden || document.body.classList.contains("modal-open") || this.element.querySelector("details[open]")) return true;
+    return [...this.element.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => touched(field) || field === document.activeElement);
   }
 
   soon() {

@@ -2,7 +2,7 @@
 const LIMIT = 3;
 
 /** Shows a message. One with the same `key` takes the place of the earlier one, so that a burst does not cover the page. */
-export function toast({ title, text = "", level = "info", href = "", stay = 7000, key = "" }) {
+export function toast({ title, text = "", level = "info", href = "", label = "Show", stay = 7000, key = "" }) {
   const place = document.getElementById("toasts");
   if (key) for (const old of place.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)) old.remove();
   const box = document.createElement("div");
@@ -27,7 +27,7 @@ export function toast({ title, text = "", level = "info", href = "", stay = 7000
     if (href) {
       const link = document.createElement("a");
       link.href = href;
-      link.textContent = "Show";
+      link.textContent = label;
       body.append(" ", link);
     }
     box.append(body);

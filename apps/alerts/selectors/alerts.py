@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, QuerySet
 
-from apps.alerts.models import AlertReceipt
+from apps.alerts.models import Alert, AlertReceipt
+from apps.alerts.selectors.links import AlertLink, alert_link
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -18,7 +19,7 @@ SHOWN = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedAlert:
-    """One user's copy of an alert. `id` is the alert's, `acknowledged_at` is None while it is open."""
+    """One user's copy of an alert. `id` is the alert's, `acknowledged_at` is None while it is open, `link` where its subject has no page."""
 
     id: int
     code: str
@@ -31,6 +32,7 @@ class ReceivedAlert:
     recorded_at: datetime
     acknowledged_at: datetime | None
     note: str
+    link: AlertLink | None
 
 
 def received(receipt: AlertReceipt) -> ReceivedAlert:
@@ -47,6 +49,7 @@ def received(receipt: AlertReceipt) -> ReceivedAlert:
         recorded_at=alert.recorded_at,
         acknowledged_at=receipt.acknowledged_at,
         note=receipt.note,
+        link=alert_link(code=alert.code, subject=alert.subject),
     )
 
 
@@ -80,3 +83,8 @@ def user_channel(user_id: int) -> str:
 def alerts_about(user: "User", subject: str, *, limit: int) -> tuple[ReceivedAlert, ...]:
     """The user's alerts about one thing, e.g. "portfolio:3", acknowledged ones included, newest first."""
     return tuple(received(receipt) for receipt in receipts(user, only_open=False).filter(alert__subject=subject)[:limit])
+
+
+def alert_last(*, portfolio_id: int, codes: Collection[str], since: datetime) -> Alert | None:
+    """The newest alert of these codes about the portfolio, whoever has it."""
+    return Alert.objects.filter(portfolio_id=portfolio_id, code__in=codes, recorded_at__gte=since).order_by("-id").first()

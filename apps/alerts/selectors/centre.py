@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q, QuerySet
 
 from apps.alerts.models import AlertDeliveryItem, AlertEscalation, AlertReceipt, AlertRepeat
+from apps.alerts.selectors.links import AlertLink, alert_link
 from apps.alerts.selectors.routes import delivery_items
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ class CentreRow:
     repeats: int
     escalations: tuple[AlertEscalation, ...]
     deliveries: tuple[AlertDeliveryItem, ...]
+
+    @property
+    def link(self) -> AlertLink | None:
+        """The page of what it is about."""
+        return alert_link(code=self.receipt.alert.code, subject=self.receipt.alert.subject)
 
 
 def receipts_wanted(rows: QuerySet[AlertReceipt], *, q: str = "", severity: str = "", portfolio: str = "") -> QuerySet[AlertReceipt]:

@@ -41,12 +41,15 @@ def alert_raise(
     key: str = "",
     portfolio_id: int | None = None,
     deliver: bool = True,
+    lasting: bool = False,
 ) -> Alert:
     """Store an alert with a receipt for each recipient (user ids), show it on their screens and send it by their routes after commit.
 
     `key` says what is the same: while nobody has acknowledged an alert of that key, severity and audience that is not older than
     REPEATED_WITHIN, another one is counted as its repetition, and the first is returned. Without a key every call makes an alert:
     whether a state is worth another one is the caller's business. Two transactions at once may both make one; none waits for the other.
+    `lasting` is for a key that names one state from its beginning to its end: it is told once, and counted however old that is and whoever
+    has acknowledged it.
     `data` holds the numbers behind it; Decimals are stored as strings. `portfolio_id` is taken from a subject like "portfolio:3".
     `deliver` False keeps it to the screen. Without recipients the alert is stored all the same, and logged.
     Raises InvalidInput (severity, empty code or title, key of more than 120 characters).
@@ -67,7 +70,7 @@ def alert_raise(
         "recorded_at": recorded_at,
     }
     with transaction.atomic():
-        if key and (before := _same_before(key, severity, users, recorded_at)):
+        if key and (before := _same_before(key, severity, users, recorded_at, lasting=lasting)):
             AlertRepeat.objects.create(alert=before, **said)
             return before
         alert = Alert.objects.create(
@@ -87,14 +90,16 @@ def alert_raise(
     return alert
 
 
-def _same_before(key: str, severity: str, users: list[int], at: datetime) -> Alert | None:
-    """The alert of which another one would be a repetition: everybody concerned has it, and nobody has acknowledged it."""
-    rows = Alert.objects.filter(key=key, severity=severity, recorded_at__gt=at - REPEATED_WITHIN, recorded_at__lte=at)
+def _same_before(key: str, severity: str, users: list[int], at: datetime, *, lasting: bool) -> Alert | None:
+    """The alert of which another one would be a repetition: everybody concerned has it, and unless it is `lasting` nobody has acknowledged it."""
+    rows = Alert.objects.filter(key=key, severity=severity, recorded_at__lte=at)
+    if not lasting:
+        rows = rows.filter(recorded_at__gt=at - REPEATED_WITHIN)
     alert = rows.order_by("-recorded_at", "-id").first()
     if alert is None:
         return None
     receipts = dict(alert.receipts.values_list("user_id", "acknowledged_at"))
-    return alert if set(users) <= set(receipts) and not any(receipts.values()) else None
+    return alert if set(users) <= set(receipts) and (lasting or not any(receipts.values())) else None
 
 
 def alert_acknowledge(*, user: "User", alert_id: int, note: str = "", at: datetime) -> ReceivedAlert:

@@ -17,6 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.core.check_codes import remedy
+from apps.core.clock import now
 from apps.desk.templatetags.formats import (
     NOT_KNOWN,
     NUMBER_FORMATS,
@@ -31,8 +32,10 @@ from apps.desk.templatetags.formats import (
     share,
     unknown,
 )
+from apps.execution.selectors.rebalance_impact import proposal_impact
 from apps.execution.selectors.reconciliation import portfolio_standing
 from apps.marketdata.selectors.quarantine import quarantines_open
+from apps.portfolios.selectors.rebalances import ProposalView
 
 register = template.Library()
 
@@ -277,6 +280,12 @@ def query(context: template.Context, **changes: Any) -> str:
 def reconciliation_strip(portfolio_id: int) -> dict[str, Any]:
     """Where a portfolio's account stands with its broker. Nothing without an account."""
     return {"standing": portfolio_standing(portfolio_id)}
+
+
+@register.inclusion_tag("execution/rebalance_impact.html")
+def rebalance_impact(view: ProposalView) -> dict[str, Any]:
+    """What all trades of a proposal do to value at risk, shortfall and the worst stress loss."""
+    return {"impact": proposal_impact(view, now=now())}
 
 
 @register.inclusion_tag("desk/chart.html")

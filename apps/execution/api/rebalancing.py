@@ -25,6 +25,7 @@ from apps.portfolios.api.serializers import Money, TargetedPositionSerializer
 from apps.portfolios.domain.rebalancing import RebalanceStatus
 from apps.portfolios.selectors.overviews import portfolio_overview
 from apps.portfolios.selectors.portfolios import portfolio_get
+from apps.portfolios.selectors.stops import stop_threshold
 from apps.portfolios.selectors.targets import plan_weights, target_plan
 from apps.portfolios.services.rebalancing import Proposed
 
@@ -129,7 +130,7 @@ class PortfolioExecuteRebalance(APIView):
         )
         portfolio, market = portfolio_get(user=user, portfolio_id=portfolio_id), market_clock(clock.now())
         positions = portfolio_overview(portfolio, market=market).valuation.positions
-        context = {"targets": plan_weights(target_plan(portfolio_id, market.session))}
+        context = {"targets": plan_weights(target_plan(portfolio_id, market.session)), "stop": stop_threshold(market.market_time)}
         new_positions = TargetedPositionSerializer(positions, many=True, context=context).data
         return Response({**_executed(done), "new_positions": new_positions})
 

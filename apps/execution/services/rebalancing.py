@@ -127,7 +127,12 @@ def rebalance_execute(
 
 
 def stale_reason(view: ProposalView, trades: Sequence["RebalanceTrade"], at: datetime) -> str:
-    """Why a pending proposal may not be executed any more; "" when it may."""
+    """Why a pending proposal may not be executed now; "" when it may."""
+    return outdated_reason(view, trades, at) or _obstacle(view, trades, at)
+
+
+def outdated_reason(view: ProposalView, trades: Sequence["RebalanceTrade"], at: datetime) -> str:
+    """Why a proposal is not right any more and never will be; "" while it is."""
     proposal = view.proposal
     if at > proposal.expires_at:
         return f"it was valid until {proposal.expires_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -136,21 +141,28 @@ def stale_reason(view: ProposalView, trades: Sequence["RebalanceTrade"], at: dat
         return "the targets have been changed since"
     held = {(p.book_id, p.instrument_id): p.quantity for p in holdings(proposal.portfolio_id).positions}
     prices = reference_prices([trade.instrument.symbol for trade in trades])
-    working = Order.objects.working().filter(portfolio_id=proposal.portfolio_id, instrument__in=[trade.instrument_id for trade in trades])
-    busy = set(working.values_list("book_id", "instrument_id"))
     for trade in trades:
         symbol, price = trade.instrument.symbol, prices.get(trade.instrument.symbol)
         if held.get((trade.book_id, trade.instrument_id), ZERO) != trade.held:
             return f"the position in {symbol} has changed since"
+        if price is not None and (moved := abs(price.price / trade.price - 1)) > proposal.price_tolerance:
+            return f"the price of {symbol} has moved by {moved * 100:.2f} %, more than {proposal.price_tolerance * 100:.2f} %"
+    return ""
+
+
+def _obstacle(view: ProposalView, trades: Sequence["RebalanceTrade"], at: datetime) -> str:
+    """What is in the way of a proposal and may pass; "" for nothing."""
+    prices = reference_prices([trade.instrument.symbol for trade in trades])
+    working = Order.objects.working().filter(portfolio_id=view.proposal.portfolio_id, instrument__in=[trade.instrument_id for trade in trades])
+    busy = set(working.values_list("book_id", "instrument_id"))
+    for trade in trades:
+        symbol, price = trade.instrument.symbol, prices.get(trade.instrument.symbol)
         if (trade.book_id, trade.instrument_id) in busy:
             return f"an order in {symbol} still works: cancel it first"
         if price is None:
             return f"{symbol} has no price"
         if (age := at - price.received_at) > Settings().price_block_after:
             return f"the price of {symbol} is {age.total_seconds():.0f} s old, and the gate takes none of that age"
-        moved = abs(price.price / trade.price - 1)
-        if moved > proposal.price_tolerance:
-            return f"the price of {symbol} has moved by {moved * 100:.2f} %, more than {proposal.price_tolerance * 100:.2f} %"
     return ""
 
 

@@ -9,6 +9,7 @@ from apps.core.api.fields import DecimalString
 from apps.core.api.serializers import StrictSerializer
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
 from apps.marketdata.domain.weights import Optimizer
+from apps.portfolios.domain.stops import stop_price
 from apps.portfolios.domain.valuation import PositionValue
 from apps.portfolios.models import EntryKind, PortfolioStatus
 from apps.portfolios.selectors.overviews import PortfolioOverview
@@ -65,6 +66,15 @@ class PositionSerializer(serializers.Serializer):
     realized_pnl = Money(source="realised")
     day_pnl = Money(allow_null=True)
     current_weight = serializers.FloatField(source="weight", allow_null=True, help_text="Fraction of the portfolio's value")
+    stop_loss_price = serializers.SerializerMethodField()
+
+    @extend_schema_field(Price(allow_null=True, help_text="Average cost x (1 - the stop of the VIX's regime); null: a short, or no recent VIX"))
+    def get_stop_loss_price(self, position: PositionValue) -> str | None:
+        """The price of the stop in force (`context["stop"]`, a fraction or None)."""
+        stop = self.context["stop"]
+        if stop is None or position.quantity <= 0 or not position.average_cost:
+            return None
+        return str(Price().to_representation(stop_price(position.average_cost, stop)))
 
 
 class TargetedPositionSerializer(PositionSerializer):

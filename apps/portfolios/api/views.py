@@ -30,6 +30,7 @@ from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio, PortfolioS
 from apps.portfolios.selectors.accounts import paper_trading
 from apps.portfolios.selectors.overviews import ledger_entries, portfolio_overview, portfolio_overviews
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolios_visible
+from apps.portfolios.selectors.stops import stop_threshold
 from apps.portfolios.selectors.targets import plan_weights, target_plan
 from apps.portfolios.services.portfolios import portfolio_close, portfolio_open
 
@@ -98,7 +99,7 @@ def _detail(portfolio: Portfolio, market: MarketClock) -> dict[str, Any]:
 
 
 def _targets(portfolio: Portfolio, market: MarketClock) -> dict[str, Any]:
-    return {"targets": plan_weights(target_plan(portfolio.pk, market.session))}
+    return {"targets": plan_weights(target_plan(portfolio.pk, market.session)), "stop": stop_threshold(market.market_time)}
 
 
 class PortfolioPositions(APIView):
@@ -130,9 +131,11 @@ class PositionList(APIView):
         if portfolio_id := asked.validated_data.get("portfolio"):
             portfolios = portfolios.filter(pk=portfolio_id)
         symbol = asked.validated_data.get("symbol")
+        market = market_clock(now())
+        context = {"stop": stop_threshold(market.market_time)}
         owned = [
-            {"portfolio_id": overview.portfolio.pk, **PositionSerializer(position).data}
-            for overview in portfolio_overviews(list(portfolios), market=market_clock(now()))
+            {"portfolio_id": overview.portfolio.pk, **PositionSerializer(position, context=context).data}
+            for overview in portfolio_overviews(list(portfolios), market=market)
             for position in overview.valuation.positions
             if symbol in (None, position.symbol)
         ]

@@ -3,7 +3,7 @@
 Targets steer the book "main": what strategies hold in books of their own is theirs, it is neither counted nor traded here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,11 +15,12 @@ from apps.marketdata.selectors.instruments import instruments_get
 from apps.marketdata.selectors.market import MarketClock
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.portfolios.domain.drift import Drift, drift
-from apps.portfolios.domain.holdings import Holdings, pair
+from apps.portfolios.domain.holdings import Holding, Holdings, pair
+from apps.portfolios.domain.stops import change_from_cost
 from apps.portfolios.domain.valuation import Valuation, value_holdings
 from apps.portfolios.models import MAIN_BOOK, Portfolio, TargetPlan
-from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.selectors.targets import plan_weights, stopped_symbols, target_plan
+from apps.portfolios.selectors.holdings import holdings_many
+from apps.portfolios.selectors.targets import plans_weights, stopped_of, target_plans_on
 
 if TYPE_CHECKING:
     from apps.marketdata.models import Instrument
@@ -56,9 +57,8 @@ class TargetPosition:
     @property
     def drawdown(self) -> Decimal | None:
         """Fall of a long position from its average cost (<= 0); None for others and without a price."""
-        if self.market_value is None or self.quantity <= 0 or self.cost <= 0:
-            return None
-        return min(ZERO, self.market_value / self.cost - 1)
+        change = change_from_cost(quantity=self.quantity, cost=self.cost, market_value=self.market_value)
+        return None if change is None else min(ZERO, change)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,34 +92,51 @@ class PortfolioDrift:
 
 def portfolio_drift(portfolio: Portfolio, *, market: MarketClock) -> PortfolioDrift:
     """The drift now. A fixed number of queries and one call for prices."""
-    plan = target_plan(portfolio.pk, market.session)
-    weights, stopped = plan_weights(plan), stopped_symbols(plan)
-    held = holdings(portfolio.pk)
+    plans = target_plans_on([portfolio.pk], market.session)
+    return _drifts([portfolio], plans, market)[portfolio.pk]
+
+
+def portfolio_drifts(portfolios: Collection[Portfolio], *, market: MarketClock) -> dict[int, PortfolioDrift]:
+    """The same for those of several portfolios that have targets, by portfolio: a fixed number of queries, however many they are."""
+    plans = target_plans_on([portfolio.pk for portfolio in portfolios], market.session)
+    return _drifts([portfolio for portfolio in portfolios if portfolio.pk in plans], plans, market)
+
+
+def _drifts(portfolios: Collection[Portfolio], plans: Mapping[int, TargetPlan], market: MarketClock) -> dict[int, PortfolioDrift]:
+    if not portfolios:
+        return {}
+    weights, stopped = plans_weights(plans.values()), stopped_of(plans.values())
+    held = holdings_many([portfolio.pk for portfolio in portfolios])
+    steered = {position.symbol for one in held.values() for position in one.positions if position.book == MAIN_BOOK}
+    instruments = instruments_get(sorted(steered.union(*weights.values())))
+    currencies = {(instrument.currency, one.currency) for instrument in instruments.values() for one in held.values()}
+    pairs = {pair(currency, base) for currency, base in currencies if currency != base}
+    symbols = pairs.union(instruments, *(one.symbols for one in held.values()))
+    prices = reference_prices(sorted(symbols), market_time=market.market_time)
+    found = {}
+    for portfolio in portfolios:
+        plan = plans.get(portfolio.pk)
+        planned, gone = ({}, frozenset[str]()) if plan is None else (weights[plan.pk], stopped[plan.pk])
+        found[portfolio.pk] = _portfolio_drift(portfolio, plan, planned, gone, held[portfolio.pk], instruments, prices, market)
+    return found
+
+
+def _portfolio_drift(
+    portfolio: Portfolio,
+    plan: TargetPlan | None,
+    weights: Mapping[str, Decimal],
+    stopped: frozenset[str],
+    held: Holdings,
+    instruments: Mapping[str, "Instrument"],
+    prices: Mapping[str, ReferencePrice],
+    market: MarketClock,
+) -> PortfolioDrift:
     main = {position.symbol: position for position in held.positions if position.book == MAIN_BOOK}
-    instruments = instruments_get(sorted({*weights, *main}))
-    foreign = {pair(one.currency, held.currency) for one in instruments.values() if one.currency != held.currency}
-    prices = reference_prices(sorted({*instruments, *held.symbols, *foreign}), market_time=market.market_time)
     valuation = value_holdings(holdings=held, prices=prices)
-    positions = []
-    for symbol, instrument in instruments.items():
-        base_price = _base_price(instrument, held.currency, prices)
-        position, planned = main.get(symbol), weights.get(symbol, ZERO)
-        quantity = position.quantity if position else ZERO
-        value = None if base_price is None else quantity * base_price
-        positions.append(
-            TargetPosition(
-                instrument=instrument,
-                quantity=quantity,
-                cost=position.cost if position else ZERO,
-                reference=prices.get(symbol),
-                base_price=base_price,
-                market_value=value,
-                planned_weight=planned,
-                target_weight=ZERO if symbol in stopped else planned,
-                current_weight=None if value is None or not valuation.total else round(value / valuation.total, 8),
-                stopped=symbol in stopped,
-            )
-        )
+    positions = [
+        _target_position(instruments[symbol], main.get(symbol), weights.get(symbol, ZERO), symbol in stopped, held.currency, valuation.total, prices)
+        for symbol in sorted({*weights, *main})
+    ]
     unpriced = (one.symbol for one in positions if one.base_price is None)
     return PortfolioDrift(
         portfolio=portfolio,
@@ -131,6 +148,32 @@ def portfolio_drift(portfolio: Portfolio, *, market: MarketClock) -> PortfolioDr
         positions=tuple(positions),
         missing=tuple(dict.fromkeys([*valuation.missing, *unpriced])),
         market=market,
+    )
+
+
+def _target_position(
+    instrument: "Instrument",
+    position: Holding | None,
+    planned: Decimal,
+    stopped: bool,
+    base: str,
+    equity: Decimal | None,
+    prices: Mapping[str, ReferencePrice],
+) -> TargetPosition:
+    base_price = _base_price(instrument, base, prices)
+    quantity = position.quantity if position else ZERO
+    value = None if base_price is None else quantity * base_price
+    return TargetPosition(
+        instrument=instrument,
+        quantity=quantity,
+        cost=position.cost if position else ZERO,
+        reference=prices.get(instrument.symbol),
+        base_price=base_price,
+        market_value=value,
+        planned_weight=planned,
+        target_weight=ZERO if stopped else planned,
+        current_weight=None if value is None or not equity else round(value / equity, 8),
+        stopped=stopped,
     )
 
 

@@ -52,6 +52,12 @@ def portfolio_manages(*, user: "User", portfolio_id: int) -> bool:
     return PortfolioMembership.objects.filter(portfolio_id=portfolio_id, user_id=user.pk, role=PortfolioRole.MANAGER).exists()
 
 
+def portfolios_managed(user: "User") -> frozenset[int]:
+    """Ids of the portfolios of which the user is a manager."""
+    rows = PortfolioMembership.objects.filter(user_id=user.pk, role=PortfolioRole.MANAGER)
+    return frozenset(rows.values_list("portfolio_id", flat=True))
+
+
 def books(portfolio_id: int) -> dict[str, int]:
     """Ids of the portfolio's books, by name."""
     with connection.cursor() as cursor:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from apps.core.errors import NotFound
-from apps.portfolios.domain.rebalancing import Every, RebalanceReason, RebalanceStatus, TradeReason, period
+from apps.portfolios.domain.rebalancing import ENDED, Every, RebalanceReason, RebalanceStatus, period
 from apps.portfolios.models import RebalanceEvent, RebalanceProposal, RebalanceTrade
 
 
@@ -58,10 +58,20 @@ def watched_in_period(portfolio_id: int, *, reason: RebalanceReason, every: Ever
 
 
 def stop_proposed(portfolio_id: int, *, symbols: frozenset[str], session: date, at: datetime) -> bool:
-    """Whether the watch has proposed to end just these positions in this session, or a moment ago so that the proposal is still valid."""
-    found = RebalanceProposal.objects.filter(portfolio_id=portfolio_id, reason=RebalanceReason.STOP_LOSS.value, created_by__isnull=True)
-    last = found.filter(Q(session=session) | Q(expires_at__gte=at)).order_by("-id").first()
-    if last is None:
-        return False
-    ended = last.trades.filter(reason=TradeReason.STOP_LOSS.value).values_list("instrument__symbol", flat=True)
-    return symbols <= set(ended)
+    """Whether the watch has proposed to end all of these positions in this session, or a moment ago so that the proposal is still valid."""
+    found = _watched_stops(portfolio_id).filter(Q(session=session) | Q(expires_at__gte=at))
+    return symbols <= set(RebalanceTrade.objects.filter(proposal__in=found).values_list("instrument__symbol", flat=True))
+
+
+def stop_pending(portfolio_id: int, *, symbols: frozenset[str], at: datetime) -> ProposalView | None:
+    """The watch's newest proposal to end just these positions, while it is valid and its execution has not ended."""
+    last = _watched_stops(portfolio_id).filter(expires_at__gte=at).order_by("-id").first()
+    view = None if last is None else proposal_view(portfolio_id=portfolio_id, proposal_id=last.pk)
+    if view is None or view.status in ENDED:
+        return None
+    named = {trade.instrument.symbol for trade in view.trades} | {symbol for symbol, _ in view.proposal.skipped}
+    return view if named == symbols else None
+
+
+def _watched_stops(portfolio_id: int) -> QuerySet[RebalanceProposal]:
+    return RebalanceProposal.objects.filter(portfolio_id=portfolio_id, reason=RebalanceReason.STOP_LOSS.value, created_by__isnull=True)

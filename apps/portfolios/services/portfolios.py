@@ -31,6 +31,8 @@ from apps.portfolios.signals import portfolio_opened
 if TYPE_CHECKING:
     from apps.core.models import User
 
+NAME_LENGTH, MOST_POSITIONS = 100, 200
+
 
 def portfolio_create(
     *,
@@ -46,12 +48,11 @@ def portfolio_create(
 ) -> Portfolio:
     """Open a portfolio with a book "main", its owner as manager and the capital as first deposit; its value series starts there.
 
-    `effective_at` is market time. Raises InvalidInput (empty name, capital not positive or with too many places, malformed currency,
-    unknown optimiser),
-    NotFound (benchmark), Conflict (a portfolio of that name exists).
+    `effective_at` is market time. Raises InvalidInput (name, capital not positive or with too many places, malformed currency, unknown
+    optimiser or benchmark, number of positions), Conflict (a portfolio of that name exists).
     """
-    if not name.strip():
-        raise InvalidInput("a portfolio has a name", field="name")
+    if not 0 < len(name.strip()) <= NAME_LENGTH:
+        raise InvalidInput(f"a portfolio has a name of at most {NAME_LENGTH} characters", field="name")
     capital = exact(initial_capital, places=MONEY_PLACES, field="initial_capital")
     if not 0 < capital < Decimal(1).scaleb(MONEY_DIGITS - MONEY_PLACES):
         raise InvalidInput(f"the initial capital was {capital}, but it must be positive", field="initial_capital")
@@ -59,8 +60,8 @@ def portfolio_create(
         raise InvalidInput(f"{currency!r} is no ISO 4217 currency code", field="currency")
     if benchmark_symbol:
         _benchmark_check(benchmark_symbol)
-    if num_positions < 1:
-        raise InvalidInput(f"a portfolio has at least one position, not {num_positions}", field="num_positions")
+    if not 1 <= num_positions <= MOST_POSITIONS:
+        raise InvalidInput(f"a portfolio has 1 to {MOST_POSITIONS} positions, not {num_positions}", field="num_positions")
     optimizer = Optimizer.parse(optimizer_type).value if optimizer_type else ""
     with transaction.atomic():
         portfolio = _portfolio_insert(

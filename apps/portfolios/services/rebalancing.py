@@ -83,9 +83,9 @@ def rebalance_propose(
 ) -> Proposed:
     """Store what would bring the portfolio to its targets now, with all numbers that it is made of.
 
-    Without a `reason` there is a proposal only where a stop is breached or the drift is above the threshold. STOP_LOSS proposes the
-    exits alone and needs no targets. A position that a stop ends is sold by every proposal. `user_id` is None for the watch,
-    `margins` are the costs for which the cash must reach (`costs` where there are none).
+    Without a `reason` there is a proposal only where a stop is breached or the drift is above the threshold; with FORCED also elsewhere, and
+    another reason is stored as it is asked for. STOP_LOSS proposes the exits alone and needs no targets. A position that a stop ends is sold
+    by every proposal. `user_id` is None for the watch, `margins` are the costs for which the cash must reach (`costs` where there are none).
     Raises NotFound, RuleRefused (no targets; a price is missing, so nobody knows what the portfolio is worth).
     """
     with transaction.atomic():
@@ -142,7 +142,9 @@ def _check_known(view: PortfolioDrift, exits_only: bool) -> None:
 
 
 def _reason(view: PortfolioDrift, exits: frozenset[str], asked: RebalanceReason | None) -> RebalanceReason | None:
-    """A stop comes first, then the drift, then what was asked for."""
+    """What the watch asks for. Where a person asks, a stop comes first, then the drift, then that it was forced."""
+    if asked not in (None, RebalanceReason.FORCED):
+        return asked
     if exits:
         return RebalanceReason.STOP_LOSS
     return RebalanceReason.DRIFT if view.exceeded else asked

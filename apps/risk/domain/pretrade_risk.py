@@ -211,9 +211,14 @@ class RiskImpact:
     fingerprint: str
 
     @property
+    def headline(self) -> tuple[RiskChange, ...]:
+        """What people look at first: all but the single scenarios, in the order in which people read them."""
+        return (self.var, self.normal_var, self.es, self.normal_es, self.stress)
+
+    @property
     def changes(self) -> tuple[RiskChange, ...]:
-        """All of them, in the order in which people read them."""
-        return (self.var, self.normal_var, self.es, self.normal_es, self.stress, *self.scenarios)
+        """All of them."""
+        return (*self.headline, *self.scenarios)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ def risk_inputs(view: RiskView, *, now: datetime, days: int = WINDOW, trade: Hyp
     held = holdings(valuation.portfolio_id)
     end = visible_end(now)
     assert not isinstance(end, datetime)  # noqa: S101 - of daily bars it is a day
-    values = position_values(valuation) | _foreign_cash(held, market_time)
+    values = position_values(valuation) | foreign_cash_values(held, market_time)
     foreign = {position.symbol: position.currency for position in held.positions if position.currency}
     shares = {position.symbol: (position.instrument_id, float(position.quantity)) for position in valuation.positions if position.quantity}
     if trade is not None:
@@ -177,7 +177,8 @@ def _session(position: PositionValue) -> date:
     return date.max if position.price_time is None else calendars.session_at(HOME_CALENDAR, position.price_time)
 
 
-def _foreign_cash(held: Holdings, market_time: datetime) -> dict[str, float | None]:
+def foreign_cash_values(held: Holdings, market_time: datetime) -> dict[str, float | None]:
+    """Cash in other currencies in the portfolio's own, by the symbol of its pair; None without a rate."""
     if not held.foreign_cash:
         return {}
     pairs = {pair(currency, held.currency): float(amount) for currency, amount in held.foreign_cash}

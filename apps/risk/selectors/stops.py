@@ -7,9 +7,11 @@ from decimal import Decimal
 import numpy as np
 
 from apps.marketdata.domain import calendars
+from apps.marketdata.selectors.instruments import instruments_known
 from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.quotes import reference_prices
 from apps.marketdata.selectors.vix import VIX, vix_closes
+from apps.portfolios.domain.stops import change_from_cost, stop_price
 from apps.portfolios.domain.valuation import Valuation
 from apps.risk.domain.stops import vix_stop
 from apps.risk.domain.summary import RiskView
@@ -57,8 +59,16 @@ def current_stop(market_time: datetime) -> CurrentStop | None:
     return CurrentStop(vix=vix, regime=str(stop["regime"]), threshold=float(str(stop["threshold"])))
 
 
+def stop_fraction(market_time: datetime) -> Decimal | None:
+    """Its threshold, as the apps below read it."""
+    stop = current_stop(market_time)
+    return None if stop is None else Decimal(str(stop.threshold))
+
+
 def _vix(market_time: datetime) -> float | None:
     """The index's quote or last bar, else the last close of its history that the market has seen; None when it is too old."""
+    if VIX not in instruments_known([VIX]):
+        return None
     reference = reference_prices([VIX], market_time=market_time).get(VIX)
     if reference is not None and market_time - reference.market_time <= OLDEST:
         return float(reference.price)
@@ -80,8 +90,9 @@ def stop_status(view: RiskView) -> StopStatus:
 def _distances(valuation: Valuation, stop: CurrentStop) -> list[StopDistance]:
     found = []
     for position in valuation.positions:
-        if position.quantity > 0 and position.cost > 0 and position.market_value is not None and position.market_value < position.cost:
-            fall = float(position.market_value / position.cost - Decimal(1))
+        change = change_from_cost(quantity=position.quantity, cost=position.cost, market_value=position.market_value)
+        if change is not None and change < 0:
+            fall = float(change)
             at = vix_stop(stop.vix, fall)
             found.append(
                 StopDistance(
@@ -89,7 +100,7 @@ def _distances(valuation: Valuation, stop: CurrentStop) -> list[StopDistance]:
                     drawdown=fall,
                     distance=float(str(at["distance"])),
                     breached=bool(at["breached"]),
-                    stop_price=float(position.cost / position.quantity) * (1 - stop.threshold),
+                    stop_price=float(stop_price(position.cost / position.quantity, Decimal(str(stop.threshold)))),
                 )
             )
     return found

@@ -2,12 +2,20 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.test import Client
 
 from apps.alerts.models import Alert
+from apps.alerts.selectors import open_alerts
+from apps.alerts.selectors.links import AlertLink
+from apps.alerts.services import alert_acknowledge, alert_raise
 from apps.core import clock
 from apps.core.schedule import periodic_jobs
+from apps.execution.models import Order
+from apps.execution.services import rebalancing
+from apps.execution.services.orders import order_cancel
 from apps.execution.services.rebalance_watch import Watched, rebalances_watch
 from apps.execution.tests.factories import Desk, quote
 from apps.execution.tests.services.rebalancing_desk import MARKET, held, make_fund, market, prices, targets
@@ -101,6 +109,116 @@ class TestStops:
         assert look().executed == ()
         assert "still works" in Alert.objects.get(code="STOP_EXIT_FAILED").detail
 
+    def test_an_exit_that_is_refused_is_tried_until_it_is_out(self, desk):
+        """Told once, counted while it lasts even where somebody has acknowledged it, sold once, and its end is told."""
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        working = desk.submit(side="sell", order_type="limit", limit_price="130", quantity="10")
+        prices(AAPL="80")
+        assert len(look().proposed) == 1
+        alert_acknowledge(user=desk.trader, alert_id=Alert.objects.get(code="STOP_EXIT_FAILED").pk, at=clock.now())
+        assert [look(timedelta(minutes=minute)) for minute in (1, 2)] == [NOTHING, NOTHING]  # the pending proposal is used again
+        assert Alert.objects.filter(code="STOP_LOSS").count() == 1
+        assert Alert.objects.get(code="STOP_EXIT_FAILED").repeats.count() == 2
+        order_cancel(user=desk.trader, order_id=working.pk, at=clock.now())
+        found = look(timedelta(minutes=3))
+        assert found.executed == (RebalanceProposal.objects.get().pk,)
+        assert held(desk) == {}
+        assert "AAPL is out" in Alert.objects.get(code="STOP_EXIT_DONE").title
+        assert look(timedelta(minutes=4)) == NOTHING
+        assert Order.objects.filter(side="sell", status="filled").count() == 1
+        assert Alert.objects.filter(code="STOP_EXIT_DONE").count() == 1
+
+    def test_an_exit_whose_proposal_is_no_longer_right_is_proposed_anew(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        working = desk.submit(side="sell", order_type="limit", limit_price="130", quantity="10")
+        prices(AAPL="80")
+        look()
+        order_cancel(user=desk.trader, order_id=working.pk, at=clock.now())
+        prices(AAPL="75")
+        found = look(timedelta(minutes=1))
+        assert found.proposed == found.executed
+        assert held(desk) == {}
+        assert RebalanceProposal.objects.count() == 2
+        assert Alert.objects.filter(code="STOP_LOSS").count() == 1
+
+    def test_an_exit_that_others_finished_is_told_too(self, desk):
+        """The order that was in the way sold the position."""
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        working = desk.submit(side="sell", order_type="limit", limit_price="130", quantity="10")
+        prices(AAPL="80")
+        look()
+        order_cancel(user=desk.trader, order_id=working.pk, at=clock.now())
+        desk.submit(side="sell", quantity="10")
+        assert look(timedelta(minutes=1)) == NOTHING
+        assert "AAPL is out" in Alert.objects.get(code="STOP_EXIT_DONE").title
+        look(timedelta(minutes=2))
+        assert Alert.objects.filter(code="STOP_EXIT_DONE").count() == 1
+
+    def test_an_exit_that_fails_does_not_let_the_whole_rebalance_through(self, desk):
+        """The drift is proposed beside it; once the way is free the exit alone is executed."""
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", MSFT="0.5", terms=PlanTerms(stop_loss="exit"))
+        working = desk.submit(side="sell", order_type="limit", limit_price="130", quantity="10")
+        prices(AAPL="80")
+        assert reasons(look()) == ["stop_loss", "drift_threshold"]
+        assert look(timedelta(minutes=1)) == NOTHING
+        order_cancel(user=desk.trader, order_id=working.pk, at=clock.now())
+        [executed] = look(timedelta(minutes=2)).executed
+        assert RebalanceProposal.objects.get(pk=executed).reason == "stop_loss"
+        assert held(desk) == {}
+
+    def test_a_stop_and_a_drift_are_each_told_once(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", MSFT="0.5")
+        prices(AAPL="80")
+        assert reasons(look()) == ["stop_loss", "drift_threshold"]
+        assert [look(timedelta(minutes=minute)) for minute in (1, 2)] == [NOTHING, NOTHING]
+        assert list(Alert.objects.order_by("id").values_list("code", flat=True)) == ["STOP_LOSS", "REBALANCE_DUE"]
+
+    def test_a_session_is_told_once_that_its_exit_fails_and_the_next_one_again(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        desk.submit(side="sell", order_type="limit", limit_price="130", quantity="10", time_in_force="gtc")
+        prices(AAPL="80")
+        assert [len(look(minutes * timedelta(minutes=1)).proposed) for minutes in (0, 8, 16, 24)] == [1, 0, 1, 0]  # valid for 15 minutes
+        market(MARKET + timedelta(days=1))
+        look(timedelta(minutes=60))
+        assert [alert.repeats.count() for alert in Alert.objects.filter(code="STOP_EXIT_FAILED").order_by("id")] == [3, 0]
+
+    def test_an_exit_that_a_crash_cut_off_goes_on(self, desk, monkeypatch):
+        vix("18")
+        desk.submit(quantity="10")
+        targets(desk, AAPL="0.01", terms=PlanTerms(stop_loss="exit", **STOPS_ONLY))
+        prices(AAPL="80")
+
+        def dying(**fields: Any) -> Order:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(rebalancing, "order_submit", dying)
+        with pytest.raises(KeyboardInterrupt):
+            look()
+        monkeypatch.undo()
+        found = look(timedelta(minutes=1))
+        assert (found.proposed, found.executed) == ((), (RebalanceProposal.objects.get().pk,))
+        assert held(desk) == {}
+
+    def test_two_stops_that_come_and_go_are_each_told_once(self, desk):
+        vix("18")
+        desk.submit(quantity="10")
+        desk.submit(symbol="MSFT", quantity="10")
+        for aapl, msft, expected in [("80", "50", 1), ("100", "40", 1), ("80", "50", 0), ("80", "40", 0)]:
+            prices(AAPL=aapl, MSFT=msft)
+            assert len(look().proposed) == expected
+
     def test_a_plan_may_switch_it_off(self, desk):
         vix("18")
         desk.submit(quantity="10")
@@ -132,6 +250,31 @@ class TestTargets:
         assert reasons(look()) == ["drift_threshold"]
         assert Alert.objects.filter(code="REBALANCE_DUE").count() == 2
 
+    def test_its_alert_leads_to_the_proposal(self, desk):
+        """In the inbox and in the toast; another alert of the portfolio leads to its page."""
+        targets(desk, AAPL="0.5")
+        look()
+        alert_raise(
+            code="OTHER",
+            severity="info",
+            title="other",
+            subject=f"portfolio:{desk.portfolio.pk}",
+            recipients=[desk.trader.pk],
+            occurred_at=MARKET,
+            recorded_at=clock.now(),
+        )
+        page = f"/portfolios/{desk.portfolio.pk}"
+        links = {one.code: one.link for one in open_alerts(desk.trader)}
+        assert links == {
+            "REBALANCE_DUE": AlertLink(url=f"{page}?tab=rebalance#rebalance-now", label="Preview rebalance"),
+            "OTHER": AlertLink(url=page, label="Show portfolio"),
+        }
+        client = Client()
+        client.force_login(desk.trader)
+        html = client.get("/alerts").content.decode()
+        for link in links.values():
+            assert f'href="{link.url}">{link.label}</a>' in html
+
     def test_a_drift_below_the_threshold_is_left_alone(self, desk):
         targets(desk, AAPL="0.05")
         assert look() == NOTHING
@@ -142,6 +285,13 @@ class TestTargets:
         market(MARKET + timedelta(days=29))  # the first of February
         assert reasons(look()) == ["scheduled"]
         assert look() == NOTHING
+
+    def test_a_schedule_is_due_once_whatever_the_drift(self, desk):
+        targets(desk, AAPL="0.5", terms=PlanTerms(drift_check="never", schedule="monthly"))
+        market(MARKET + timedelta(days=29))
+        assert reasons(look()) == ["scheduled"]
+        assert look(timedelta(minutes=1)) == NOTHING
+        assert Alert.objects.get(code="REBALANCE_DUE").title.endswith("a scheduled rebalance is due")
 
     def test_one_portfolio_s_trouble_does_not_stop_the_others(self, desk):
         InstrumentFactory(symbol="DARK")

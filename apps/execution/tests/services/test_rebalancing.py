@@ -17,11 +17,13 @@ from apps.execution.services.rebalancing import ChosenTrade, portfolio_rebalance
 from apps.execution.tests.factories import Desk, make_user, quote
 from apps.execution.tests.services.rebalancing_desk import MARKET, held, make_fund, market, prices, targets
 from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.domain.rebalancing import RebalanceStatus
 from apps.portfolios.models import RebalanceProposal
 from apps.portfolios.selectors.drift import portfolio_drift
 from apps.portfolios.selectors.holdings import holdings
+from apps.portfolios.selectors.targets import stopped_symbols, target_plan
 from apps.portfolios.services.portfolios import membership_grant
-from apps.portfolios.services.rebalancing import VALIDITY, Proposed
+from apps.portfolios.services.rebalancing import VALIDITY, Ending, Proposed, rebalance_end
 from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
 from apps.risk.services.state import trading_halt
 
@@ -320,6 +322,47 @@ class TestStops:
         assert again is None or "AAPL" not in [symbol for _, symbol, _ in trades(again)]
         targets(fallen, AAPL="0.5", MSFT="0.3")  # the same ones
         assert ("buy", "AAPL") in [(side, symbol) for side, symbol, _ in trades(propose(fallen).proposal)]
+
+    def test_what_was_left_out_of_a_stop_keeps_its_target(self, fallen):
+        """The trader unticks the stop's sale and executes the rest."""
+        targets(fallen, AAPL="0.5")
+        found = propose(fallen, force=True).proposal
+        kept = [trade for trade in found.trades.select_related("instrument") if trade.instrument.symbol != "AAPL"]
+        assert len(kept) < found.trades.count()
+        execute(fallen, chosen=[ChosenTrade(symbol=trade.instrument.symbol, side=trade.side, quantity=trade.quantity) for trade in kept])
+        assert stopped_symbols(target_plan(fallen.portfolio.pk, MARKET.date())) == frozenset()
+
+    def test_a_stop_whose_sale_was_not_sent_keeps_its_target(self, fallen, monkeypatch):
+        targets(fallen, AAPL="0.5")
+        propose(fallen, force=True)
+
+        def refusing(**fields: Any) -> Order:
+            if fields["intent"].side == "sell" and fields["intent"].symbol == "AAPL":
+                raise RuleRefused("not today")
+            return submit(**fields)
+
+        submit = rebalancing.order_submit
+        monkeypatch.setattr(rebalancing, "order_submit", refusing)
+        assert execute(fallen).ending.status == "partial"
+        assert stopped_symbols(target_plan(fallen.portfolio.pk, MARKET.date())) == frozenset()
+
+    def test_a_stop_that_sold_only_after_its_execution_had_ended_is_stopped_out(self, fallen, monkeypatch):
+        """As through a broker, which fills later than at once."""
+        propose(fallen)
+        submit, late = rebalancing.order_submit, []
+        monkeypatch.setattr(rebalancing, "order_submit", lambda **fields: late.append(fields))
+        with pytest.raises(AttributeError):
+            execute(fallen)
+        monkeypatch.undo()
+        rebalance_end(
+            proposal=RebalanceProposal.objects.latest("id"),
+            ending=Ending(status=RebalanceStatus.FAILED, trades=0, cost=Decimal(0)),
+            user_id=None,
+            at=clock.now(),
+        )
+        [fields] = late
+        submit(**fields)
+        assert stopped_symbols(target_plan(fallen.portfolio.pk, MARKET.date())) == {"AAPL"}
 
     def test_an_old_vix_stops_nothing(self, fallen):
         market(MARKET + timedelta(days=6))
