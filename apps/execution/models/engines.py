@@ -59,6 +59,7 @@ class EngineState(models.Model):
     tripped = models.BooleanField(default=False, help_text="The circuit breaker is open: no signals until a person resets it")
     trip_reason = models.CharField(max_length=500, blank=True)
     tripped_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=500, blank=True, help_text="Why the strategy could not say anything about the last bar")
     health = models.JSONField(default=dict)
 
     class Meta:
@@ -79,6 +80,7 @@ class EngineEventKind(models.TextChoices):
     TAKEN = "taken"
     RELEASED = "released"
     TRIPPED = "tripped"
+    FAILED = "failed"
     RESET = "reset"
     LIVE_REQUESTED = "live_requested"
     LIVE_APPROVED = "live_approved"

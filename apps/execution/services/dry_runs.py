@@ -12,12 +12,12 @@ from apps.core.jobs import Progress
 from apps.execution.domain.dry_run import DryRun, DryRunCosts, equity_of
 from apps.execution.domain.protection import StopLossConfig
 from apps.execution.services.accounts import account_of
+from apps.execution.services.engine_strategy import strategy_made
 from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.bars import BarPanel, fingerprint
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_panel, visible_end
-from apps.strategies.domain.registry import strategy_build
 from apps.strategies.domain.round_trips import EngineFill, RoundTrip, round_trips
 from apps.strategies.domain.sizers import PercentSizer
 from apps.strategies.domain.strategy import bar_time
@@ -43,7 +43,7 @@ def dry_run(*, config: LiveConfig, cash: float, replay_days: int | None, at: dat
     Answers with the keys of a backtest.
     Raises InvalidInput (symbols without enough bars, replay_days), NotFound (symbols) and Conflict (portfolio without account).
     """
-    strategy = strategy_build(config.strategy, config.parameters)
+    strategy = strategy_made(config.strategy, config.parameters)
     account = account_of(config.portfolio_id)
     panel = bar_panel(symbols=list(config.symbols), timeframe=Timeframe.DAY, end=visible_end(at), adjustment=Adjustment.SPLIT)
     first = _first_row(panel, replay_days, strategy.warmup)

@@ -60,6 +60,7 @@ def health_document(engine: TradingEngine, state: EngineState, at: datetime) -> 
         "last_price_at": newest,
         "enable_trading": config.enable_trading,
         "circuit_breaker": {"active": state.tripped, "reason": state.trip_reason, "since": state.tripped_at},
+        "failure": state.failure,
         **_money(view, state),
     }
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError
+
 from apps.core.errors import DeskError, Unavailable
 from apps.core.locks import LeaseSet
 from apps.execution.models import EngineState, TradingEngine
@@ -147,16 +149,25 @@ class EngineHost:
                 self.tell(f"waiting: {error.detail}")
             except Fenced:
                 raise
-            except DeskError as error:  # of this bar; its stops are held at the next look all the same
-                run.bar_waits = False
-                self.tell(f"{run.live.engine}: {error.detail}")
-                engine_alert(run.live.engine, "STRATEGY_NOT_TRADING", "warning", "could not act upon a bar", error.detail, at)
+            except DeskError as error:
+                self._give_up(run, error.detail, "warning", at)
+            except DatabaseError:
+                raise
+            except Exception as error:  # a fault in one engine leaves the stops of the others held
+                logger.exception("%s: a fault", run.live.engine)
+                self._give_up(run, f"{type(error).__name__}: {error}", "critical", at)
         if run.healthy_at is None or at - run.healthy_at >= HEALTH_EVERY:
             run.healthy_at = at
             try:
                 health_write(run.live.engine, token=run.live.token, at=at)
             except Unavailable as error:
                 self.tell(f"no health is known: {error.detail}")
+
+    def _give_up(self, run: _Run, detail: str, severity: str, at: datetime) -> None:
+        """Of this bar; its stops are held at the next look all the same."""
+        run.bar_waits = False
+        self.tell(f"{run.live.engine}: {detail}")
+        engine_alert(run.live.engine, "STRATEGY_NOT_TRADING", severity, "could not act upon a bar", detail, at)
 
     def _act(self, run: _Run, at: datetime) -> None:
         """Stops come first, so that a bar whose sizing waits for a price does not keep them from being held."""

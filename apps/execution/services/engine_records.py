@@ -68,7 +68,8 @@ def protection_store(state: EngineState, kept: Protection, *, at: datetime, bar:
     state.cycles, state.last_cycle_at = state.cycles + 1, at
     if bar is not None:
         state.last_bar = bar
-    state.save(update_fields=["marks", "peak", "flows", "tripped", "trip_reason", "tripped_at", "cycles", "last_cycle_at", "last_bar"])
+    fields = ("marks", "peak", "flows", "tripped", "trip_reason", "tripped_at", "failure", "cycles", "last_cycle_at", "last_bar")
+    state.save(update_fields=fields)
 
 
 def cycle_of_bar(engine: TradingEngine, bar: datetime) -> bool:

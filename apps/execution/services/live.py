@@ -18,7 +18,7 @@ from apps.core.trading import Side
 from apps.execution.domain.cycles import CycleStep, Purpose, Room, StepRecord, Trigger, Wanted, exit_quantity, own_limits
 from apps.execution.domain.decisions import ordered_quantity
 from apps.execution.domain.protection import Guarded, check_stops, drawdown, stop_levels
-from apps.execution.models import EngineCycle, Order, TradingEngine
+from apps.execution.models import EngineCycle, EngineState, Order, TradingEngine
 from apps.execution.models.engines import EngineEventKind
 from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_orders import Executed, cycle_finish
@@ -33,6 +33,7 @@ from apps.execution.services.engine_records import (
     state_lock,
     stopped_lately,
 )
+from apps.execution.services.engine_strategy import StrategyFailed, strategy_signals
 from apps.execution.services.engine_view import EngineView, engine_view
 from apps.execution.services.engines import event_record
 from apps.execution.services.live_config import LiveConfig
@@ -58,6 +59,8 @@ DAYS_PER_BAR = 1.7
 FEWEST_DAYS = 30
 #: How long a stop waits before it tries again to close what it could not close.
 RETRY_AFTER = timedelta(seconds=60)
+#: What people are told of at once, by its code.
+ALERTS = {EngineEventKind.TRIPPED: "CIRCUIT_BREAKER", EngineEventKind.FAILED: "STRATEGY_FAILED"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,12 @@ class _Course:
     wanted: list[Wanted] = field(default_factory=list)
     withdraw: set[str] = field(default_factory=set)
     signals: tuple[StrategySignal, ...] = ()
-    trips: bool = False
+    news: list[tuple[EngineEventKind, str, str]] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        """A look at prices that led to nothing."""
+        return self.trigger is Trigger.PRICE and not (self.wanted or self.withdraw or self.news)
 
     def done(self, step: CycleStep, outcome: str, **data: Any) -> None:
         self.steps.append(StepRecord(step=step, outcome=outcome, data=data))
@@ -136,29 +144,36 @@ class LiveEngine:
             raise Unavailable(f"no price of {', '.join(view.valuation.missing)}: positions cannot be sized")
         course = _Course(trigger=trigger, view=view)
         with transaction.atomic():
-            state = state_lock(self.engine, self.token)
-            before = protection_of(state)
-            self._received(course, snapshot)
-            guarded = check_stops(config.stop_loss, before, view.look)
-            course.trips = guarded.trips
-            self._stops(course, guarded, at)
-            if snapshot is None:
-                course.skip(CycleStep.SNAPSHOT, CycleStep.SIGNALS, CycleStep.DEDUPLICATE, why="no bar has been completed")
-            elif guarded.blocked:
-                course.skip(CycleStep.SNAPSHOT, CycleStep.SIGNALS, CycleStep.DEDUPLICATE, why=guarded.blocked)
-            elif not self._signals(course, snapshot, at):
-                return None  # somebody said it before this engine kept its cycles
-            protection_store(state, guarded.state, at=at, bar=snapshot.timestamp if snapshot else None)
-            if snapshot is None and not course.wanted and not course.withdraw and not course.trips:
-                return None
-            cycle = self._keep(course, snapshot, at)
-            if guarded.trips:
-                event_record(self.engine, EngineEventKind.TRIPPED, token=self.token, at=at, reason=guarded.state.reason, data={"cycle": cycle.number})
-        if guarded.trips:
-            engine_alert(self.engine, "CIRCUIT_BREAKER", "critical", "the circuit breaker has tripped", guarded.state.reason, at)
+            cycle = self._decide(course, snapshot, at)
+        if cycle is None:
+            return None
+        for kind, title, detail in course.news:
+            engine_alert(self.engine, ALERTS[kind], "critical", title, detail, at)
         executed = self._execute(cycle, at)
         bar = None if snapshot is None else snapshot.timestamp
         return Step(bar=bar, signals=course.signals, orders=executed.orders, cycle=cycle.number)
+
+    def _decide(self, course: _Course, snapshot: MarketSnapshot | None, at: datetime) -> EngineCycle | None:
+        """Steps 1 to 8, kept; None when nothing was to be kept."""
+        state = state_lock(self.engine, self.token)
+        self._received(course, snapshot)
+        guarded = check_stops(self.config.stop_loss, protection_of(state), course.view.look)
+        self._stops(course, guarded, at)
+        if snapshot is None:
+            course.skip(CycleStep.SNAPSHOT, CycleStep.SIGNALS, CycleStep.DEDUPLICATE, why="no bar has been completed")
+        elif guarded.blocked:
+            course.skip(CycleStep.SNAPSHOT, CycleStep.SIGNALS, CycleStep.DEDUPLICATE, why=guarded.blocked)
+        elif not self._speaks(course, state, snapshot, at):
+            return None  # somebody said it before this engine kept its cycles
+        protection_store(state, guarded.state, at=at, bar=snapshot.timestamp if snapshot else None)
+        if guarded.trips:
+            course.news.append((EngineEventKind.TRIPPED, "the circuit breaker has tripped", guarded.state.reason))
+        if course.idle:
+            return None
+        cycle = self._keep(course, snapshot, at)
+        for kind, _, reason in course.news:
+            event_record(self.engine, kind, token=self.token, at=at, reason=reason, data={"cycle": cycle.number})
+        return cycle
 
     def _received(self, course: _Course, snapshot: MarketSnapshot | None) -> None:
         view, symbols = course.view, self.config.symbols
@@ -190,6 +205,20 @@ class LiveEngine:
         course.done(CycleStep.CHECK_STOPS, said, levels=levels, exits=guarded.exits, tried=sorted(tried), **remembered)
         course.done(CycleStep.CIRCUIT_BREAKER, guarded.blocked or "closed", tripped=state.tripped, trips=guarded.trips)
 
+    def _speaks(self, course: _Course, state: EngineState, snapshot: MarketSnapshot, at: datetime) -> bool:
+        """Steps 5 to 7. A strategy that fails has spoken of this bar: it is asked again at the next one, and people are told once."""
+        failed_before, state.failure = state.failure, ""
+        try:
+            return self._signals(course, snapshot, at)
+        except StrategyFailed as error:
+            state.failure = error.detail
+            logger.warning("%s has failed", self.engine, exc_info=True)
+        course.done(CycleStep.SIGNALS, f"failed: {state.failure}")
+        course.skip(CycleStep.DEDUPLICATE, why="the strategy has failed")
+        if not failed_before:
+            course.news.append((EngineEventKind.FAILED, "the strategy has failed: no signals, its stops are held", state.failure))
+        return True
+
     def _signals(self, course: _Course, snapshot: MarketSnapshot, at: datetime) -> bool:
         """Steps 5 to 7; False when all of it was recorded before."""
         panel = snapshot.history
@@ -201,17 +230,17 @@ class LiveEngine:
             "prices": snapshot.prices,
         }
         course.done(CycleStep.SNAPSHOT, f"{len(panel)} bars of {len(panel.symbols)} symbols", adjustment=Adjustment.SPLIT.value, **kept)
-        before = signals_last(strategy=self.strategy.name, book_id=self.book_id, before=snapshot.timestamp)
-        said = self.strategy.generate_signals(snapshot)
+        before = signals_last(strategy=self.engine.strategy, book_id=self.book_id, before=snapshot.timestamp)
+        said = strategy_signals(self.strategy, snapshot)
         recorded = signals_record(
-            strategy=self.strategy.name,
+            strategy=self.engine.strategy,
             parameters=dict(self.config.parameters),
             book_id=self.book_id,
             signals=said,
             market_time=course.view.market.market_time,
             recorded_at=at,
         )
-        if not recorded.new:
+        if said and not recorded.new:
             return False
         fresh = {row.instrument.symbol for row in recorded.new}
         course.signals = tuple(signal for signal in said if signal.symbol in fresh)
@@ -235,7 +264,7 @@ class LiveEngine:
         try:
             wanted = self._sized(course, signal, snapshot)
         except DeskError as error:
-            logger.warning("%s: no order of %s: %s", self.strategy.name, signal.symbol, error)
+            logger.warning("%s: no order of %s: %s", self.engine.strategy, signal.symbol, error)
             self._tell(f"could not trade {signal.symbol}", error.detail, at)
             return
         if wanted is None:

@@ -15,12 +15,12 @@ from apps.core.money import exact
 from apps.core.trading import TradingMode
 from apps.execution.domain.engine_config import LiveEngineConfig
 from apps.execution.services.engine_host import EngineHost, lease_name
+from apps.execution.services.engine_strategy import strategy_made
 from apps.execution.services.engines import engine_want
 from apps.execution.services.live_building import engine_user, live_engine_describe
 from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.selectors.quotes import listen
 from apps.portfolios.selectors.portfolios import portfolio_by_name
-from apps.strategies.domain.registry import strategy_build
 from apps.strategies.domain.sizers import PercentSizer
 
 DRY_RUN = "dry-run"
@@ -85,7 +85,7 @@ class Command(DeskCommand):
         leases = LeaseSet(application="desk engines")
         host = EngineHost(tell=self._say, leases=leases)
         try:
-            name = lease_name(strategy=strategy_build(config.strategy, config.parameters).name, portfolio_id=config.portfolio_id)
+            name = lease_name(strategy=strategy_made(config.strategy, config.parameters).name, portfolio_id=config.portfolio_id)
             if not self._lease(leases, name, standby=options["standby"]):
                 return CommandResult(data={"mode": mode.value, "strategy": config.strategy, "steps": []}, text="stopped while standing by")
             engine = live_engine_describe(config=config, user=user, mode=mode, at=clock.now())

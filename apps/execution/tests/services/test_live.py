@@ -41,12 +41,12 @@ def bars(desk):
     return series
 
 
-def complete(series, n, *, price=None):
-    """Let the market stand at the close of session `n`."""
+def complete(series, n, *, price=None, at=None):
+    """Let the market stand at the close of session `n`; the price came at `at`, else now."""
     day = series.ts[n].astype("datetime64[D]").item()
     _, close = calendars.session_hours("XNYS", day)
     FeedState.objects.update_or_create(name="test", defaults={"mode": "replay", "market_time": close, "session": day, "updated_at": clock.now()})
-    quote("AAPL", price or f"{series.close[n]:.2f}", market_time=close)
+    quote("AAPL", price or f"{series.close[n]:.2f}", at=at, market_time=close)
     return close
 
 
