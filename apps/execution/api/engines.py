@@ -141,7 +141,7 @@ class EngineViewSet(viewsets.GenericViewSet):
     @extend_schema(responses={200: EngineSerializer, 503: EngineSerializer})
     @action(detail=True, methods=["get"])
     def health(self, request: Request, pk: str) -> Response:
-        """The same for monitors: 200 while a process runs it or nobody wants it to, 503 when it is wanted and none is heard of, or its strategy fails."""
+        """The same for monitors: 200 while a process runs it or nobody wants it to, 503 when it is wanted and silent, or its strategy fails."""
         row = _row(request, pk)
         well = row["status"] in ("running", "breaker_open", "stopped")
         return Response(row, status=status.HTTP_200_OK if well else status.HTTP_503_SERVICE_UNAVAILABLE)

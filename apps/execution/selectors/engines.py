@@ -31,8 +31,7 @@ NAMES = {step.value: step.label for step in CycleStep}
 
 def engine_status(engine: TradingEngine, state: EngineState, at: datetime) -> str:
     """running; breaker_open (it runs, and opens nothing); failing (it runs, its strategy has failed at the last bar); waiting (wanted, and no
-    process has it yet); silent (its process is not heard of);
-    stopped."""
+    process has it yet); silent (its process is not heard of); stopped."""
     if not state.holder:
         return "waiting" if engine.wanted else "stopped"
     if state.heartbeat_at is None or at - state.heartbeat_at > ALIVE:

@@ -9,7 +9,7 @@ from apps.execution.domain.engine_config import engine_config_load
 from apps.execution.models import TradingEngine
 from apps.execution.services.accounts import account_of
 from apps.execution.services.engine_strategy import strategy_made, strategy_or_silence
-from apps.execution.services.engines import engine_register, engine_take
+from apps.execution.services.engines import engine_register, engine_take, engine_want
 from apps.execution.services.live import LiveEngine
 from apps.execution.services.live_config import LiveConfig
 from apps.execution.services.routing import broker_build
@@ -44,6 +44,18 @@ def live_engine_describe(*, config: LiveConfig, user: "User", mode: TradingMode,
         user=user,
         at=at,
     )
+
+
+def live_engine_begin(*, config: LiveConfig, user: "User", mode: TradingMode, standby: bool, at: datetime) -> TradingEngine:
+    """The engine that a process is to run. Who starts the process decides that it runs, and as what; one that stands by decides nothing:
+    an engine that is there goes on as people have left it, stopped or configured anew. Raises as `live_engine_describe` does.
+    """
+    name = strategy_made(config.strategy, config.parameters).name
+    there = TradingEngine.objects.filter(portfolio_id=config.portfolio_id, strategy=name).first()
+    if standby and there is not None:
+        return there
+    engine = live_engine_describe(config=config, user=user, mode=mode, at=at)
+    return engine_want(engine, user=user, at=at)
 
 
 def live_engine_open(engine: TradingEngine, *, holder: str, at: datetime) -> LiveEngine:
