@@ -118,8 +118,8 @@ class LiveEngine:
     def step(self, *, at: datetime) -> Step | None:
         """Act on the last bar that the market has completed; None when it is recorded already, or when there is no bar.
 
-        Raises Unavailable before anything is recorded when a price that sizing needs cannot be had (the bar is tried again), and Fenced
-        when another process runs the engine.
+        Raises Unavailable before anything is recorded when a price that sizing needs or the day's result cannot be had (the bar is tried
+        again), and Fenced when another process runs the engine.
         """
         self.finish(at=at)
         snapshot = self._snapshot(at)
@@ -140,8 +140,8 @@ class LiveEngine:
     def _cycle(self, trigger: Trigger, snapshot: MarketSnapshot | None, at: datetime) -> Step | None:
         config = self.config
         view = engine_view(portfolio_id=config.portfolio_id, book_id=self.book_id, symbols=config.symbols, stops=config.stop_loss, at=at)
-        if snapshot is not None and view.valuation.total is None:
-            raise Unavailable(f"no price of {', '.join(view.valuation.missing)}: positions cannot be sized")
+        if snapshot is not None:
+            self._check_known(view)
         course = _Course(trigger=trigger, view=view)
         with transaction.atomic():
             cycle = self._decide(course, snapshot, at)
@@ -152,6 +152,13 @@ class LiveEngine:
         executed = self._execute(cycle, at)
         bar = None if snapshot is None else snapshot.timestamp
         return Step(bar=bar, signals=course.signals, orders=executed.orders, cycle=cycle.number)
+
+    def _check_known(self, view: EngineView) -> None:
+        """What is missing now may come: the bar waits for it, and is not spent."""
+        if view.valuation.total is None:
+            raise Unavailable(f"no price of {', '.join(view.valuation.missing)}: positions cannot be sized")
+        if self.config.stop_loss.portfolio_stop_pct is not None and view.look.day_return is None:
+            raise Unavailable("the day's result is unknown, so the portfolio stop cannot be held")
 
     def _decide(self, course: _Course, snapshot: MarketSnapshot | None, at: datetime) -> EngineCycle | None:
         """Steps 1 to 8, kept; None when nothing was to be kept."""
