@@ -23,7 +23,10 @@ LIVE_URL = "https://api.alpaca.markets"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingConfig:
-    """The broker's credentials and the mode. `paper_mode` false is live; a dry run replays history and needs no credentials."""
+    """The mode, and the credentials of the first design, which nothing uses: the line to a broker is that of the account row.
+
+    `paper_mode` false is live; a dry run replays history.
+    """
 
     api_key: str = field(default="", repr=False)
     api_secret: str = field(default="", repr=False)

@@ -1,8 +1,11 @@
 """The engine's configuration: the names of seed 003 in a file and in the environment, and errors that say where."""
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from apps.core.errors import InvalidInput
 from apps.execution.domain.engine_config import ENV_KEYS, LiveEngineConfig, engine_config_document, engine_config_load
@@ -155,6 +158,22 @@ class TestEnvironment:
         with pytest.raises(InvalidInput) as caught:
             LiveEngineConfig.from_env({name: value})
         assert says in caught.value.detail
+
+    @pytest.mark.parametrize("name", ["RISK_MAX_ORDERS", "RISK_POSITION_SIZE", "TRADING_ENABLED", "TRADING_PAPER", "STOPLOSS_DRAWDOWN"])
+    def test_a_misspelt_variable_is_refused_with_the_one_that_is_meant(self, name):
+        with pytest.raises(InvalidInput, match=f"{name} is unknown, did you mean [A-Z_]+[?]"):
+            LiveEngineConfig.from_env({name: "1"})
+
+    def test_what_the_desk_itself_or_others_read_is_none_of_its_business(self):
+        source = (Path(settings.BASE_DIR) / "smarttrader/settings/environment.py").read_text()
+        desk = re.findall(r"env\.\w+\(\s*\"([A-Z_]+)\"", source)
+        assert "RISK_MONITOR_REQUIRED" in desk
+        others = ["TRADING_ECONOMICS_KEY", "TRADING_VIEW_URL", "RISK_FREE_RATE"]
+        assert LiveEngineConfig.from_env(dict.fromkeys([*desk, *others], "true")) == LiveEngineConfig()
+
+    def test_the_keys_of_the_desk_s_own_line_are_no_half_configuration(self):
+        config = LiveEngineConfig.from_env({"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "the desk's name for it"})
+        assert (config.trading.api_key, config.trading.api_secret) == ("key", "")
 
     def test_every_variable_sets_one_key(self):
         assert len(set(ENV_KEYS.values())) == len(ENV_KEYS)
