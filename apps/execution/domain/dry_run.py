@@ -2,17 +2,20 @@
 
 It repeats the event engine's rules without its compiled loop, so that the two check each other: same bars, same orders, same cents.
 Orders meet the close of their own bar, as the live engine's do when the session ends. With stops they are held at each close, before
-the signals, and an unchanged signal is no news, as in the live engine; without them the run is what a backtest is.
+the signals, and an unchanged signal is no news, as in the live engine; without them the run is what a backtest is. The engine's own limits
+refuse what they refuse live, and without `enable_trading` it speaks and orders nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import floor, isnan, nan
 
 import numpy as np
 
 from apps.core.trading import Side
+from apps.execution.domain.cycles import Room, own_limits
 from apps.execution.domain.decisions import ordered_quantity
+from apps.execution.domain.engine_config import RiskConfig
 from apps.execution.domain.protection import ExitSignal, LivePosition, Look, Protection, StopLossConfig, check_stops
 from apps.marketdata.domain.bars import BarPanel
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
@@ -53,6 +56,9 @@ class DryRun:
     costs: DryRunCosts
     sizer: PositionSizer | None = None
     stops: StopLossConfig | None = None
+    limits: RiskConfig = field(default_factory=RiskConfig)
+    enable_trading: bool = True
+    refused: list[tuple[int, str, tuple[str, ...]]] = field(init=False, default_factory=list)
     exits: list[tuple[int, ExitSignal]] = field(init=False, default_factory=list)
     protection: Protection = field(init=False, default_factory=Protection)
     cash: float = field(init=False)
@@ -80,7 +86,7 @@ class DryRun:
             line.said = signal
             affordable = self._affordable(t, said, total)
             wanted = ordered_quantity(signal=signal, held=line.held, leaves=line.leaves, affordable=affordable)
-            if wanted is not None:
+            if wanted is not None and self.enable_trading and self._within_limits(t, n, wanted):
                 line.leaves, line.fee_due = wanted, True
                 if wanted:
                     self._meet(t, n)
@@ -113,6 +119,22 @@ class DryRun:
             high, low, close = (values[: t + 1, n][has].tolist() for values in (self.panel.high, self.panel.low, self.panel.close))
             seen = measured(self.sizer, signal.symbol, high=high, low=low, close=close)
         return self.sizer.calculate_qty(signal, SizingPortfolio(equity=total, **seen), self._lines[n].last)
+
+    def _within_limits(self, t: int, n: int, wanted: float) -> bool:
+        """Hold an order to the engine's own limits. A limit of order rates only delays it inside its bar, so it refuses nothing here."""
+        line = self._lines[n]
+        room = Room(
+            held=_d(line.held + max(line.leaves, 0.0)),
+            exposure=_d(sum((line.held + max(line.leaves, 0.0)) * line.last for line in self._lines if line.held or line.leaves)),
+            orders_last_minute=0,
+            symbol_orders_last_minute=0,
+        )
+        config = replace(self.limits, max_orders_per_minute=None, max_orders_per_symbol_per_minute=None)
+        side = Side.BUY if wanted > 0 else Side.SELL
+        broken = own_limits(config, side=side, quantity=_d(abs(wanted)), price=_d(line.last), room=room)
+        if broken:
+            self.refused.append((t, self.panel.symbols[n], tuple(code for code, _ in broken)))
+        return not broken
 
     def _guard(self, t: int, total: float) -> set[int] | None:
         """Hold the stops at this close: the symbols that they closed, None when nothing new may be opened."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from apps.core.errors import InvalidInput
 from apps.core.jobs import Progress
 from apps.execution.domain.dry_run import DryRun, DryRunCosts, equity_of
+from apps.execution.domain.engine_config import RiskConfig
 from apps.execution.domain.protection import StopLossConfig
 from apps.execution.services.accounts import account_of
 from apps.execution.services.engine_strategy import strategy_made
@@ -54,9 +55,10 @@ def dry_run(*, config: LiveConfig, cash: float, replay_days: int | None, at: dat
         slippage_bps=float(account.slippage_bps),
         max_volume_pct=config.max_volume_pct,
     )
-    stops = config.stop_loss if config.stop_loss != StopLossConfig() else None
+    guarded = config.stop_loss != StopLossConfig() or config.risk != RiskConfig()
+    stops = config.stop_loss if guarded else None  # also without a stop: beside limits an unchanged signal is no news
     sizer = None if isinstance(config.sized_by, PercentSizer) else config.sized_by
-    run = DryRun(strategy=strategy, panel=panel, costs=costs, stops=stops, sizer=sizer)
+    run = DryRun(strategy=strategy, panel=panel, costs=costs, stops=stops, sizer=sizer, limits=config.risk, enable_trading=config.enable_trading)
     progress.start(len(panel) - first, f"replaying {len(panel) - first} bars of {', '.join(config.symbols)}")
     for t in range(first, len(panel)):
         if progress.cancelled():
@@ -92,6 +94,8 @@ def _document(config: LiveConfig, run: DryRun, result: DryRunResult, first: int)
             {"time": bar_time(run.panel, t).isoformat(), "symbol": exit_.symbol, "kind": exit_.kind.value, "reason": exit_.reason}
             for t, exit_ in run.exits
         ],
+        "refused": [{"time": bar_time(run.panel, t).isoformat(), "symbol": symbol, "codes": list(codes)} for t, symbol, codes in run.refused],
+        "enable_trading": config.enable_trading,
         "circuit_breaker": {"active": run.protection.tripped, "reason": run.protection.reason},
         "orders": [
             {
