@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ def health_write(engine: TradingEngine, *, token: int, at: datetime) -> Path | N
     if not EngineState.objects.filter(engine=engine, token=token).update(heartbeat_at=at, health=document):
         return None
     return _written(health_path(engine.pk), document)
+
+
+def health_leave(engine_id: int, *, at: datetime) -> Path | None:
+    """Say how an engine is that this process no longer runs: the file's last word of it, unless a process of this host goes on with it."""
+    engine = TradingEngine.objects.get(pk=engine_id)
+    state = EngineState.objects.get(engine=engine)
+    if state.holder.startswith(f"{socket.gethostname()}:"):
+        return None
+    document = plain(health_document(engine, state, at))
+    EngineState.objects.filter(engine=engine, token=state.token, holder="").update(health=document)
+    return _written(health_path(engine_id), document)
 
 
 def health_document(engine: TradingEngine, state: EngineState, at: datetime) -> dict[str, Any]:

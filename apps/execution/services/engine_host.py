@@ -18,7 +18,7 @@ from apps.core.errors import DeskError, Unavailable
 from apps.core.locks import LeaseSet
 from apps.execution.models import EngineState, TradingEngine
 from apps.execution.services.engine_alerts import engine_alert
-from apps.execution.services.engine_health import health_write
+from apps.execution.services.engine_health import health_leave, health_write
 from apps.execution.services.engine_records import Fenced
 from apps.execution.services.engines import engine_leave
 from apps.execution.services.live import LiveEngine, Step, step_as_dict
@@ -78,11 +78,12 @@ class EngineHost:
             except Fenced as error:
                 self.tell(f"{run.live.engine}: {error.detail}")
                 del self._runs[engine_id]
+                self._let_go(run, error.detail, at)
 
     def close(self, *, at: datetime, reason: str) -> None:
         """Let everything go: another host may go on at once."""
         for run in self._runs.values():
-            engine_leave(run.live.engine, token=run.live.token, reason=reason, at=at)
+            self._let_go(run, reason, at)
         self._runs.clear()
         if self.leases is not None:
             self.leases.close()
@@ -115,11 +116,18 @@ class EngineHost:
         """Stopped by a person: the lease goes too. Configured anew: it is taken again at once."""
         del self._runs[engine_id]
         engine = run.live.engine
-        engine_leave(engine, token=run.live.token, reason="it is not wanted", at=at)
+        self._let_go(run, "it is not wanted", at)
         if not wanted:
             self.tell(f"{engine} is stopped")
             if self.leases is not None and self.only is None:
                 self.leases.release(lease_name(strategy=engine.strategy, portfolio_id=engine.portfolio_id))
+
+    def _let_go(self, run: _Run, reason: str, at: datetime) -> None:
+        engine_leave(run.live.engine, token=run.live.token, reason=reason, at=at)
+        try:
+            health_leave(run.live.engine.pk, at=at)
+        except Unavailable as error:
+            self.tell(f"no health is known: {error.detail}")
 
     def _take(self, engine: TradingEngine, at: datetime) -> None:
         name = lease_name(strategy=engine.strategy, portfolio_id=engine.portfolio_id)
