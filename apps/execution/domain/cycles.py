@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -119,7 +119,12 @@ def passes(codes: Iterable[str]) -> bool:
 
 def tried_again_after(attempts: int) -> timedelta:
     """How long a signal waits after so many refusals (>= 1)."""
-    return min(FIRST_WAIT * 2 ** min(attempts - 1, 10), LONGEST_WAIT)
+    return min(FIRST_WAIT * (1 << min(attempts - 1, 10)), LONGEST_WAIT)
+
+
+def bar_words(bar: datetime) -> str:
+    """A bar by its start, as people read it: a day by its date."""
+    return f"the bar of {bar:%Y-%m-%d}" if bar.time() == time() else f"the bar of {bar:%Y-%m-%d %H:%M}"
 
 
 def stop_order_id(*, strategy: str, book_id: int, symbol: str, cycle: int) -> UUID:

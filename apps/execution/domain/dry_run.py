@@ -11,6 +11,7 @@ from decimal import Decimal
 from math import floor, isnan, nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.core.trading import Side
 from apps.execution.domain.cycles import Room, own_limits
@@ -49,13 +50,17 @@ class _Line:
 
 @dataclass(slots=True, kw_only=True)
 class DryRun:
-    """An account that trades a strategy's signals, bar by bar. Feed it bars in order, then `close`."""
+    """An account that trades a strategy's signals, bar by bar. Feed it bars in order, then `close`.
+
+    `days` datetime64[D] [T] are the bars' sessions, each a session of its own when left out.
+    """
 
     strategy: Strategy
     panel: BarPanel
     costs: DryRunCosts
     sizer: PositionSizer | None = None
     stops: StopLossConfig | None = None
+    days: NDArray[np.datetime64] | None = None
     limits: RiskConfig = field(default_factory=RiskConfig)
     enable_trading: bool = True
     refused: list[tuple[int, str, tuple[str, ...]]] = field(init=False, default_factory=list)
@@ -65,8 +70,10 @@ class DryRun:
     fills: list[EngineFill] = field(init=False, default_factory=list)
     equity: list[float] = field(init=False, default_factory=list)
     _lines: list[_Line] = field(init=False)
+    _began: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self._began = self.costs.cash
         self.cash = self.costs.cash
         self._lines = [_Line() for _ in self.panel.symbols]
 
@@ -78,6 +85,8 @@ class DryRun:
             if self._lines[n].leaves:
                 self._meet(t, n)
         total = self.cash + self._worth()
+        if self.equity and (self.days is None or self.days[t] != self.days[t - 1]):
+            self._began = self.equity[-1]
         stopped = self._guard(t, total) if self.stops is not None else None
         for n, said in [] if stopped is None and self.stops is not None else self._signals(t):
             line, signal = self._lines[n], said.action.sign
@@ -145,8 +154,7 @@ class DryRun:
             for n, line in enumerate(self._lines)
             if line.held > 0
         )
-        before = self.equity[-1] if self.equity else self.costs.cash
-        found = check_stops(self.stops, self.protection, Look(positions=positions, equity=_d(total), day_return=_d(total / before - 1)))
+        found = check_stops(self.stops, self.protection, Look(positions=positions, equity=_d(total), day_return=_d(total / self._began - 1)))
         self.protection = found.state
         closed = set()
         for exit_ in found.exits:

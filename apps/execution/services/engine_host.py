@@ -16,6 +16,7 @@ from django.db import DatabaseError
 
 from apps.core.errors import DeskError, Unavailable
 from apps.core.locks import LeaseSet
+from apps.execution.domain.cycles import bar_words
 from apps.execution.models import EngineState, TradingEngine
 from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_health import health_leave, health_write
@@ -23,6 +24,7 @@ from apps.execution.services.engine_records import Fenced
 from apps.execution.services.engines import engine_leave
 from apps.execution.services.live import LiveEngine, Step, step_as_dict
 from apps.execution.services.live_building import live_engine_open
+from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.selectors.quotes import FeedMessage
 
 logger = logging.getLogger(__name__)
@@ -146,7 +148,7 @@ class EngineHost:
         self.tell(f"{engine.strategy} trades {', '.join(engine.symbols)} in portfolio {engine.portfolio_id} as {engine.runs_as.get_username()}")
 
     def _drive(self, run: _Run, message: FeedMessage | None, at: datetime) -> None:
-        if message is not None and message.kind == "bars" and set(message.symbols) & set(run.live.config.symbols):
+        if message is not None and _completes_bar(message, run.live.config):
             run.bar_waits = True
         due = run.looked_at is None or at - run.looked_at >= LOOK_EVERY
         if run.bar_waits or due:
@@ -190,5 +192,10 @@ class EngineHost:
         self.steps.append(step_as_dict(step))
         del self.steps[:-1000]
         for order in step.orders:
-            what = f"{step.bar:%Y-%m-%d}" if step.bar else "stop"
+            what = bar_words(step.bar) if step.bar else "stop"
             self.tell(f"{what} {order.side} {order.quantity.normalize():f} {order.instrument.symbol}: {order.status} {order.reason}")
+
+
+def _completes_bar(message: FeedMessage, config: LiveConfig) -> bool:
+    """Whether it says that there is a new bar of those that the engine trades on."""
+    return message.kind in ("bars", "intraday") and message.timeframe is config.timeframe and not set(message.symbols).isdisjoint(config.symbols)

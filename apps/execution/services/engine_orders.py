@@ -7,7 +7,7 @@ its eleventh step is never looked at again.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from django.db import transaction
 from apps.core.errors import Conflict, DeskError, Unavailable
 from apps.core.trading import TimeInForce
 from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord, passes
+from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord, bar_words, passes
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import EngineCycle, EngineDecision, Fill, Order, OrderEvent, TradingEngine
 from apps.execution.selectors.working import working_orders
@@ -50,18 +50,18 @@ class _Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Hands:
-    """Who acts, and when. `newest` is the last session that the market has completed: a signal of an older bar is too late."""
+    """Who acts, and when. What was said of a bar that began before `oldest` is too late."""
 
     engine: TradingEngine
     token: int
     user: "User"
-    newest: date | datetime
+    oldest: datetime
     at: datetime
 
 
-def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user: "User", newest: date | datetime, at: datetime) -> Executed:
+def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user: "User", oldest: datetime, at: datetime) -> Executed:
     """Order what the cycle has decided and keep its last three steps. Raises Fenced when the engine is in other hands by now."""
-    hands = _Hands(engine=engine, token=token, user=user, newest=newest, at=at)
+    hands = _Hands(engine=engine, token=token, user=user, oldest=oldest, at=at)
     planned: dict[str, Any] = cycle.steps.get(number=CycleStep.VALIDATE).data
     withdrawn = _withdraw(planned.get("withdraw", ()), cycle, hands)
     results = {decision: _order(decision, hands) for decision in cycle.decisions.select_related("instrument").order_by("-side", "id")}
@@ -107,8 +107,8 @@ def _order(decision: EngineDecision, hands: _Hands) -> _Sent:
     what = f"{decision.side} {trimmed(decision.quantity)} {decision.instrument.symbol}"
     engine = hands.engine
     found = Order.objects.filter(portfolio_id=engine.portfolio_id, client_order_id=decision.client_order_id).exists()
-    if not found and decision.bar_ts is not None and _day(decision.bar_ts) < _day(hands.newest):
-        return _Sent(order=None, words=f"{what}: dropped, the bar of {decision.bar_ts:%Y-%m-%d} is no longer the last one", waits=True)
+    if not found and decision.bar_ts is not None and decision.bar_ts < hands.oldest:
+        return _Sent(order=None, words=f"{what}: dropped, {bar_words(decision.bar_ts)} is no longer the last one", waits=True)
     try:
         order = _submit(decision, hands)
     except Fenced:
@@ -167,7 +167,3 @@ def _logged(orders: Sequence[Order]) -> StepRecord:
 def _healthy(hands: _Hands) -> StepRecord:
     path = health_write(hands.engine, token=hands.token, at=hands.at)
     return StepRecord(step=CycleStep.HEALTH, outcome=f"written to {path}" if path else "the health file could not be written")
-
-
-def _day(moment: date | datetime) -> date:
-    return moment.date() if isinstance(moment, datetime) else moment

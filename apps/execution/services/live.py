@@ -7,14 +7,15 @@ a crash finishes the last cycle and never orders twice.
 
 import logging
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from apps.core.errors import DeskError, Unavailable
 from apps.core.trading import Side
-from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord, Trigger, Wanted, exit_quantity, passes, tried_again_after
+from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord, Trigger, Wanted, bar_words, exit_quantity, passes, tried_again_after
 from apps.execution.domain.protection import Guarded, check_stops, drawdown, stop_levels
 from apps.execution.models import EngineCycle, EngineState, Order, TradingEngine
 from apps.execution.models.engines import EngineEventKind
@@ -53,8 +54,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Calendar days that hold a session, with room for holidays and for days on which a symbol did not trade.
-DAYS_PER_BAR = 1.7
+#: Calendar days that hold a session, with room for holidays and for days on which a symbol did not trade; and a session with few bars.
+DAYS_PER_SESSION = 1.7
+SHORTEST_SESSION = timedelta(hours=3)
 FEWEST_DAYS = 30
 #: How long a stop waits before it tries again to close what it could not close.
 RETRY_AFTER = timedelta(seconds=60)
@@ -189,7 +191,7 @@ class LiveEngine:
         view, symbols = course.view, self.config.symbols
         prices = {symbol: {"price": p.price, "market_time": p.market_time, "source": p.source} for symbol, p in view.prices.items()}
         known = sum(symbol in prices for symbol in symbols)
-        what = f"the bar of {snapshot.timestamp:%Y-%m-%d}" if snapshot else "prices"
+        what = bar_words(snapshot.timestamp) if snapshot else "prices"
         course.done(CycleStep.RECEIVE, f"{what}; {known} of {len(symbols)} symbols have a price", prices=prices, market_time=view.market.market_time)
         value = "unknown" if view.look.equity is None else f"{view.look.equity:,.2f}"
         course.done(CycleStep.UPDATE, f"{len(view.look.positions)} positions, the portfolio is worth {value}", **view.as_dict())
@@ -284,7 +286,7 @@ class LiveEngine:
             if last is None or at - last >= tried_again_after(tried):
                 state.waiting = _waiting(state.waiting, signal, waits=self._want(course, signal, snapshot, at, tried=tried))
         names = ", ".join(f"{signal.action} {signal.symbol}" for signal in due)
-        course.done(CycleStep.SNAPSHOT, f"as of the bar of {snapshot.timestamp:%Y-%m-%d}")
+        course.done(CycleStep.SNAPSHOT, f"as of {bar_words(snapshot.timestamp)}")
         course.done(CycleStep.SIGNALS, f"said after the last bar and not ordered: {names}")
         course.done(CycleStep.DEDUPLICATE, "waited for an order", waiting=state.waiting)
         return True
@@ -338,8 +340,7 @@ class LiveEngine:
         return cycle
 
     def _execute(self, cycle: EngineCycle, at: datetime) -> Executed:
-        newest = visible_end(at, calendar=next(iter(self.instruments.values())).calendar)
-        return cycle_finish(cycle, engine=self.engine, token=self.token, user=self.user, newest=newest, at=at)
+        return cycle_finish(cycle, engine=self.engine, token=self.token, user=self.user, oldest=self._oldest(at), at=at)
 
     def _instrument(self, symbol: str) -> "Instrument":
         """Also one that it holds and no longer trades: its stops hold all the same."""
@@ -348,17 +349,27 @@ class LiveEngine:
         return self.instruments[symbol]
 
     def _snapshot(self, at: datetime) -> MarketSnapshot | None:
-        """History up to the last session that the market has completed: never a bar that still runs, never one that is old.
+        """History up to the last bar that the market has completed: never a bar that still runs, never one that is old.
 
         It is told in today's shares: a split in it is no signal.
         """
-        calendar = next(iter(self.instruments.values())).calendar
-        end = visible_end(at, calendar=calendar)
-        days = max(FEWEST_DAYS, int(max(self.strategy.history_needed, bars_wanted(self.config.sized_by)) * DAYS_PER_BAR) + FEWEST_DAYS)
-        start = end - timedelta(days=days)
-        panel = bar_panel(symbols=list(self.config.symbols), timeframe=Timeframe.DAY, start=start, end=end, adjustment=Adjustment.SPLIT)
+        timeframe, end = self.config.timeframe, self._visible_end(at)
+        bars = max(self.strategy.history_needed, bars_wanted(self.config.sized_by))
+        sessions = bars if timeframe is Timeframe.DAY else ceil(bars * timeframe.duration / SHORTEST_SESSION)
+        start = end - timedelta(days=int(sessions * DAYS_PER_SESSION) + FEWEST_DAYS)
+        panel = bar_panel(symbols=list(self.config.symbols), timeframe=timeframe, start=start, end=end, adjustment=Adjustment.SPLIT)
         snapshot = snapshot_at(panel, len(panel) - 1) if len(panel) else None
-        return snapshot if snapshot is not None and snapshot.timestamp.date() == end else None
+        return snapshot if snapshot is not None and snapshot.timestamp >= self._oldest(at) else None
+
+    def _visible_end(self, at: datetime) -> date | datetime:
+        return visible_end(at, timeframe=self.config.timeframe, calendar=next(iter(self.instruments.values())).calendar)
+
+    def _oldest(self, at: datetime) -> datetime:
+        """When the last bar that may be complete by now begins, at the earliest: what was said of an older one is too late."""
+        end = self._visible_end(at)
+        if isinstance(end, datetime):
+            return end - self.config.timeframe.duration
+        return datetime.combine(end, time(), UTC)
 
     def _tell(self, title: str, detail: str, at: datetime) -> None:
         engine_alert(self.engine, "STRATEGY_NOT_TRADING", "warning", title, detail, at)

@@ -70,6 +70,7 @@ def live_engine_open(engine: TradingEngine, *, holder: str, at: datetime) -> Liv
         stop_loss=settings.stop_loss,
         risk=settings.risk,
         enable_trading=settings.enable_trading,
+        timeframe=settings.timeframe,
     )
     account = account_of(engine.portfolio_id)
     broker_build(account, mode=TradingMode(engine.mode))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from apps.core.trading import Side
-from apps.execution.domain.cycles import Purpose, Room, Wanted, own_limits
+from apps.execution.domain.cycles import Purpose, Room, Wanted, bar_words, own_limits
 from apps.execution.domain.decisions import ordered_quantity
 from apps.execution.models import TradingEngine
 from apps.execution.services.engine_records import decided_lately
@@ -45,7 +45,7 @@ class Sizing:
             purpose=Purpose.SIGNAL,
             side=Side.BUY if buys else Side.SELL,
             quantity=Decimal(repr(quantity)).quantize(instrument.lot_size) if buys else position,
-            reason=f"{signal.action} after the bar of {signal.timestamp:%Y-%m-%d}",
+            reason=f"{signal.action} after {bar_words(signal.timestamp)}",
             bar_ts=signal.timestamp,
         )
 

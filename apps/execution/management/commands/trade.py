@@ -18,6 +18,7 @@ from apps.execution.services.engine_host import EngineHost, lease_name
 from apps.execution.services.engine_strategy import strategy_made
 from apps.execution.services.live_building import engine_user, live_engine_begin
 from apps.execution.services.live_config import LiveConfig
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.quotes import listen
 from apps.portfolios.selectors.portfolios import portfolio_by_name
 from apps.strategies.domain.sizers import PercentSizer
@@ -48,6 +49,7 @@ class Command(DeskCommand):
         parser.add_argument("--symbols", help="comma separated")
         parser.add_argument("--portfolio", help="name or number")
         parser.add_argument("--mode", choices=MODES, help="else what the configuration says, which is paper when it says nothing")
+        parser.add_argument("--timeframe", help="of the bars that it trades on: 1m, 5m, 15m or 1d (1d unless the configuration says otherwise)")
         parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
         parser.add_argument("--size-percent", help="of the portfolio's value for each new position (10 unless the configuration says otherwise)")
         parser.add_argument("--user", help="whose orders they are; else the portfolio's first member who may trade")
@@ -94,7 +96,7 @@ class Command(DeskCommand):
                 self._say(f"{engine} goes on as people have left it{'' if engine.wanted else ': stopped, so it waits for Start on the page Engines'}")
             host.only = engine.pk
             host.hear(None, at=clock.now())
-            for message in listen("quotes", "bars"):
+            for message in listen("quotes", "bars", "intraday"):
                 if self.progress.cancelled():
                     break
                 host.hear(message, at=clock.now())
@@ -148,6 +150,7 @@ def _config(given: LiveEngineConfig, options: dict[str, Any]) -> LiveConfig:
         stop_loss=given.stop_loss,
         risk=given.risk,
         enable_trading=given.enable_trading,
+        timeframe=Timeframe.parse(options["timeframe"]) if options["timeframe"] else given.timeframe,
     )
 
 
