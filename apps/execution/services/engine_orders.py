@@ -106,8 +106,7 @@ def _order(decision: EngineDecision, hands: _Hands) -> _Sent:
     """The order of a decision, sent now or found; with words for the record. A failure is told to people and holds up no other order."""
     what = f"{decision.side} {trimmed(decision.quantity)} {decision.instrument.symbol}"
     engine = hands.engine
-    found = Order.objects.filter(portfolio_id=engine.portfolio_id, client_order_id=decision.client_order_id).exists()
-    if not found and decision.bar_ts is not None and decision.bar_ts < hands.oldest:
+    if not _is_there(decision, engine) and decision.bar_ts is not None and decision.bar_ts < hands.oldest:
         return _Sent(order=None, words=f"{what}: dropped, {bar_words(decision.bar_ts)} is no longer the last one", waits=True)
     try:
         order = _submit(decision, hands)
@@ -117,13 +116,17 @@ def _order(decision: EngineDecision, hands: _Hands) -> _Sent:
         logger.warning("%s: no order of %s: %s", engine.strategy, decision.instrument.symbol, error)
         severity = "warning" if decision.purpose == Purpose.SIGNAL else "critical"
         engine_alert(engine, "STRATEGY_NOT_TRADING", severity, f"could not trade {decision.instrument.symbol}", error.detail, hands.at)
-        return _Sent(order=None, words=f"{what}: {error.detail}", waits=isinstance(error, Conflict | Unavailable))
+        return _Sent(order=None, words=f"{what}: {error.detail}", waits=isinstance(error, Conflict | Unavailable) and not _is_there(decision, engine))
     denied = order.status == OrderStatus.DENIED
     if denied:
         severity = "warning" if decision.purpose == Purpose.SIGNAL else "critical"
         engine_alert(engine, "STRATEGY_NOT_TRADING", severity, f"was denied an order: {what}", order.reason, hands.at)
     words = f"{what}: order {order.pk} {order.status}{f' ({order.reason})' if order.reason else ''}"
     return _Sent(order=order, words=words, waits=denied and passes(order.reason.split(", ")))
+
+
+def _is_there(decision: EngineDecision, engine: TradingEngine) -> bool:
+    return Order.objects.filter(portfolio_id=engine.portfolio_id, client_order_id=decision.client_order_id).exists()
 
 
 def _submit(decision: EngineDecision, hands: _Hands) -> Order:

@@ -259,6 +259,11 @@ class LiveEngine:
         words = ", ".join(f"{signal.action} {signal.symbol}" for signal in course.signals if signal.action.sign)
         parameters = dict(self.config.parameters)
         course.done(CycleStep.SIGNALS, words or "nothing to do", signals=[signal.as_dict() for signal in said], parameters=parameters)
+        self._answer(course, state, snapshot, before, at)
+        return True
+
+    def _answer(self, course: _Course, state: EngineState, snapshot: MarketSnapshot, before: dict[str, str], at: datetime) -> None:
+        """Step 7, and what follows from what is new."""
         # What it said last time is no news, unless that waits for its answer: an order, or a refusal that does not pass by itself.
         last = {symbol: action for symbol, action in before.items() if state.waiting.get(symbol) != action}
         changed = [signal for signal in course.signals if signal.action.sign and signal.action.value.lower() != last.get(signal.symbol)]
@@ -268,11 +273,11 @@ class LiveEngine:
         for signal in changed:
             waits = signal.symbol not in closing and self._want(course, signal, snapshot, at)
             state.waiting = _waiting(state.waiting, signal, waits=waits)
-        return True
 
     def _again(self, course: _Course, state: EngineState, at: datetime) -> bool:
         """Steps 5 to 7 of a look: what was said after the last bar and waits for its answer is tried again. False when nothing is."""
-        if not state.waiting or not self.config.enable_trading or (self._tried_at is not None and at - self._tried_at < TRY_EVERY):
+        lately = self._tried_at is not None and at - self._tried_at < TRY_EVERY
+        if not state.waiting or not self.config.enable_trading or course.view.valuation.total is None or lately:
             return False
         self._tried_at = at
         snapshot = self._snapshot(at)
@@ -281,6 +286,8 @@ class LiveEngine:
         closing = {wanted.symbol for wanted in course.wanted}
         said = signals_said(strategy=self.engine.strategy, book_id=self.book_id, bar=snapshot.timestamp)
         due = [signal for signal in said if signal.symbol not in closing and state.waiting.get(signal.symbol) == signal.action.value.lower()]
+        if not due:
+            return False
         for signal in due:
             tried, last = attempts(self.engine, signal.symbol, signal.timestamp)
             if last is None or at - last >= tried_again_after(tried):

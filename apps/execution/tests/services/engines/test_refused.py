@@ -1,6 +1,6 @@
 """What a strategy said and what passed by itself kept from being ordered: it is tried again, and never ordered twice."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,6 +13,7 @@ from apps.execution.services.accounts import paper_account_create
 from apps.execution.tests.factories import make_limits, make_user, quote
 from apps.execution.tests.services.engines.trading import again
 from apps.execution.tests.services.test_live import complete, engine
+from apps.marketdata.services.quotes import quotes_clear
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.risk.services.state import trading_halt
 
@@ -107,6 +108,20 @@ class TestSameBar:
         quote("KO", f"{bars.close[n]:.2f}", at=wall.now(), market_time=complete(bars, n, at=wall.now()))
         assert [order.instrument.symbol for order in live.look(at=wall.now()).orders] == ["KO"]
         assert states() == [("buy", "filled")] * 2
+
+    def test_it_waits_on_while_the_portfolio_s_value_is_unknown(self, desk, bars, wall):
+        live = engine(desk)
+        n = first_buy(live, bars, wall, age=OLD)
+        store_series(make_series("KO", [50.0], start=date(2013, 1, 3)))
+        quote("KO", "50", at=wall.now())
+        assert desk.submit(symbol="KO").status == "filled"
+        quotes_clear(symbols=["KO"])
+        wall.wait(seconds=61)
+        complete(bars, n, at=wall.now())
+        assert live.look(at=wall.now()) is None
+        assert EngineState.objects.get().waiting == {"AAPL": "buy"}
+        quote("KO", "50", at=wall.now())
+        assert [order.status for order in live.look(at=wall.now()).orders] == ["filled"]
 
     def test_what_people_decided_is_an_answer(self, desk, bars, wall):
         make_limits(desk.portfolio, at=clock.now() + timedelta(seconds=60), position_size="1")
