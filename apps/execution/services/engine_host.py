@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from apps.core.errors import DeskError, Unavailable
 from apps.core.locks import LeaseSet
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = timedelta(seconds=1)
 #: How often it says that it lives.
 HEALTH_EVERY = timedelta(seconds=5)
+#: Others held a row for too long: what was decided is sent at the next look.
+BUSY = (LockNotAvailable, DeadlockDetected)
 #: How long an engine that could not be taken is left alone.
 TRY_AGAIN = timedelta(seconds=15)
 
@@ -161,8 +164,10 @@ class EngineHost:
                 raise
             except DeskError as error:
                 self._give_up(run, error.detail, "warning", at)
-            except DatabaseError:
-                raise
+            except DatabaseError as error:
+                if not isinstance(error.__cause__, BUSY):
+                    raise  # without its database a process lets everything go
+                self.tell(f"waiting: {str(error).splitlines()[0]}")
             except Exception as error:  # a fault in one engine leaves the stops of the others held
                 logger.exception("%s: a fault", run.live.engine)
                 self._give_up(run, f"{type(error).__name__}: {error}", "critical", at)

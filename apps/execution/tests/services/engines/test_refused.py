@@ -4,15 +4,18 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from apps.core import clock
-from apps.core.roles import Role
+from apps.core.postgres.session import open_session
+from apps.core.roles import Role, roles_synchronise
 from apps.execution.domain.engine_config import RiskConfig
 from apps.execution.models import EngineDecision, EngineState, EngineStep, Order
 from apps.execution.services.accounts import paper_account_create
-from apps.execution.tests.factories import make_limits, make_user, quote
-from apps.execution.tests.services.engines.trading import again
-from apps.execution.tests.services.test_live import complete, engine
+from apps.execution.services.engine_host import EngineHost
+from apps.execution.tests.factories import make_desk, make_limits, make_user, quote
+from apps.execution.tests.services.engines.trading import Market, again, wanted
+from apps.execution.tests.services.test_live import CLOSES, START, complete, engine
 from apps.marketdata.services.quotes import quotes_clear
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.risk.services.state import trading_halt
@@ -183,3 +186,30 @@ class TestObservation:
         complete(bars, n, at=wall.now())
         assert [order.quantity > Decimal(0) for order in engine(desk).look(at=wall.now()).orders] == [True]
         assert states() == [("buy", "filled")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_portfolio_that_is_locked_for_too_long_ends_no_process_and_loses_no_order():
+    roles_synchronise()
+    desk = make_desk()
+    series = make_series("AAPL", CLOSES, start=START)
+    store_series(series)
+    wanted(desk, parameters={"fast": "3", "slow": "8"})
+    said = []
+    host = EngineHost(tell=said.append)
+    market = Market(series, host)
+    with connection.cursor() as cursor:
+        cursor.execute("set lock_timeout = '50ms'")
+    try:
+        with open_session() as other:
+            other.execute("begin")
+            other.execute("select 1 from portfolios_portfolio where id = %s for update", [desk.portfolio.pk])
+            while not EngineDecision.objects.exists():
+                market.close()
+            assert "lock" in said[-1]
+        assert not Order.objects.exists()
+        market.price(1)
+        assert states() == [("buy", "filled")]
+    finally:
+        host.close(at=market.at, reason="the test has ended")
+        connection.close()
