@@ -82,6 +82,7 @@ class EngineSerializer(serializers.Serializer):
     last_cycle_at = serializers.DateTimeField(allow_null=True)
     last_bar = serializers.DateTimeField(allow_null=True)
     circuit_breaker = BreakerSerializer()
+    failure = serializers.CharField(allow_blank=True, help_text="Why the strategy could not say anything about the last bar")
     peak = serializers.CharField(allow_null=True, help_text="Highest value of the portfolio, net of deposits since")
     marks = serializers.DictField(help_text="Highest price of each position as a multiple of its average cost")
     health = serializers.DictField()
@@ -140,7 +141,7 @@ class EngineViewSet(viewsets.GenericViewSet):
     @extend_schema(responses={200: EngineSerializer, 503: EngineSerializer})
     @action(detail=True, methods=["get"])
     def health(self, request: Request, pk: str) -> Response:
-        """The same for monitors: 200 while a process runs it or nobody wants it to, 503 when it is wanted and none is heard of."""
+        """The same for monitors: 200 while a process runs it or nobody wants it to, 503 when it is wanted and silent, or its strategy fails."""
         row = _row(request, pk)
         well = row["status"] in ("running", "breaker_open", "stopped")
         return Response(row, status=status.HTTP_200_OK if well else status.HTTP_503_SERVICE_UNAVAILABLE)

@@ -12,11 +12,11 @@ LARGEST_RATE = Decimal("0.5")
 LARGEST_JITTER = Decimal("0.5")
 
 
-def parameters_check(algo: Algo, given: Mapping[str, Any], *, quantity: Decimal, limit_price: Decimal | None) -> dict[str, Any]:
+def parameters_check(algo: Algo, given: Mapping[str, Any], *, quantity: Decimal, lot: Decimal, limit_price: Decimal | None) -> dict[str, Any]:
     """All parameters of the algorithm, those not given with their defaults. Raises InvalidInput naming the parameter.
 
     TWAP: `slices`, `jitter` (0 to 0.5). VWAP: `slices`, `curve` (shares of the volume, in place of the stored one). POV: `rate`.
-    Iceberg: `display` (shares), and it needs a limit price. Implementation shortfall: `slices`, `risk_aversion` (1 / money).
+    Iceberg: `display` (shares, at least a lot), and it needs a limit price. Implementation shortfall: `slices`, `risk_aversion` (1 / money).
     Smart: `remainder` ("return" or "post", which needs a limit price).
     """
     known = _KNOWN[algo]
@@ -33,6 +33,8 @@ def parameters_check(algo: Algo, given: Mapping[str, Any], *, quantity: Decimal,
         raise InvalidInput(f"{algo} needs a limit price: what is shown rests at it", field="limit_price")
     if algo is Algo.ICEBERG and Decimal(values["display"]) > quantity:
         raise InvalidInput("an iceberg shows no more than it has", field="parameters/display")
+    if algo is Algo.ICEBERG and Decimal(values["display"]) < lot:
+        raise InvalidInput(f"an iceberg shows at least one lot of {lot.normalize():f}", field="parameters/display")
     return values
 
 

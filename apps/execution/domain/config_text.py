@@ -1,5 +1,6 @@
 """A configuration's text as flat keys ("stop_loss.position_stop_pct"), each with where it stands, for messages that say so."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from apps.core.errors import InvalidInput
 
 DEEPEST = 3
+#: How like a known name another one is (1 is equal) when it can only be that one, misspelt.
+NEAR = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,14 @@ def yaml_values(text: str) -> dict[str, Given]:
 
 
 def env_values(environment: Mapping[str, str], keys: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, Given]:
-    """The variables that `keys` knows by the key that each sets; others with one of the prefixes keep their own name. Empty is not given."""
+    """The variables that `keys` knows by the key that each sets. Empty is not given.
+
+    One with a prefix that nearly is a known one keeps its own name, so that it is refused; the rest of the environment belongs to others.
+    """
     found = {}
     for name, value in sorted(environment.items()):
-        if value.strip() and (name in keys or name.startswith(prefixes)):
+        misspelt = name.startswith(prefixes) and difflib.get_close_matches(name, keys, 1, NEAR)
+        if value.strip() and (name in keys or misspelt):
             found[keys.get(name, name)] = Given(value=value, where="", name=name)
     return found
 

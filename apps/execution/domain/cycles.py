@@ -1,13 +1,14 @@
 """The eleven steps of a live engine's cycle (seed 003), and what an engine decides in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Any
 from uuid import UUID, uuid5
 
+from apps.core.check_codes import CheckCode
 from apps.core.money import ZERO
 from apps.core.trading import Side
 from apps.execution.domain.decisions import ENGINE_ORDERS
@@ -88,6 +89,42 @@ class Wanted:
     quantity: Decimal
     reason: str
     bar_ts: datetime | None = None
+    attempt: int = 1
+
+
+#: Refusals that pass by themselves. What people have decided, a limit, a halt, a list, is an answer.
+PASSING = frozenset(
+    {
+        CheckCode.RATE_LIMIT_GLOBAL,
+        CheckCode.RATE_LIMIT_SYMBOL,
+        CheckCode.RATE_LIMIT_ALGO,
+        CheckCode.PRICE_MISSING,
+        CheckCode.PRICE_STALE,
+        CheckCode.FX_RATE_MISSING,
+        CheckCode.FX_RATE_STALE,
+        CheckCode.MARKET_STATE_UNKNOWN,
+        CheckCode.MARKET_HALTED,
+        CheckCode.RISK_NOT_COMPUTED,
+        CheckCode.CHECK_FAILED,
+    }
+)
+#: How long a signal waits after its first refusal; each further one doubles it, up to the longest.
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=30)
+
+
+def passes(codes: Iterable[str]) -> bool:
+    """Whether a refusal by these codes passes by itself."""
+    return PASSING.issuperset(codes)
+
+
+def tried_again_after(attempts: int) -> timedelta:
+    """How long a signal waits after so many refusals (>= 1)."""
+    return min(FIRST_WAIT * (1 << min(attempts - 1, 10)), LONGEST_WAIT)
+
+
+def bar_words(bar: datetime) -> str:
+    """A bar by its start, as people read it: a day by its date."""
+    return f"the bar of {bar:%Y-%m-%d}" if bar.time() == time() else f"the bar of {bar:%Y-%m-%d %H:%M}"
 
 
 def stop_order_id(*, strategy: str, book_id: int, symbol: str, cycle: int) -> UUID:

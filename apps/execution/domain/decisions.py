@@ -21,6 +21,7 @@ def ordered_quantity(*, signal: int, held: float, leaves: float, affordable: flo
     return None
 
 
-def engine_order_id(*, strategy: str, book_id: int, symbol: str, bar: str) -> UUID:
-    """The client order id of what a strategy orders in its book about one symbol after one bar (its start, ISO 8601)."""
-    return uuid5(ENGINE_ORDERS, f"{strategy}|{book_id}|{symbol}|{bar}")
+def engine_order_id(*, strategy: str, book_id: int, symbol: str, bar: str, attempt: int = 1) -> UUID:
+    """The client order id of what a strategy orders in its book about one symbol after one bar (its start, ISO 8601), at an attempt."""
+    tried = "" if attempt == 1 else f"|{attempt}"
+    return uuid5(ENGINE_ORDERS, f"{strategy}|{book_id}|{symbol}|{bar}{tried}")

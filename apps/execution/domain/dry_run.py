@@ -2,17 +2,21 @@
 
 It repeats the event engine's rules without its compiled loop, so that the two check each other: same bars, same orders, same cents.
 Orders meet the close of their own bar, as the live engine's do when the session ends. With stops they are held at each close, before
-the signals, and an unchanged signal is no news, as in the live engine; without them the run is what a backtest is.
+the signals, and an unchanged signal is no news, as in the live engine; without them the run is what a backtest is. The engine's own limits
+refuse what they refuse live, and without `enable_trading` it speaks and orders nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import floor, isnan, nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.core.trading import Side
+from apps.execution.domain.cycles import Room, own_limits
 from apps.execution.domain.decisions import ordered_quantity
+from apps.execution.domain.engine_config import RiskConfig
 from apps.execution.domain.protection import ExitSignal, LivePosition, Look, Protection, StopLossConfig, check_stops
 from apps.marketdata.domain.bars import BarPanel
 from apps.strategies.domain.matching import FillAt, OrderTypeCode, TifCode, match
@@ -46,21 +50,30 @@ class _Line:
 
 @dataclass(slots=True, kw_only=True)
 class DryRun:
-    """An account that trades a strategy's signals, bar by bar. Feed it bars in order, then `close`."""
+    """An account that trades a strategy's signals, bar by bar. Feed it bars in order, then `close`.
+
+    `days` datetime64[D] [T] are the bars' sessions, each a session of its own when left out.
+    """
 
     strategy: Strategy
     panel: BarPanel
     costs: DryRunCosts
     sizer: PositionSizer | None = None
     stops: StopLossConfig | None = None
+    days: NDArray[np.datetime64] | None = None
+    limits: RiskConfig = field(default_factory=RiskConfig)
+    enable_trading: bool = True
+    refused: list[tuple[int, str, tuple[str, ...]]] = field(init=False, default_factory=list)
     exits: list[tuple[int, ExitSignal]] = field(init=False, default_factory=list)
     protection: Protection = field(init=False, default_factory=Protection)
     cash: float = field(init=False)
     fills: list[EngineFill] = field(init=False, default_factory=list)
     equity: list[float] = field(init=False, default_factory=list)
     _lines: list[_Line] = field(init=False)
+    _began: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self._began = self.costs.cash
         self.cash = self.costs.cash
         self._lines = [_Line() for _ in self.panel.symbols]
 
@@ -72,6 +85,8 @@ class DryRun:
             if self._lines[n].leaves:
                 self._meet(t, n)
         total = self.cash + self._worth()
+        if self.equity and (self.days is None or self.days[t] != self.days[t - 1]):
+            self._began = self.equity[-1]
         stopped = self._guard(t, total) if self.stops is not None else None
         for n, said in [] if stopped is None and self.stops is not None else self._signals(t):
             line, signal = self._lines[n], said.action.sign
@@ -80,7 +95,7 @@ class DryRun:
             line.said = signal
             affordable = self._affordable(t, said, total)
             wanted = ordered_quantity(signal=signal, held=line.held, leaves=line.leaves, affordable=affordable)
-            if wanted is not None:
+            if wanted is not None and self.enable_trading and self._within_limits(t, n, wanted):
                 line.leaves, line.fee_due = wanted, True
                 if wanted:
                     self._meet(t, n)
@@ -114,6 +129,22 @@ class DryRun:
             seen = measured(self.sizer, signal.symbol, high=high, low=low, close=close)
         return self.sizer.calculate_qty(signal, SizingPortfolio(equity=total, **seen), self._lines[n].last)
 
+    def _within_limits(self, t: int, n: int, wanted: float) -> bool:
+        """Hold an order to the engine's own limits. A limit of order rates only delays it inside its bar, so it refuses nothing here."""
+        line = self._lines[n]
+        room = Room(
+            held=_d(line.held + max(line.leaves, 0.0)),
+            exposure=_d(sum((line.held + max(line.leaves, 0.0)) * line.last for line in self._lines if line.held or line.leaves)),
+            orders_last_minute=0,
+            symbol_orders_last_minute=0,
+        )
+        config = replace(self.limits, max_orders_per_minute=None, max_orders_per_symbol_per_minute=None)
+        side = Side.BUY if wanted > 0 else Side.SELL
+        broken = own_limits(config, side=side, quantity=_d(abs(wanted)), price=_d(line.last), room=room)
+        if broken:
+            self.refused.append((t, self.panel.symbols[n], tuple(code for code, _ in broken)))
+        return not broken
+
     def _guard(self, t: int, total: float) -> set[int] | None:
         """Hold the stops at this close: the symbols that they closed, None when nothing new may be opened."""
         assert self.stops is not None  # noqa: S101 - the caller has looked
@@ -123,8 +154,7 @@ class DryRun:
             for n, line in enumerate(self._lines)
             if line.held > 0
         )
-        before = self.equity[-1] if self.equity else self.costs.cash
-        found = check_stops(self.stops, self.protection, Look(positions=positions, equity=_d(total), day_return=_d(total / before - 1)))
+        found = check_stops(self.stops, self.protection, Look(positions=positions, equity=_d(total), day_return=_d(total / self._began - 1)))
         self.protection = found.state
         closed = set()
         for exit_ in found.exits:

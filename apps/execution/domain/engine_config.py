@@ -15,6 +15,7 @@ from typing import Any, Self
 from apps.core.errors import InvalidInput
 from apps.execution.domain.config_text import Given, env_values, yaml_values
 from apps.execution.domain.protection import StopLossConfig
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.domain.sizers import PercentSizer, PositionSizer, sizer_build, sizer_document
 
 PAPER_URL = "https://paper-api.alpaca.markets"
@@ -23,7 +24,10 @@ LIVE_URL = "https://api.alpaca.markets"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingConfig:
-    """The broker's credentials and the mode. `paper_mode` false is live; a dry run replays history and needs no credentials."""
+    """The mode, and the credentials of the first design, which nothing uses: the line to a broker is that of the account row.
+
+    `paper_mode` false is live; a dry run replays history.
+    """
 
     api_key: str = field(default="", repr=False)
     api_secret: str = field(default="", repr=False)
@@ -50,6 +54,7 @@ class LiveEngineConfig:
     strategy: str = ""
     symbols: tuple[str, ...] = ()
     portfolio: str = ""
+    timeframe: Timeframe = Timeframe.DAY
     parameters: Mapping[str, str] = field(default_factory=dict)
     trading: TradingConfig = field(default_factory=TradingConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
@@ -92,7 +97,9 @@ class LiveEngineConfig:
 
 
 SECTIONS: dict[str, type] = {"trading": TradingConfig, "risk": RiskConfig, "stop_loss": StopLossConfig}
-TOP = ("strategy", "symbols", "portfolio", "enable_trading")
+TOP = ("strategy", "symbols", "portfolio", "timeframe", "enable_trading")
+#: Bars that feeds announce as they are completed.
+TIMEFRAMES = (Timeframe.MINUTE, Timeframe.MINUTES_5, Timeframe.MINUTES_15, Timeframe.DAY)
 ENV_PREFIXES = ("TRADING_", "RISK_", "STOPLOSS_")
 ENV_KEYS = {
     "ALPACA_API_KEY": "trading.api_key",
@@ -101,11 +108,19 @@ ENV_KEYS = {
     "TRADING_DRY_RUN": "trading.dry_run",
     "TRADING_PAPER_MODE": "trading.paper_mode",
     "TRADING_ENABLE": "enable_trading",
+    "TRADING_TIMEFRAME": "timeframe",
     **{f"RISK_{one.name.upper()}": f"risk.{one.name}" for one in fields(RiskConfig)},
     **{f"STOPLOSS_{one.name.upper()}": f"stop_loss.{one.name}" for one in fields(StopLossConfig)},
 }
 _FRACTIONS = {"position_stop_pct", "trailing_stop_pct", "portfolio_stop_pct", "max_drawdown_pct"}
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def timeframe_check(timeframe: Timeframe) -> Timeframe:
+    """Pass for bars of which a feed says when they are complete. Raises InvalidInput."""
+    if timeframe not in TIMEFRAMES:
+        raise InvalidInput(f"an engine trades on bars of {', '.join(one.code for one in TIMEFRAMES)}", field="timeframe")
+    return timeframe
 
 
 def engine_config_document(config: LiveEngineConfig) -> dict[str, Any]:
@@ -115,6 +130,8 @@ def engine_config_document(config: LiveEngineConfig) -> dict[str, Any]:
         "stop_loss": _document(config.stop_loss),
         "position_sizer": sizer_document(config.position_sizer),
         "enable_trading": config.enable_trading,
+        # Only where it is not the usual one: an approval for live trading holds for this document.
+        **({} if config.timeframe is Timeframe.DAY else {"timeframe": config.timeframe.code}),
     }
 
 
@@ -128,6 +145,7 @@ def engine_config_load(document: Mapping[str, Any], config: LiveEngineConfig | N
         **sections,
         position_sizer=sizer_build(sizer.pop("type"), sizer),
         enable_trading=document["enable_trading"],
+        timeframe=Timeframe.parse(document.get("timeframe", Timeframe.DAY.code)),
     )
 
 
@@ -153,7 +171,13 @@ class _Reading:
         return {key: value for key, value in found.items() if value is not None}
 
     def top(self) -> dict[str, Any]:
-        readers: dict[str, Callable[[Any], Any]] = {"strategy": _text, "symbols": _symbols, "portfolio": _text, "enable_trading": _flag}
+        readers: dict[str, Callable[[Any], Any]] = {
+            "strategy": _text,
+            "symbols": _symbols,
+            "portfolio": _text,
+            "timeframe": _timeframe,
+            "enable_trading": _flag,
+        }
         found = {name: self._value(name, reader) for name, reader in readers.items()}
         return {name: value for name, value in found.items() if value is not None}
 
@@ -220,6 +244,13 @@ def _flag(value: Any) -> bool:
     if text in _TRUE | _FALSE:
         return text in _TRUE
     raise ValueError(f"was {value!r}, which is neither true nor false")
+
+
+def _timeframe(value: Any) -> Timeframe:
+    try:
+        return timeframe_check(Timeframe.parse(str(value)))
+    except InvalidInput as error:
+        raise ValueError(f"was {value!r}: {error.detail}") from error
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,7 @@ from apps.core.errors import InvalidInput
 from apps.core.measures import measure
 from apps.core.money import finite
 from apps.core.trading import Side
+from apps.execution.domain.algos import ONE, in_lots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +35,22 @@ class Route:
     """A part of the order for one venue."""
 
     venue: str
-    quantity: int
+    quantity: Decimal
     price: Decimal
 
 
-def route(*, side: Side, quantity: int, limit: Decimal | None, quotes: Sequence[VenueQuote], order_protection: bool = True) -> tuple[Route, ...]:
+def route(
+    *,
+    side: Side,
+    quantity: Decimal,
+    limit: Decimal | None,
+    quotes: Sequence[VenueQuote],
+    order_protection: bool = True,
+    lot: Decimal = ONE,
+) -> tuple[Route, ...]:
     """The parts in routing order: best price first, then the larger size, then the order given. What no venue takes is not listed.
 
-    A venue whose price is beyond the limit (None: any price) or which displays nothing takes no part.
+    Each part is in whole lots. A venue whose price is beyond the limit (None: any price) or which displays less than a lot takes no part.
     """
     eligible = [quote for quote in quotes if quote.size > 0 and (limit is None or side.sign * (limit - quote.price) >= 0)]
 
@@ -51,7 +60,7 @@ def route(*, side: Side, quantity: int, limit: Decimal | None, quotes: Sequence[
 
     left, routes = quantity, []
     for quote in sorted(eligible, key=rank):
-        taken = min(left, quote.size)
+        taken = in_lots(min(left, Decimal(quote.size)), lot)
         if taken:
             routes.append(Route(venue=quote.venue, quantity=taken, price=quote.price))
         left -= taken
@@ -80,12 +89,12 @@ def smart_route(
         raise InvalidInput(f"{quantity} is no whole quantity above zero", field="quantity")
     parts = route(
         side=wanted,
-        quantity=int(quantity),
+        quantity=Decimal(int(quantity)),
         limit=None if limit is None else finite(limit, field="limit"),
         quotes=[_quote(item, at) for at, item in enumerate(quotes)],
         order_protection=order_protection,
     )
-    return [{"venue": part.venue, "quantity": part.quantity} for part in parts]
+    return [{"venue": part.venue, "quantity": int(part.quantity)} for part in parts]
 
 
 def _quote(item: Mapping[str, Any], at: int) -> VenueQuote:

@@ -59,6 +59,8 @@ class EngineState(models.Model):
     tripped = models.BooleanField(default=False, help_text="The circuit breaker is open: no signals until a person resets it")
     trip_reason = models.CharField(max_length=500, blank=True)
     tripped_at = models.DateTimeField(null=True)
+    waiting = models.JSONField(default=dict, help_text="What was said last of a symbol (buy, sell) and still waits for an order or a lasting refusal")
+    failure = models.CharField(max_length=500, blank=True, help_text="Why the strategy could not say anything about the last bar")
     health = models.JSONField(default=dict)
 
     class Meta:
@@ -79,6 +81,7 @@ class EngineEventKind(models.TextChoices):
     TAKEN = "taken"
     RELEASED = "released"
     TRIPPED = "tripped"
+    FAILED = "failed"
     RESET = "reset"
     LIVE_REQUESTED = "live_requested"
     LIVE_APPROVED = "live_approved"
@@ -152,7 +155,8 @@ class EngineStep(models.Model):
 
 class EngineDecision(models.Model):
     """An order that an engine has decided on, committed before it is sent. Append-only. Its client order id is the order's: however often
-    and by whomever it is sent, there is one order."""
+    and by whomever it is sent, there is one order. `attempt` counts the decisions upon one signal: another follows only where the one
+    before it came to nothing."""
 
     cycle = models.ForeignKey(EngineCycle, on_delete=models.PROTECT, related_name="decisions")
     engine = models.ForeignKey(TradingEngine, on_delete=models.PROTECT, related_name="decisions")
@@ -162,12 +166,13 @@ class EngineDecision(models.Model):
     quantity = models.DecimalField(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES)
     client_order_id = models.UUIDField(unique=True)
     bar_ts = models.DateTimeField(null=True)
+    attempt = models.PositiveSmallIntegerField(default=1)
     reason = models.CharField(max_length=500)
     recorded_at = models.DateTimeField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["engine", "instrument", "bar_ts"], name="engine_decision_once_per_bar"),
+            models.UniqueConstraint(fields=["engine", "instrument", "bar_ts", "attempt"], name="engine_decision_once_per_bar"),
             models.UniqueConstraint(fields=["cycle", "instrument"], name="engine_decision_once_per_cycle"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="engine_decision_quantity"),
             models.CheckConstraint(

@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 RELATED = ("portfolio", "book", "runs_as", "state")
 #: An engine that was heard of within this time has a process that runs it.
 ALIVE = timedelta(seconds=15)
-STATUSES = ("running", "breaker_open", "waiting", "silent", "stopped")
+STATUSES = ("running", "breaker_open", "failing", "waiting", "silent", "stopped")
 NAMES = {step.value: step.label for step in CycleStep}
 
 
 def engine_status(engine: TradingEngine, state: EngineState, at: datetime) -> str:
-    """running; breaker_open (it runs, and opens nothing); waiting (wanted, and no process has it yet); silent (its process is not heard of);
-    stopped."""
+    """running; breaker_open (it runs, and opens nothing); failing (it runs, its strategy has failed at the last bar); waiting (wanted, and no
+    process has it yet); silent (its process is not heard of); stopped."""
     if not state.holder:
         return "waiting" if engine.wanted else "stopped"
     if state.heartbeat_at is None or at - state.heartbeat_at > ALIVE:
         return "silent"
-    return "breaker_open" if state.tripped else "running"
+    if state.tripped:
+        return "breaker_open"
+    return "failing" if state.failure else "running"
 
 
 def engines_visible(user: "User") -> QuerySet[TradingEngine]:
@@ -76,6 +78,7 @@ def engine_row(engine: TradingEngine, at: datetime) -> dict[str, Any]:
         "last_cycle_at": state.last_cycle_at,
         "last_bar": state.last_bar,
         "circuit_breaker": {"active": state.tripped, "reason": state.trip_reason, "since": state.tripped_at},
+        "failure": state.failure,
         "peak": state.peak,
         "marks": state.marks,
         "health": state.health,

@@ -11,6 +11,7 @@ from apps.core.trading import OrderIntent
 from apps.execution.domain.algos import Algo, Slice, Terms, holdings_slices, twap_slices, vwap_slices
 from apps.execution.domain.impact import optimal_schedule
 from apps.marketdata.domain import calendars
+from apps.marketdata.domain.adjustment import Adjustment
 from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.bars import bar_series
 from apps.marketdata.selectors.quotes import latest_quotes
@@ -42,8 +43,7 @@ def plan_make(
         curve, basis = _curve(instrument, parameters, start, end)
         return {**_stored(vwap_slices(**common, curve=curve), basis), "curve": [str(share) for share in curve]}
     if algo is Algo.SHORTFALL:
-        before = calendars.previous_session(instrument.calendar, calendars.session_at(instrument.calendar, start))
-        return _shortfall(intent, parameters, common, before)
+        return _shortfall(intent, parameters, common, instrument.calendar, calendars.session_at(instrument.calendar, start))
     return {"slices": [], "basis": ""}
 
 
@@ -79,9 +79,13 @@ def _curve(instrument: "Instrument", parameters: dict[str, Any], start: datetime
     return [Decimal(1)] * count, "a flat curve: there are no intraday bars of the last 20 sessions"
 
 
-def _shortfall(intent: OrderIntent, parameters: dict[str, Any], common: dict[str, Any], before: date) -> dict[str, Any]:
-    """Almgren and Chriss over the horizon, with impact from the spread and the daily volume as in their paper."""
-    bars = bar_series(symbol=intent.symbol, timeframe=Timeframe.DAY, end=before, last=DAYS + 1)
+def _shortfall(intent: OrderIntent, parameters: dict[str, Any], common: dict[str, Any], calendar: str, day: date) -> dict[str, Any]:
+    """Almgren and Chriss over the horizon, with impact from the spread and the daily volume as in their paper.
+
+    The bars are those before the `day` of the order, in its shares: a split is no volatility.
+    """
+    before = calendars.previous_session(calendar, day)
+    bars = bar_series(symbol=intent.symbol, timeframe=Timeframe.DAY, end=before, last=DAYS + 1, adjustment=Adjustment.SPLIT, adjusted_to=day)
     if len(bars.ts) <= FEWEST_DAYS or not np.nanmean(bars.volume) > 0:
         text = f"implementation shortfall needs {FEWEST_DAYS} days of bars of {intent.symbol} for volatility and volume, there are {len(bars.ts)}"
         raise InsufficientData(text, field="symbol")

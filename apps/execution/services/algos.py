@@ -52,7 +52,9 @@ def algo_submit(
     order_type = OrderType.MARKET if limit_price is None else OrderType.LIMIT
     intent = intent_build(user=user, **{**fields, "order_type": order_type})
     instrument = instrument_get(intent.symbol)
-    checked = parameters_check(kind, parameters or {}, quantity=intent.quantity, limit_price=intent.limit_price)
+    checked = parameters_check(kind, parameters or {}, quantity=intent.quantity, lot=instrument.lot_size, limit_price=intent.limit_price)
+    if kind is Algo.SMART and participation_cap is not None:
+        raise InvalidInput("a smart order takes what is displayed at once: it has no participation cap", field="participation_cap")
     cap = None if participation_cap is None else Decimal(share_check(participation_cap, "participation_cap"))
     now = market_clock(at).market_time
     with transaction.atomic():

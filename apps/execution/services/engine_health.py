@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ def health_write(engine: TradingEngine, *, token: int, at: datetime) -> Path | N
     return _written(health_path(engine.pk), document)
 
 
+def health_leave(engine_id: int, *, at: datetime) -> Path | None:
+    """Say how an engine is that this process no longer runs: the file's last word of it, unless a process of this host goes on with it."""
+    engine = TradingEngine.objects.get(pk=engine_id)
+    state = EngineState.objects.get(engine=engine)
+    if state.holder.startswith(f"{socket.gethostname()}:"):
+        return None
+    document = plain(health_document(engine, state, at))
+    EngineState.objects.filter(engine=engine, token=state.token, holder="").update(health=document)
+    return _written(health_path(engine_id), document)
+
+
 def health_document(engine: TradingEngine, state: EngineState, at: datetime) -> dict[str, Any]:
     """Positions with the keys of seed 003, the portfolio's value and result, stops, breaker, and when it last looked."""
     config = engine_config_load(engine.configuration)
@@ -60,6 +72,7 @@ def health_document(engine: TradingEngine, state: EngineState, at: datetime) -> 
         "last_price_at": newest,
         "enable_trading": config.enable_trading,
         "circuit_breaker": {"active": state.tripped, "reason": state.trip_reason, "since": state.tripped_at},
+        "failure": state.failure,
         **_money(view, state),
     }
 

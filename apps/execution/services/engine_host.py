@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError
+from psycopg.errors import DeadlockDetected, LockNotAvailable
+
 from apps.core.errors import DeskError, Unavailable
 from apps.core.locks import LeaseSet
+from apps.execution.domain.cycles import bar_words
 from apps.execution.models import EngineState, TradingEngine
 from apps.execution.services.engine_alerts import engine_alert
-from apps.execution.services.engine_health import health_write
+from apps.execution.services.engine_health import health_leave, health_write
 from apps.execution.services.engine_records import Fenced
 from apps.execution.services.engines import engine_leave
 from apps.execution.services.live import LiveEngine, Step, step_as_dict
 from apps.execution.services.live_building import live_engine_open
+from apps.execution.services.live_config import LiveConfig
 from apps.marketdata.selectors.quotes import FeedMessage
 
 logger = logging.getLogger(__name__)
@@ -29,6 +34,8 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = timedelta(seconds=1)
 #: How often it says that it lives.
 HEALTH_EVERY = timedelta(seconds=5)
+#: Others held a row for too long: what was decided is sent at the next look.
+BUSY = (LockNotAvailable, DeadlockDetected)
 #: How long an engine that could not be taken is left alone.
 TRY_AGAIN = timedelta(seconds=15)
 
@@ -76,11 +83,12 @@ class EngineHost:
             except Fenced as error:
                 self.tell(f"{run.live.engine}: {error.detail}")
                 del self._runs[engine_id]
+                self._let_go(run, error.detail, at)
 
     def close(self, *, at: datetime, reason: str) -> None:
         """Let everything go: another host may go on at once."""
         for run in self._runs.values():
-            engine_leave(run.live.engine, token=run.live.token, reason=reason, at=at)
+            self._let_go(run, reason, at)
         self._runs.clear()
         if self.leases is not None:
             self.leases.close()
@@ -113,11 +121,18 @@ class EngineHost:
         """Stopped by a person: the lease goes too. Configured anew: it is taken again at once."""
         del self._runs[engine_id]
         engine = run.live.engine
-        engine_leave(engine, token=run.live.token, reason="it is not wanted", at=at)
+        self._let_go(run, "it is not wanted", at)
         if not wanted:
             self.tell(f"{engine} is stopped")
             if self.leases is not None and self.only is None:
                 self.leases.release(lease_name(strategy=engine.strategy, portfolio_id=engine.portfolio_id))
+
+    def _let_go(self, run: _Run, reason: str, at: datetime) -> None:
+        engine_leave(run.live.engine, token=run.live.token, reason=reason, at=at)
+        try:
+            health_leave(run.live.engine.pk, at=at)
+        except Unavailable as error:
+            self.tell(f"no health is known: {error.detail}")
 
     def _take(self, engine: TradingEngine, at: datetime) -> None:
         name = lease_name(strategy=engine.strategy, portfolio_id=engine.portfolio_id)
@@ -136,7 +151,7 @@ class EngineHost:
         self.tell(f"{engine.strategy} trades {', '.join(engine.symbols)} in portfolio {engine.portfolio_id} as {engine.runs_as.get_username()}")
 
     def _drive(self, run: _Run, message: FeedMessage | None, at: datetime) -> None:
-        if message is not None and message.kind == "bars" and set(message.symbols) & set(run.live.config.symbols):
+        if message is not None and _completes_bar(message, run.live.config):
             run.bar_waits = True
         due = run.looked_at is None or at - run.looked_at >= LOOK_EVERY
         if run.bar_waits or due:
@@ -147,16 +162,27 @@ class EngineHost:
                 self.tell(f"waiting: {error.detail}")
             except Fenced:
                 raise
-            except DeskError as error:  # of this bar; its stops are held at the next look all the same
-                run.bar_waits = False
-                self.tell(f"{run.live.engine}: {error.detail}")
-                engine_alert(run.live.engine, "STRATEGY_NOT_TRADING", "warning", "could not act upon a bar", error.detail, at)
+            except DeskError as error:
+                self._give_up(run, error.detail, "warning", at)
+            except DatabaseError as error:
+                if not isinstance(error.__cause__, BUSY):
+                    raise  # without its database a process lets everything go
+                self.tell(f"waiting: {str(error).splitlines()[0]}")
+            except Exception as error:  # a fault in one engine leaves the stops of the others held
+                logger.exception("%s: a fault", run.live.engine)
+                self._give_up(run, f"{type(error).__name__}: {error}", "critical", at)
         if run.healthy_at is None or at - run.healthy_at >= HEALTH_EVERY:
             run.healthy_at = at
             try:
                 health_write(run.live.engine, token=run.live.token, at=at)
             except Unavailable as error:
                 self.tell(f"no health is known: {error.detail}")
+
+    def _give_up(self, run: _Run, detail: str, severity: str, at: datetime) -> None:
+        """Of this bar; its stops are held at the next look all the same."""
+        run.bar_waits = False
+        self.tell(f"{run.live.engine}: {detail}")
+        engine_alert(run.live.engine, "STRATEGY_NOT_TRADING", severity, "could not act upon a bar", detail, at)
 
     def _act(self, run: _Run, at: datetime) -> None:
         """Stops come first, so that a bar whose sizing waits for a price does not keep them from being held."""
@@ -171,5 +197,10 @@ class EngineHost:
         self.steps.append(step_as_dict(step))
         del self.steps[:-1000]
         for order in step.orders:
-            what = f"{step.bar:%Y-%m-%d}" if step.bar else "stop"
+            what = bar_words(step.bar) if step.bar else "stop"
             self.tell(f"{what} {order.side} {order.quantity.normalize():f} {order.instrument.symbol}: {order.status} {order.reason}")
+
+
+def _completes_bar(message: FeedMessage, config: LiveConfig) -> bool:
+    """Whether it says that there is a new bar of those that the engine trades on."""
+    return message.kind in ("bars", "intraday") and message.timeframe is config.timeframe and not set(message.symbols).isdisjoint(config.symbols)

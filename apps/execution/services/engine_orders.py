@@ -7,22 +7,22 @@ its eleventh step is never looked at again.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from apps.core.errors import Conflict, DeskError
+from apps.core.errors import Conflict, DeskError, Unavailable
 from apps.core.trading import TimeInForce
 from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord
+from apps.execution.domain.cycles import CycleStep, Purpose, StepRecord, bar_words, passes
 from apps.execution.domain.states import OrderStatus
 from apps.execution.models import EngineCycle, EngineDecision, Fill, Order, OrderEvent, TradingEngine
 from apps.execution.selectors.working import working_orders
 from apps.execution.services.engine_alerts import engine_alert
 from apps.execution.services.engine_health import health_write
-from apps.execution.services.engine_records import Fenced, fence_check, steps_record
+from apps.execution.services.engine_records import Fenced, answered, fence_check, steps_record
 from apps.execution.services.intents import intent_build
 from apps.execution.services.orders import ALONE, PROTECTING, order_submit, order_withdraw
 
@@ -40,24 +40,33 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """What became of a decision, in `words`; `waits` when it came to nothing for a reason that passes."""
+
+    order: Order | None
+    words: str
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Hands:
-    """Who acts, and when. `newest` is the last session that the market has completed: a signal of an older bar is too late."""
+    """Who acts, and when. What was said of a bar that began before `oldest` is too late."""
 
     engine: TradingEngine
     token: int
     user: "User"
-    newest: date | datetime
+    oldest: datetime
     at: datetime
 
 
-def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user: "User", newest: date | datetime, at: datetime) -> Executed:
+def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user: "User", oldest: datetime, at: datetime) -> Executed:
     """Order what the cycle has decided and keep its last three steps. Raises Fenced when the engine is in other hands by now."""
-    hands = _Hands(engine=engine, token=token, user=user, newest=newest, at=at)
+    hands = _Hands(engine=engine, token=token, user=user, oldest=oldest, at=at)
     planned: dict[str, Any] = cycle.steps.get(number=CycleStep.VALIDATE).data
     withdrawn = _withdraw(planned.get("withdraw", ()), cycle, hands)
-    results = [_order(decision, hands) for decision in cycle.decisions.select_related("instrument").order_by("-side", "id")]
-    orders = tuple(order for order, _ in results if order is not None)
-    words = [text for _, text in results]
+    results = {decision: _order(decision, hands) for decision in cycle.decisions.select_related("instrument").order_by("-side", "id")}
+    orders = tuple(sent.order for sent in results.values() if sent.order is not None)
+    words = [sent.words for sent in results.values()]
     if withdrawn:
         words.insert(0, f"withdrawn: {', '.join(map(str, withdrawn))}")
     if cycle.token != token:
@@ -67,7 +76,10 @@ def cycle_finish(cycle: EngineCycle, *, engine: TradingEngine, token: int, user:
         outcome="; ".join(words) or "nothing to send",
         data={"orders": [_order_row(order) for order in orders], "withdrawn": withdrawn},
     )
-    steps_record(cycle, [done, _logged(orders), _healthy(hands)], token=token, at=at)
+    last = [done, _logged(orders), _healthy(hands)]
+    with transaction.atomic():
+        answered(engine, token, [decision.instrument.symbol for decision, sent in results.items() if not sent.waits])
+        steps_record(cycle, last, token=token, at=at)
     return Executed(orders=orders)
 
 
@@ -90,13 +102,12 @@ def _withdraw(symbols: Sequence[str], cycle: EngineCycle, hands: _Hands) -> list
     return withdrawn
 
 
-def _order(decision: EngineDecision, hands: _Hands) -> tuple[Order | None, str]:
+def _order(decision: EngineDecision, hands: _Hands) -> _Sent:
     """The order of a decision, sent now or found; with words for the record. A failure is told to people and holds up no other order."""
     what = f"{decision.side} {trimmed(decision.quantity)} {decision.instrument.symbol}"
     engine = hands.engine
-    found = Order.objects.filter(portfolio_id=engine.portfolio_id, client_order_id=decision.client_order_id).exists()
-    if not found and decision.bar_ts is not None and _day(decision.bar_ts) < _day(hands.newest):
-        return None, f"{what}: dropped, the bar of {decision.bar_ts:%Y-%m-%d} is no longer the last one"
+    if not _is_there(decision, engine) and decision.bar_ts is not None and decision.bar_ts < hands.oldest:
+        return _Sent(order=None, words=f"{what}: dropped, {bar_words(decision.bar_ts)} is no longer the last one", waits=True)
     try:
         order = _submit(decision, hands)
     except Fenced:
@@ -105,11 +116,17 @@ def _order(decision: EngineDecision, hands: _Hands) -> tuple[Order | None, str]:
         logger.warning("%s: no order of %s: %s", engine.strategy, decision.instrument.symbol, error)
         severity = "warning" if decision.purpose == Purpose.SIGNAL else "critical"
         engine_alert(engine, "STRATEGY_NOT_TRADING", severity, f"could not trade {decision.instrument.symbol}", error.detail, hands.at)
-        return None, f"{what}: {error.detail}"
-    if order.status == OrderStatus.DENIED:
+        return _Sent(order=None, words=f"{what}: {error.detail}", waits=isinstance(error, Conflict | Unavailable) and not _is_there(decision, engine))
+    denied = order.status == OrderStatus.DENIED
+    if denied:
         severity = "warning" if decision.purpose == Purpose.SIGNAL else "critical"
         engine_alert(engine, "STRATEGY_NOT_TRADING", severity, f"was denied an order: {what}", order.reason, hands.at)
-    return order, f"{what}: order {order.pk} {order.status}{f' ({order.reason})' if order.reason else ''}"
+    words = f"{what}: order {order.pk} {order.status}{f' ({order.reason})' if order.reason else ''}"
+    return _Sent(order=order, words=words, waits=denied and passes(order.reason.split(", ")))
+
+
+def _is_there(decision: EngineDecision, engine: TradingEngine) -> bool:
+    return Order.objects.filter(portfolio_id=engine.portfolio_id, client_order_id=decision.client_order_id).exists()
 
 
 def _submit(decision: EngineDecision, hands: _Hands) -> Order:
@@ -154,7 +171,3 @@ def _logged(orders: Sequence[Order]) -> StepRecord:
 def _healthy(hands: _Hands) -> StepRecord:
     path = health_write(hands.engine, token=hands.token, at=hands.at)
     return StepRecord(step=CycleStep.HEALTH, outcome=f"written to {path}" if path else "the health file could not be written")
-
-
-def _day(moment: date | datetime) -> date:
-    return moment.date() if isinstance(moment, datetime) else moment

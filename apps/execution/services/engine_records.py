@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Count, Max
 
 from apps.core.documents import plain
 from apps.core.errors import Conflict
@@ -68,7 +68,8 @@ def protection_store(state: EngineState, kept: Protection, *, at: datetime, bar:
     state.cycles, state.last_cycle_at = state.cycles + 1, at
     if bar is not None:
         state.last_bar = bar
-    state.save(update_fields=["marks", "peak", "flows", "tripped", "trip_reason", "tripped_at", "cycles", "last_cycle_at", "last_bar"])
+    fields = ("marks", "peak", "flows", "tripped", "trip_reason", "tripped_at", "failure", "waiting", "cycles", "last_cycle_at", "last_bar")
+    state.save(update_fields=fields)
 
 
 def cycle_of_bar(engine: TradingEngine, bar: datetime) -> bool:
@@ -102,6 +103,7 @@ def cycle_record(
             quantity=one.quantity,
             client_order_id=_order_id(engine, one, number),
             bar_ts=one.bar_ts,
+            attempt=one.attempt,
             reason=one.reason[:500],
             recorded_at=head.at,
         )
@@ -136,6 +138,21 @@ def stopped_lately(engine: TradingEngine, since: datetime) -> set[str]:
     return set(tried.values_list("instrument__symbol", flat=True))
 
 
+def attempts(engine: TradingEngine, symbol: str, bar: datetime) -> tuple[int, datetime | None]:
+    """How often the engine has decided upon what was said of a symbol after a bar, and when it last did."""
+    found = EngineDecision.objects.filter(engine=engine, instrument__symbol=symbol, bar_ts=bar).aggregate(count=Count("id"), last=Max("recorded_at"))
+    return found["count"], found["last"]
+
+
+def answered(engine: TradingEngine, token: int, symbols: Iterable[str]) -> None:
+    """What was said of these symbols waits no longer. Raises Fenced."""
+    state = state_lock(engine, token)
+    waiting = {symbol: action for symbol, action in state.waiting.items() if symbol not in set(symbols)}
+    if waiting != state.waiting:
+        state.waiting = waiting
+        state.save(update_fields=["waiting"])
+
+
 def decided_lately(engine: TradingEngine, at: datetime) -> list[str]:
     """Symbols of what the engine has decided within the last minute, one for each decision."""
     since = at - timedelta(minutes=1)
@@ -144,5 +161,7 @@ def decided_lately(engine: TradingEngine, at: datetime) -> list[str]:
 
 def _order_id(engine: TradingEngine, wanted: Wanted, cycle: int) -> UUID:
     if wanted.bar_ts is not None:
-        return engine_order_id(strategy=engine.strategy, book_id=engine.book_id, symbol=wanted.symbol, bar=wanted.bar_ts.isoformat())
+        return engine_order_id(
+            strategy=engine.strategy, book_id=engine.book_id, symbol=wanted.symbol, bar=wanted.bar_ts.isoformat(), attempt=wanted.attempt
+        )
     return stop_order_id(strategy=engine.strategy, book_id=engine.book_id, symbol=wanted.symbol, cycle=cycle)

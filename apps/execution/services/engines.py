@@ -106,9 +106,9 @@ def engine_leave(engine: TradingEngine, *, token: int, reason: str, at: datetime
             event_record(engine, EngineEventKind.RELEASED, token=token, at=at, reason=reason)
 
 
-def engine_want(engine: TradingEngine, *, user: "User", at: datetime) -> None:
+def engine_want(engine: TradingEngine, *, user: "User", at: datetime) -> TradingEngine:
     """The same for somebody at the command line of the host, who acts as `user`. Raises NotPermitted for live without approval."""
-    _wanted(engine.pk, user, at, wanted=True, reason="at the command line")
+    return _wanted(engine.pk, user, at, wanted=True, reason="at the command line")
 
 
 def engine_start(*, engine_id: int, user: "User", at: datetime) -> TradingEngine:

@@ -8,13 +8,13 @@ from apps.core.trading import TradingMode
 from apps.execution.domain.engine_config import engine_config_load
 from apps.execution.models import TradingEngine
 from apps.execution.services.accounts import account_of
-from apps.execution.services.engines import engine_register, engine_take
+from apps.execution.services.engine_strategy import strategy_made, strategy_or_silence
+from apps.execution.services.engines import engine_register, engine_take, engine_want
 from apps.execution.services.live import LiveEngine
 from apps.execution.services.live_config import LiveConfig
 from apps.execution.services.routing import broker_build
 from apps.marketdata.selectors.instruments import instruments_get
 from apps.portfolios.selectors.portfolios import portfolio_may_trade, portfolio_members
-from apps.strategies.domain.registry import strategy_build
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -32,7 +32,7 @@ def live_engine_build(*, config: LiveConfig, user: "User", mode: TradingMode, at
 
 def live_engine_describe(*, config: LiveConfig, user: "User", mode: TradingMode, at: datetime) -> TradingEngine:
     """The same without taking it: the row that says what runs. Everything is checked before anything is made."""
-    strategy = strategy_build(config.strategy, config.parameters)
+    strategy = strategy_made(config.strategy, config.parameters)
     instruments_get(config.symbols)
     return engine_register(
         portfolio_id=config.portfolio_id,
@@ -44,6 +44,18 @@ def live_engine_describe(*, config: LiveConfig, user: "User", mode: TradingMode,
         user=user,
         at=at,
     )
+
+
+def live_engine_begin(*, config: LiveConfig, user: "User", mode: TradingMode, standby: bool, at: datetime) -> TradingEngine:
+    """The engine that a process is to run. Who starts the process decides that it runs, and as what; one that stands by decides nothing:
+    an engine that is there goes on as people have left it, stopped or configured anew. Raises as `live_engine_describe` does.
+    """
+    name = strategy_made(config.strategy, config.parameters).name
+    there = TradingEngine.objects.filter(portfolio_id=config.portfolio_id, strategy=name).first()
+    if standby and there is not None:
+        return there
+    engine = live_engine_describe(config=config, user=user, mode=mode, at=at)
+    return engine_want(engine, user=user, at=at)
 
 
 def live_engine_open(engine: TradingEngine, *, holder: str, at: datetime) -> LiveEngine:
@@ -58,12 +70,13 @@ def live_engine_open(engine: TradingEngine, *, holder: str, at: datetime) -> Liv
         stop_loss=settings.stop_loss,
         risk=settings.risk,
         enable_trading=settings.enable_trading,
+        timeframe=settings.timeframe,
     )
     account = account_of(engine.portfolio_id)
     broker_build(account, mode=TradingMode(engine.mode))
     if not portfolio_may_trade(user=engine.runs_as, portfolio_id=engine.portfolio_id):
         raise NotPermitted(f"{engine.runs_as} may not place orders in portfolio {engine.portfolio_id}", field="user")
-    strategy, instruments = strategy_build(config.strategy, config.parameters), dict(instruments_get(config.symbols))
+    strategy, instruments = strategy_or_silence(config.strategy, config.parameters), dict(instruments_get(config.symbols))
     token = engine_take(engine, holder=holder, at=at)
     return LiveEngine(config=config, user=engine.runs_as, strategy=strategy, instruments=instruments, account=account, engine=engine, token=token)
 

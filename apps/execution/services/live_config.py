@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.core.errors import InvalidInput
-from apps.execution.domain.engine_config import LiveEngineConfig, RiskConfig, engine_config_document
+from apps.execution.domain.engine_config import LiveEngineConfig, RiskConfig, engine_config_document, timeframe_check
 from apps.execution.domain.protection import StopLossConfig
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.domain.sizers import PercentSizer, PositionSizer
 
 
@@ -24,12 +25,14 @@ class LiveConfig:
     stop_loss: StopLossConfig = field(default_factory=StopLossConfig)
     risk: RiskConfig = field(default_factory=RiskConfig)
     enable_trading: bool = True
+    timeframe: Timeframe = Timeframe.DAY
 
     def __post_init__(self) -> None:
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise InvalidInput("symbols are named once each, and at least one", field="symbols")
         if not 0 < self.size_fraction <= 1:
             raise InvalidInput("the size is above 0 and at most 100 percent", field="size_percent")
+        timeframe_check(self.timeframe)
 
     @property
     def sized_by(self) -> PositionSizer:
@@ -43,5 +46,6 @@ class LiveConfig:
             risk=self.risk,
             position_sizer=self.sized_by,
             enable_trading=self.enable_trading,
+            timeframe=self.timeframe,
         )
         return {"strategy": self.strategy, **engine_config_document(settings)}

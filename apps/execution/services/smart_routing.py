@@ -57,10 +57,11 @@ def _decide(parent: AlgoOrder, market_time: datetime, at: datetime) -> RoutingDe
     protected = order_protection(market_time.date())
     parts = route(
         side=Side(parent.side),
-        quantity=int(parent.quantity),
+        quantity=parent.quantity,
         limit=parent.limit_price,
         quotes=[shown.quote for shown in display.quotes],
         order_protection=protected,
+        lot=parent.instrument.lot_size,
     )
     left = parent.quantity - sum(part.quantity for part in parts)
     posting = posting_venue(venue_terms())
@@ -83,7 +84,7 @@ def _decide(parent: AlgoOrder, market_time: datetime, at: datetime) -> RoutingDe
                     }
                     for shown in display.quotes
                 ],
-                "routes": [{"venue": part.venue, "quantity": part.quantity, "price": trimmed(part.price)} for part in parts],
+                "routes": [{"venue": part.venue, "quantity": trimmed(part.quantity), "price": trimmed(part.price)} for part in parts],
                 "remainder": {
                     "quantity": trimmed(left),
                     "rule": parent.parameters["remainder"],

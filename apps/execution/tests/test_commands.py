@@ -215,6 +215,33 @@ def test_a_killed_engine_is_taken_over_and_what_it_had_decided_is_ordered_once(r
     assert EngineCycle.objects.filter(bar_ts__isnull=False).count() == Signal.objects.count()
 
 
+@pytest.mark.slow
+def test_a_standby_neither_revives_what_a_person_stopped_nor_brings_its_own_configuration(run):
+    desk = make_desk()
+    series = make_series("AAPL", CLOSES, start=START)
+    store_series(series)
+    complete(series, 20)
+    words = ["trade", "--strategy", "sma_cross", "--symbols", "AAPL", "--portfolio", str(desk.portfolio.pk), "--mode", "paper", "--param", "fast=3"]
+    first = run(*words, "--param", "slow=8")
+    wait_for(lambda: Signal.objects.count() == 1, process=first)
+    second = run(*words, "--param", "slow=8", "--standby")
+    newer = LiveConfig(strategy="sma_cross", symbols=("AAPL",), portfolio_id=desk.portfolio.pk, parameters={"fast": "4", "slow": "9"})
+    engine = live_engine_describe(config=newer, user=desk.trader, mode=TradingMode.PAPER, at=clock.now())
+    engine_stop(engine_id=engine.pk, user=desk.trader, reason="enough", at=clock.now())
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=120)
+    with closing(LeaseSet(application="test")) as leases:
+        wait_for(lambda: leases.taken([f"trade:sma_cross:{desk.portfolio.pk}"]), process=second)
+    engine_start(engine_id=engine.pk, user=desk.trader, at=clock.now())
+    wait_for(lambda: EngineState.objects.get().health.get("status") == "running", process=second)
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=120)
+    engine.refresh_from_db()
+    assert engine.parameters == {"fast": "4", "slow": "9"}
+    by_people = EngineEvent.objects.filter(kind__in=["configured", "started", "stopped"]).order_by("id")
+    assert list(by_people.values_list("kind", flat=True)) == ["configured", "started", "configured", "stopped", "started"]
+
+
 @pytest.mark.soak
 def test_run_engines_runs_what_people_start_until_they_stop_it(run):
     desk = make_desk()

@@ -20,7 +20,7 @@ class Command(DeskCommand):
         host = EngineHost(tell=self.stderr.write)
         try:
             host.hear(None, at=clock.now())
-            for message in listen("quotes", "bars"):
+            for message in listen("quotes", "bars", "intraday"):
                 if self.progress.cancelled():
                     break
                 host.hear(message, at=clock.now())

@@ -15,12 +15,12 @@ from apps.core.money import exact
 from apps.core.trading import TradingMode
 from apps.execution.domain.engine_config import LiveEngineConfig
 from apps.execution.services.engine_host import EngineHost, lease_name
-from apps.execution.services.engines import engine_want
-from apps.execution.services.live_building import engine_user, live_engine_describe
+from apps.execution.services.engine_strategy import strategy_made
+from apps.execution.services.live_building import engine_user, live_engine_begin
 from apps.execution.services.live_config import LiveConfig
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.marketdata.selectors.quotes import listen
 from apps.portfolios.selectors.portfolios import portfolio_by_name
-from apps.strategies.domain.registry import strategy_build
 from apps.strategies.domain.sizers import PercentSizer
 
 DRY_RUN = "dry-run"
@@ -49,10 +49,13 @@ class Command(DeskCommand):
         parser.add_argument("--symbols", help="comma separated")
         parser.add_argument("--portfolio", help="name or number")
         parser.add_argument("--mode", choices=MODES, help="else what the configuration says, which is paper when it says nothing")
+        parser.add_argument("--timeframe", help="of the bars that it trades on: 1m, 5m, 15m or 1d (1d unless the configuration says otherwise)")
         parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
         parser.add_argument("--size-percent", help="of the portfolio's value for each new position (10 unless the configuration says otherwise)")
         parser.add_argument("--user", help="whose orders they are; else the portfolio's first member who may trade")
-        parser.add_argument("--standby", action="store_true", help="when another process runs it: wait, and take over when that one ends")
+        parser.add_argument(
+            "--standby", action="store_true", help="wait while another process runs it, then go on with the engine as people have left it"
+        )
         parser.add_argument("--replay-days", type=int, help="dry run: sessions to replay, all when left out")
         parser.add_argument("--cash", default="100000", help="dry run: money at the start")
 
@@ -85,14 +88,15 @@ class Command(DeskCommand):
         leases = LeaseSet(application="desk engines")
         host = EngineHost(tell=self._say, leases=leases)
         try:
-            name = lease_name(strategy=strategy_build(config.strategy, config.parameters).name, portfolio_id=config.portfolio_id)
+            name = lease_name(strategy=strategy_made(config.strategy, config.parameters).name, portfolio_id=config.portfolio_id)
             if not self._lease(leases, name, standby=options["standby"]):
                 return CommandResult(data={"mode": mode.value, "strategy": config.strategy, "steps": []}, text="stopped while standing by")
-            engine = live_engine_describe(config=config, user=user, mode=mode, at=clock.now())
-            engine_want(engine, user=user, at=clock.now())
+            engine = live_engine_begin(config=config, user=user, mode=mode, standby=options["standby"], at=clock.now())
+            if options["standby"]:
+                self._say(f"{engine} goes on as people have left it{'' if engine.wanted else ': stopped, so it waits for Start on the page Engines'}")
             host.only = engine.pk
             host.hear(None, at=clock.now())
-            for message in listen("quotes", "bars"):
+            for message in listen("quotes", "bars", "intraday"):
                 if self.progress.cancelled():
                     break
                 host.hear(message, at=clock.now())
@@ -146,6 +150,7 @@ def _config(given: LiveEngineConfig, options: dict[str, Any]) -> LiveConfig:
         stop_loss=given.stop_loss,
         risk=given.risk,
         enable_trading=given.enable_trading,
+        timeframe=Timeframe.parse(options["timeframe"]) if options["timeframe"] else given.timeframe,
     )
 
 

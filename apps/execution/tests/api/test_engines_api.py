@@ -4,6 +4,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.core import clock
@@ -72,6 +73,15 @@ class TestReads:
         EngineState.objects.update(heartbeat_at=engine.created_at.replace(year=2000))
         answer = client.get(f"/api/v1/engines/{engine.pk}/health/")
         assert (answer.status_code, answer.json()["status"]) == (503, "silent")
+
+    def test_health_is_503_while_the_strategy_fails_and_the_page_says_why(self, desk, live):
+        client, engine = client_of(desk.trader), live[0].engine
+        EngineState.objects.update(failure="ValueError: a price that the model does not know")
+        answer = client.get(f"/api/v1/engines/{engine.pk}/health/")
+        assert (answer.status_code, answer.json()["status"], answer.json()["failure"][:10]) == (503, "failing", "ValueError")
+        browser = Client()
+        browser.force_login(desk.trader)
+        assert "failed at the last bar: ValueError: a price" in browser.get(f"/engines/{engine.pk}").content.decode()
 
     def test_engines_of_others_do_not_exist(self, live):
         client = client_of(make_user("stranger", Role.TRADER))

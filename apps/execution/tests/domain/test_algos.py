@@ -229,11 +229,12 @@ def test_a_slice_has_one_client_order_id():
         (Algo.POV, {"rate": "nan"}, None, "parameters/rate"),
         (Algo.ICEBERG, {"display": "10"}, None, "limit_price"),
         (Algo.ICEBERG, {"display": "1000"}, "10", "parameters/display"),
+        (Algo.ICEBERG, {"display": "9"}, "10", "parameters/display"),
         (Algo.SHORTFALL, {"risk_aversion": "-1"}, None, "parameters/risk_aversion"),
         (Algo.SMART, {"remainder": "post"}, None, "limit_price"),
     ],
 )
 def test_a_wrong_parameter_is_named(algo, given, limit, field):
     with pytest.raises(InvalidInput) as refused:
-        parameters_check(algo, given, quantity=Decimal(100), limit_price=limit and Decimal(limit))
+        parameters_check(algo, given, quantity=Decimal(100), lot=Decimal(10), limit_price=limit and Decimal(limit))
     assert refused.value.field == field

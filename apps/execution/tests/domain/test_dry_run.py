@@ -1,12 +1,15 @@
 """The dry run equals the event engine, order by order and to the last bit, on the same bars."""
 
 import dataclasses
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from apps.execution.domain.decisions import engine_order_id, ordered_quantity
 from apps.execution.domain.dry_run import DryRun, DryRunCosts
+from apps.execution.domain.protection import StopLossConfig
+from apps.execution.tests.services.engines.faulty import Faulty
 from apps.marketdata.domain.bars import BarPanel
 from apps.strategies.domain.registry import strategy_build
 from apps.strategies.engines.event import EventEngine
@@ -48,6 +51,20 @@ def test_dry_run_equals_the_event_engine(strategy, commission, volume):
     assert len(expected.fills) > 10
     assert [dataclasses.asdict(fill) for fill in run.fills] == [dataclasses.asdict(fill) for fill in expected.fills]
     assert run.equity == expected.equity.tolist()
+
+
+@pytest.mark.parametrize(("days", "stopped"), [(None, []), (["2024-07-01"] * 3 + ["2024-07-02"] * 3, []), (["2024-07-01"] * 6, [4])])
+def test_the_day_s_loss_is_that_of_the_session(days, stopped):
+    """A fall of about 1 % at each bar, all of the money in it: a stop at 3.5 % of the day is reached where a day has five bars."""
+    close = 100 * 0.99 ** np.arange(6.0)[:, None]
+    panel = dataclasses.replace(make_panel(bars=6, symbols=1, gaps=0.0), open=close, high=close, low=close, close=close)
+    stops = StopLossConfig(portfolio_stop_pct=Decimal("0.035"))
+    strategy = Faulty(Faulty.Parameters(fails_above=1e9))
+    costs = DryRunCosts(cash=10_000.0, size_fraction=1.0)
+    run = DryRun(strategy=strategy, panel=panel, costs=costs, stops=stops, days=None if days is None else np.array(days, "datetime64[D]"))
+    for t in range(6):
+        run.bar(t)
+    assert [t for t, _ in run.exits] == stopped
 
 
 @pytest.mark.parametrize(

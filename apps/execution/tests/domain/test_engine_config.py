@@ -1,11 +1,15 @@
 """The engine's configuration: the names of seed 003 in a file and in the environment, and errors that say where."""
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from apps.core.errors import InvalidInput
 from apps.execution.domain.engine_config import ENV_KEYS, LiveEngineConfig, engine_config_document, engine_config_load
+from apps.marketdata.domain.timeframes import Timeframe
 from apps.strategies.domain.sizers import PercentSizer, VolatilitySizer
 
 FILE = """\
@@ -59,6 +63,12 @@ class TestFile:
         assert (config.trading.paper_mode, config.trading.dry_run, config.enable_trading) == (True, False, True)
         assert config.position_sizer == PercentSizer(0.1)
 
+    def test_the_time_frame_of_its_bars(self, file):
+        config = LiveEngineConfig.from_yaml(file(FILE + "timeframe: 1m\n"))
+        assert (config.timeframe, LiveEngineConfig().timeframe) == (Timeframe.MINUTE, Timeframe.DAY)
+        assert engine_config_load(engine_config_document(config), config).timeframe is Timeframe.MINUTE
+        assert LiveEngineConfig.from_env({"TRADING_TIMEFRAME": "5m"}).timeframe is Timeframe.MINUTES_5
+
     def test_secrets_are_neither_printed_nor_stored(self, file):
         config = LiveEngineConfig.from_yaml(file(FILE))
         assert "the-secret" not in repr(config) + str(engine_config_document(config))
@@ -82,6 +92,8 @@ class TestFile:
             ("type: volatility", "type: volatile", "position_sizer.type", "line 19, position_sizer.type unknown position sizer 'volatile'"),
             ("  risk_pct: 0.01", "  risk_pct: 2", "position_sizer.risk_pct", "line 20, position_sizer.risk_pct 2.0 is no fraction"),
             ("symbols: [AAPL, MSFT]", "symbols: [AAPL, AAPL]", "symbols", "line 2, symbols was"),
+            ("symbols: [AAPL, MSFT]", "timeframe: 1h", "timeframe", "line 2, timeframe was '1h': an engine trades on bars of 1m, 5m, 15m, 1d"),
+            ("symbols: [AAPL, MSFT]", "timeframe: 1Min", "timeframe", "line 2, timeframe was '1Min': '1Min' is not a time frame"),
             ("symbols: [AAPL, MSFT]", "symbols: [[AAPL]]", "symbols", "line 2: symbols is no mapping"),
             ("strategy: macd", "strategy: macd\nstrategy: momentum", "strategy", "line 2: strategy stands there twice"),
             ("strategy: macd", "strategy: [macd", "config", "line 2: "),
@@ -155,6 +167,22 @@ class TestEnvironment:
         with pytest.raises(InvalidInput) as caught:
             LiveEngineConfig.from_env({name: value})
         assert says in caught.value.detail
+
+    @pytest.mark.parametrize("name", ["RISK_MAX_ORDERS", "RISK_POSITION_SIZE", "TRADING_ENABLED", "TRADING_PAPER", "STOPLOSS_DRAWDOWN"])
+    def test_a_misspelt_variable_is_refused_with_the_one_that_is_meant(self, name):
+        with pytest.raises(InvalidInput, match=f"{name} is unknown, did you mean [A-Z_]+[?]"):
+            LiveEngineConfig.from_env({name: "1"})
+
+    def test_what_the_desk_itself_or_others_read_is_none_of_its_business(self):
+        source = (Path(settings.BASE_DIR) / "smarttrader/settings/environment.py").read_text()
+        desk = re.findall(r"env\.\w+\(\s*\"([A-Z_]+)\"", source)
+        assert "RISK_MONITOR_REQUIRED" in desk
+        others = ["TRADING_ECONOMICS_KEY", "TRADING_VIEW_URL", "RISK_FREE_RATE"]
+        assert LiveEngineConfig.from_env(dict.fromkeys([*desk, *others], "true")) == LiveEngineConfig()
+
+    def test_the_keys_of_the_desk_s_own_line_are_no_half_configuration(self):
+        config = LiveEngineConfig.from_env({"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "the desk's name for it"})
+        assert (config.trading.api_key, config.trading.api_secret) == ("key", "")
 
     def test_every_variable_sets_one_key(self):
         assert len(set(ENV_KEYS.values())) == len(ENV_KEYS)

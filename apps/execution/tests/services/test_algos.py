@@ -1,5 +1,6 @@
 """Parents and children on the real database: to completion over steps of the market, halt and resume, restart, cancel, limits."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -22,9 +23,10 @@ from apps.execution.services.replacements import order_replace
 from apps.execution.tests.factories import make_limits, make_user, quote
 from apps.marketdata.domain.bars import BarSeries
 from apps.marketdata.domain.timeframes import Timeframe
-from apps.marketdata.domain.vendor import TradeTick
+from apps.marketdata.domain.vendor import ActionKind, ActionRecord, TradeTick
 from apps.marketdata.models import FeedState
 from apps.marketdata.selectors.quotes import FeedMessage
+from apps.marketdata.services.corporate_actions import action_release, actions_store
 from apps.marketdata.services.ticks import trades_store
 from apps.marketdata.tests.factories import InstrumentFactory, make_series, store_series
 from apps.portfolios.selectors.holdings import holdings
@@ -172,6 +174,26 @@ class TestToCompletion:
         InstrumentFactory(symbol="KO")
         with pytest.raises(InsufficientData):
             make(desk, "is", symbol="KO")
+
+    @pytest.mark.parametrize("ex_date", [date(2024, 6, 20), DAY])
+    def test_shortfall_reckons_in_today_s_shares(self, desk, ex_date):
+        """A split of 4 for 1 is no volatility, and a day's volume before it was four times as many of today's shares."""
+        closes, volume = 100 + np.sin(np.arange(30)), np.full(30, 1e6)
+        plain = make_series("KO", closes, start=date(2024, 5, 16))
+        store_series(plain)
+        quote("KO", "100", market_time=OPEN)
+        before = plain.ts.astype("datetime64[D]") < np.datetime64(ex_date)
+        traded = make_series("AAPL", np.where(before, closes * 4, closes), start=date(2024, 5, 16))
+        store_series(replace(traded, volume=np.where(before, volume / 4, volume)))
+        split = ActionRecord(symbol="AAPL", kind=ActionKind.SPLIT, ex_date=ex_date, value=Decimal(4))
+        stored = actions_store(records=[split], source="test", recorded_at=clock.now())
+        for doubtful in stored.quarantined:  # on the day itself no bar speaks for it yet
+            action_release(action_id=doubtful.id, reason="announced", user=make_user("operator-of-tests", Role.OPERATOR), recorded_at=clock.now())
+        parent, same = (make(desk, "is", symbol=symbol, parameters={"slices": 6}) for symbol in ("AAPL", "KO"))
+        assert {name: round(value, 9) for name, value in parent.plan["inputs"].items()} == {
+            name: round(value, 9) for name, value in same.plan["inputs"].items()
+        }
+        assert parent.plan["slices"] == same.plan["slices"]
 
 
 @pytest.mark.usefixtures("market")

@@ -12,6 +12,7 @@ from apps.core.errors import InvalidInput, NotPermitted, Unavailable
 from apps.core.jobs import NullProgress
 from apps.core.roles import Role
 from apps.core.trading import TradingMode
+from apps.execution.domain.engine_config import RiskConfig
 from apps.execution.domain.protection import StopLossConfig
 from apps.execution.models import Order
 from apps.execution.services.dry_runs import dry_run
@@ -41,12 +42,12 @@ def bars(desk):
     return series
 
 
-def complete(series, n, *, price=None):
-    """Let the market stand at the close of session `n`."""
+def complete(series, n, *, price=None, at=None):
+    """Let the market stand at the close of session `n`; the price came at `at`, else now."""
     day = series.ts[n].astype("datetime64[D]").item()
     _, close = calendars.session_hours("XNYS", day)
     FeedState.objects.update_or_create(name="test", defaults={"mode": "replay", "market_time": close, "session": day, "updated_at": clock.now()})
-    quote("AAPL", price or f"{series.close[n]:.2f}", market_time=close)
+    quote("AAPL", price or f"{series.close[n]:.2f}", at=at, market_time=close)
     return close
 
 
@@ -218,6 +219,34 @@ class TestDryRun:
         for sizer, quantity in ((FixedSizer(7), 7), (VolatilitySizer(risk_pct=1e-9), None)):
             got = dry_run(config=self.config(desk, sizer=sizer), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
             assert [order["quantity"] for order in got["orders"][:1]] == ([quantity] if quantity else [])
+
+    @pytest.mark.parametrize(
+        ("limit", "code"),
+        [
+            ({"max_position_size": Decimal(5)}, "POSITION_SIZE_LIMIT"),
+            ({"max_position_value": Decimal(500)}, "POSITION_VALUE_LIMIT"),
+            ({"max_total_exposure": Decimal(500)}, "TOTAL_EXPOSURE_LIMIT"),
+        ],
+    )
+    def test_its_own_limits_refuse_what_they_refuse_live(self, desk, bars, limit, code):
+        risk = RiskConfig(**limit)
+        live = [order for step in run_all(desk, bars, risk=risk, size_fraction=0.5) if step for order in step.orders]
+        complete(bars, len(bars.ts) - 1)
+        got = dry_run(config=self.config(desk, risk=risk), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+        assert (live, got["orders"], got["total_trades"]) == ([], [], 0)
+        assert [(one["symbol"], one["codes"]) for one in got["refused"]] == [("AAPL", [code])]
+
+    def test_a_limit_that_is_not_reached_changes_nothing_and_a_rate_only_delays(self, desk, bars):
+        complete(bars, len(bars.ts) - 1)
+        free = dry_run(config=self.config(desk), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+        for risk in (RiskConfig(max_position_size=Decimal(10**6)), RiskConfig(max_orders_per_minute=1, max_orders_per_symbol_per_minute=1)):
+            got = dry_run(config=self.config(desk, risk=risk), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+            assert (got["orders"], got["refused"]) == (free["orders"], [])
+
+    def test_trading_that_is_not_enabled_orders_nothing(self, desk, bars):
+        complete(bars, len(bars.ts) - 1)
+        got = dry_run(config=self.config(desk, enable_trading=False), cash=100_000.0, replay_days=None, at=clock.now(), progress=NullProgress())
+        assert (got["orders"], got["final_value"], got["enable_trading"]) == ([], 100_000.0, False)
 
     def test_replay_days_trades_the_last_sessions_only(self, desk, bars):
         complete(bars, len(bars.ts) - 1)

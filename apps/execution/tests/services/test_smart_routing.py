@@ -7,6 +7,7 @@ import pytest
 from django.db import DatabaseError
 
 from apps.core import clock
+from apps.core.errors import InvalidInput
 from apps.core.trading import Side
 from apps.execution.domain.venues import VenueTerms, displayed_quotes, posting_venue
 from apps.execution.models import OrderProtection, RoutingDecision, Venue
@@ -16,7 +17,7 @@ from apps.execution.services.algo_engine import algo_advance
 from apps.execution.services.algos import algo_submit
 from apps.execution.tests.factories import quote
 from apps.marketdata.domain.vendor import QuoteTick
-from apps.marketdata.models import FeedState
+from apps.marketdata.models import FeedState, Instrument
 from apps.marketdata.services.ticks import quotes_store
 
 NOON = datetime(2024, 7, 2, 16, tzinfo=UTC)
@@ -72,6 +73,27 @@ def test_what_no_venue_displays_is_returned(market):
     parent = smart(market, quantity="2000")
     assert sum(filled for *_, filled in children(parent)) == 1000
     assert (parent.status, parent.reason) == ("done", "1000 returned: no venue displayed it")
+
+
+@pytest.mark.parametrize(
+    ("lot", "quantity", "expected"),
+    [
+        ("0.1", "0.5", [("B", "0.5", "filled")]),
+        ("0.1", "200.5", [("B", "200", "filled"), ("A", "0.5", "filled")]),
+        ("150", "600", [("B", "150", "filled"), ("A", "300", "filled"), ("C", "150", "filled")]),
+    ],
+)
+def test_each_part_is_in_lots(market, lot, quantity, expected):
+    Instrument.objects.update(lot_size=Decimal(lot))
+    parent = smart(market, quantity=quantity)
+    assert [(child.venue, f"{child.quantity.normalize():f}", child.status) for child in parent.children.order_by("slice")] == expected
+    assert parent.reason == "all of it has traded"
+
+
+def test_a_participation_cap_is_refused_rather_than_passed_over(market):
+    with pytest.raises(InvalidInput) as refused:
+        smart(market, participation_cap="0.1")
+    assert refused.value.field == "participation_cap"
 
 
 def test_or_rests_where_the_maker_is_paid_best(market):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from apps.core import clock
+from apps.execution.services.engine_host import EngineHost
 from apps.execution.tests.services.test_live import CLOSES, START
 from apps.marketdata.tests.factories import make_series, store_series
 
@@ -16,3 +18,10 @@ def bars(desk):
     series = make_series("AAPL", CLOSES, start=START)
     store_series(series)
     return series
+
+
+@pytest.fixture
+def host():
+    host = EngineHost(tell=lambda _: None)
+    yield host
+    host.close(at=clock.now(), reason="the test has ended")

@@ -19,7 +19,7 @@ from apps.execution.services.engines import (
     live_request,
     live_revoke,
 )
-from apps.execution.services.live_building import live_engine_describe, live_engine_open
+from apps.execution.services.live_building import live_engine_begin, live_engine_describe, live_engine_open
 from apps.execution.services.live_config import LiveConfig
 from apps.execution.tests.factories import make_user
 from apps.execution.tests.services.engines.trading import STOPS, bought, controller, price
@@ -105,3 +105,22 @@ class TestLive:
         with pytest.raises(Conflict, match="on paper"):
             live_request(engine_id=live.engine.pk, user=make_user("rob", Role.RISK), reason="why", at=clock.now())
         assert PortfolioMembership.objects.exists()
+
+
+class TestBegin:
+    def begin(self, desk, *, standby, **parameters):
+        config = LiveConfig(strategy="sma_cross", symbols=("AAPL",), portfolio_id=desk.portfolio.pk, parameters=parameters)
+        return live_engine_begin(config=config, user=desk.trader, mode=TradingMode.PAPER, standby=standby, at=clock.now())
+
+    def test_a_standby_makes_an_engine_only_where_there_is_none(self, desk, bars):
+        row = self.begin(desk, standby=True, fast="3", slow="8")
+        assert (row.wanted, row.parameters) == (True, {"fast": "3", "slow": "8"})
+        engine_stop(engine_id=row.pk, user=controller(desk), reason="enough", at=clock.now())
+        row = self.begin(desk, standby=True, fast="5", slow="9")
+        assert (row.wanted, row.parameters) == (False, {"fast": "3", "slow": "8"})
+
+    def test_who_starts_it_by_hand_decides(self, desk, bars):
+        row = self.begin(desk, standby=True, fast="3", slow="8")
+        engine_stop(engine_id=row.pk, user=controller(desk), reason="enough", at=clock.now())
+        row = self.begin(desk, standby=False, fast="5", slow="9")
+        assert (row.wanted, row.parameters) == (True, {"fast": "5", "slow": "9"})

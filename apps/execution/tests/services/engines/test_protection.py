@@ -1,13 +1,14 @@
 """Stops and breaker of a live engine, which outlive a restart."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from apps.alerts.models import Alert
 from apps.core import clock
-from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
+from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable
 from apps.core.roles import Role
 from apps.core.trading import TradingState
 from apps.execution.domain.protection import StopLossConfig
@@ -18,7 +19,8 @@ from apps.execution.services.engines import (
 )
 from apps.execution.tests.factories import make_user, quote
 from apps.execution.tests.services.engines.trading import STOPS, again, bought, controller, price
-from apps.execution.tests.services.test_live import complete
+from apps.execution.tests.services.test_live import CLOSES, complete
+from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.services.state import trading_halt
 
@@ -128,3 +130,35 @@ class TestBreaker:
             engine_reset(engine_id=live.engine.pk, user=watcher, reason="no", at=clock.now())
         with pytest.raises(NotFound):
             engine_reset(engine_id=live.engine.pk, user=make_user("stranger", Role.TRADER), reason="no", at=clock.now())
+
+
+class TestPortfolioStop:
+    SETTINGS = StopLossConfig(portfolio_stop_pct=Decimal("0.005"))
+
+    def test_a_bad_day_closes_what_the_engine_holds_and_opens_the_breaker(self, desk, bars):
+        live, n, _ = bought(desk, bars, stop_loss=self.SETTINGS)
+        price(bars, n, 0.96)
+        assert live.look(at=clock.now()) is None
+        price(bars, n, 0.9)  # of a tenth of the portfolio
+        assert [(order.side, order.status) for order in live.look(at=clock.now()).orders] == [("sell", "filled")]
+        decision = EngineDecision.objects.get(side="sell")
+        assert (decision.purpose, decision.reason[:31]) == ("portfolio_stop", "the portfolio's day stands at -")
+        assert EngineState.objects.get().tripped
+        complete(bars, n + 1)
+        assert live.step(at=clock.now()).signals == ()
+
+    def test_a_bar_waits_while_the_day_is_unknown(self, desk, bars):
+        """The previous close of what the portfolio holds is missing when the averages cross down: the sale follows when it is there."""
+        live, n, _ = bought(desk, bars, stop_loss=self.SETTINGS)
+        store_series(make_series("KO", [50.0], start=date(2013, 1, 3)))
+        quote("KO", "50", market_time=complete(bars, n))
+        assert desk.submit(symbol="KO").status == "filled"
+        fast, slow = (np.convolve(CLOSES, np.ones(days) / days)[: len(CLOSES)] for days in (3, 8))
+        crossing = next(t for t in range(n, len(CLOSES)) if fast[t] < slow[t])
+        quote("KO", "50", market_time=complete(bars, crossing))
+        for _ in range(2):
+            assert live.look(at=clock.now()) is None
+            with pytest.raises(Unavailable, match="the day's result is unknown"):
+                live.step(at=clock.now())
+        store_series(make_series("KO", [50.0], start=bars.ts[crossing - 1].astype("datetime64[D]").item()))
+        assert [(order.side, order.status) for order in live.step(at=clock.now()).orders] == [("sell", "filled")]
