@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0012_order_revisions'),
+        ('execution', '0018_account_regime'),
     ]
 
     operations = [

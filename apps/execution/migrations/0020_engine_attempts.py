@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0013_engine_failures'),
+        ('execution', '0019_engine_failures'),
     ]
 
     operations = [
