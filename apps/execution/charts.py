@@ -45,7 +45,7 @@ def traded_figure(palette: Palette, *, names: Sequence[str], values: NDArray[np.
     """Value traded in each symbol [currency], the first on top."""
     from bokeh.models import FactorRange, HoverTool, NumeralTickFormatter
 
-    plot = desk_figure(palette, height=max(160, 24 * len(names) + 50), label="", dates=False, y_range=FactorRange(*reversed(names)))
+    plot = desk_figure(palette, height=max(160, 24 * len(names) + 50), label="", dates=False, y_range=FactorRange(factors=list(reversed(names))))
     plot.xaxis.formatter = NumeralTickFormatter(format="0.0a")
     bars = plot.hbar(y=list(names), right=values, height=0.66, color=palette.first)
     plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@y", "@right{0,0.00}")]))
@@ -75,7 +75,7 @@ def rebalances_figure(palette: Palette, *, months: Sequence[str], counts: NDArra
     """Rebalances that ended in each month [M], by how they ended [M, len(names)]."""
     from bokeh.models import FactorRange
 
-    plot = desk_figure(palette, height=260, label="rebalances", dates=False, x_range=FactorRange(*months))
+    plot = desk_figure(palette, height=260, label="rebalances", dates=False, x_range=FactorRange(factors=list(months)))
     data = {"month": list(months), **{name: counts[:, column].tolist() for column, name in enumerate(names)}}
     colours = [palette.up, palette.second, palette.down][: len(names)]
     plot.vbar_stack(list(names), x="month", width=0.6, color=colours, source=data, legend_label=[name.title() for name in names])
