@@ -1,7 +1,7 @@
 """The blotter's history: what was traded, how often it was rebalanced, and what trading cost."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,10 +13,13 @@ from apps.core.charts import Chart, Palette, chart_answer
 from apps.core.money import ZERO
 from apps.core.pages import RequestOfUser, page
 from apps.execution.pages.scope import Period, period_asked, portfolios_chosen
-from apps.execution.selectors.history import History, history, rebalances_by_month
+from apps.execution.selectors.history import History, history
 from apps.marketdata.domain.calendars import calendar_of
 from apps.portfolios.domain.rebalancing import ENDED
-from apps.portfolios.models import Portfolio
+from apps.portfolios.selectors.rebalances import rebalances_by_month
+
+if TYPE_CHECKING:
+    from apps.portfolios.models import Portfolio
 
 #: Of more symbols than this the chart shows the largest; the table has them all.
 BARS = 20
@@ -28,7 +31,7 @@ def _sessions(request: RequestOfUser) -> Period:
     return period_asked(request, ZoneInfo(calendar_of(CALENDAR).time_zone))
 
 
-def _found(chosen: Sequence[Portfolio], period: Period) -> History:
+def _found(chosen: Sequence["Portfolio"], period: Period) -> History:
     return history([one.pk for one in chosen], since=period.since, until=period.until)
 
 

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.db.models import CharField, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, F, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
 from apps.core.money import ZERO
 from apps.core.trading import Side
 from apps.execution.models import Fill
 from apps.marketdata.domain.calendars import local_date
-from apps.portfolios.domain.rebalancing import ENDED
-from apps.portfolios.models import LedgerEntry, RebalanceEvent
+from apps.portfolios.selectors.entries import rate_of_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,6 @@ class History:
 
 def _fills(portfolio_ids: Collection[int], since: datetime | None, until: datetime | None) -> QuerySet[Fill]:
     """Fills with what their orders and their entries in the ledger say. Market time counts: since <= time < until."""
-    booked = LedgerEntry.objects.filter(source="fill", source_ref=OuterRef("reference"))
     period = Q(order__portfolio__in=portfolio_ids)
     if since is not None:
         period &= Q(market_time__gte=since)
@@ -57,7 +55,7 @@ def _fills(portfolio_ids: Collection[int], since: datetime | None, until: dateti
     return (
         Fill.objects.filter(period)
         .annotate(reference=Concat(F("broker"), Value(":"), F("execution_id"), output_field=CharField()))
-        .annotate(rate=Subquery(booked.values("fx_rate")[:1]))
+        .annotate(rate=rate_of_entry(source="fill", reference="reference"))
     )
 
 
@@ -89,16 +87,3 @@ def history(portfolio_ids: Collection[int], *, since: datetime | None, until: da
         by_session=tuple(SessionCost(session=day, fees=fees[day], slippage=slippage[day]) for day in sorted(fees)),
         unjudged=unjudged,
     )
-
-
-def rebalances_by_month(portfolio_ids: Collection[int], *, since: date | None, until: date | None) -> dict[date, Counter[str]]:
-    """Rebalances that were executed, wholly or in part, or failed, by the first day of their session's month: how many of each status."""
-    ended = RebalanceEvent.objects.filter(portfolio__in=portfolio_ids, status__in=ENDED)
-    if since is not None:
-        ended = ended.filter(date__gte=since)
-    if until is not None:
-        ended = ended.filter(date__lt=until)
-    months: defaultdict[date, Counter[str]] = defaultdict(Counter)
-    for session, status in ended.values_list("date", "status"):
-        months[session.replace(day=1)][status] += 1
-    return dict(sorted(months.items()))

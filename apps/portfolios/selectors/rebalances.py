@@ -1,5 +1,7 @@
 """Proposals and what became of them."""
 
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -75,3 +77,16 @@ def stop_pending(portfolio_id: int, *, symbols: frozenset[str], at: datetime) ->
 
 def _watched_stops(portfolio_id: int) -> QuerySet[RebalanceProposal]:
     return RebalanceProposal.objects.filter(portfolio_id=portfolio_id, reason=RebalanceReason.STOP_LOSS.value, created_by__isnull=True)
+
+
+def rebalances_by_month(portfolio_ids: Collection[int], *, since: date | None, until: date | None) -> dict[date, Counter[str]]:
+    """Rebalances that were executed, wholly or in part, or failed, by the first day of their session's month: how many of each status."""
+    ended = RebalanceEvent.objects.filter(portfolio__in=portfolio_ids, status__in=ENDED)
+    if since is not None:
+        ended = ended.filter(date__gte=since)
+    if until is not None:
+        ended = ended.filter(date__lt=until)
+    months: defaultdict[date, Counter[str]] = defaultdict(Counter)
+    for session, status in ended.values_list("date", "status"):
+        months[session.replace(day=1)][status] += 1
+    return dict(sorted(months.items()))
