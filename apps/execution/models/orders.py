@@ -61,6 +61,9 @@ class Order(models.Model):
     market_time = models.DateTimeField(null=True, help_text="Market time when it was made (differs from created_at in a replay)")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    sent_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was given to its broker: the database writes it, with all that sending takes, and nobody else"
+    )
     revision = models.BigIntegerField(default=0, editable=False, help_text="The database gives each write of an order the next one")
     # Of a past row one asks by its order and its time: every other index would be written twice for each order, and read by nobody.
     history = HistoricalRecords(no_db_index=["portfolio", "book", "account", "instrument", "algo", "group", "created_by"])

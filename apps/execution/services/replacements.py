@@ -23,6 +23,7 @@ from apps.execution.services.intents import intent_build
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
+from apps.risk.domain.case import WAIVED
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -109,8 +110,9 @@ def _check(order: Order, intent: OrderIntent) -> None:
 def _waits_whole(intent: OrderIntent, gate: Gate) -> bool:
     """Whether the whole order, what has traded included, would be worth more than may be sent alone: as the database asks it."""
     check = next((made for _, made in gate.checks if made.code == CheckCode.APPROVAL_REQUIRED), None)
-    rest = gate.snapshot.intent.quantity
-    return check is not None and check.after is not None and check.limit is not None and check.after / rest * intent.quantity > check.limit
+    if check is None or check.after is None or check.limit is None or check.message.startswith(WAIVED):
+        return False
+    return check.after / gate.snapshot.intent.quantity * intent.quantity > check.limit
 
 
 def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:
@@ -123,14 +125,7 @@ def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:
 
 def _store(order: Order, intent: OrderIntent, gate: Gate, replacement_id: UUID, user: "User", at: datetime) -> None:
     locates_take(gate, at=at)
-    OrderReplacement.objects.create(
-        order=order,
-        replacement_id=replacement_id,
-        intent_digest=intent.digest,
-        requested_by=user,
-        requested_at=at,
-        **{name: getattr(intent, name) for name in FIELDS},
-    )
+    # First what was said of it: the database takes no change whose worth it cannot compute.
     OrderDecision.objects.bulk_create(
         OrderDecision(
             order=order,
@@ -142,6 +137,14 @@ def _store(order: Order, intent: OrderIntent, gate: Gate, replacement_id: UUID, 
             expires_at=at + DECISION_VALIDITY,
         )
         for verdict in gate.verdicts
+    )
+    OrderReplacement.objects.create(
+        order=order,
+        replacement_id=replacement_id,
+        intent_digest=intent.digest,
+        requested_by=user,
+        requested_at=at,
+        **{name: getattr(intent, name) for name in FIELDS},
     )
     said = ", ".join(f"{name} {_text(getattr(intent, name))}" for name in FIELDS if getattr(intent, name) != getattr(order, name))
     reports_book(order=order, reports=[ExecutionReport(kind=OrderEventKind.PENDING_REPLACE, reason=said)], source=DESK, at=at)

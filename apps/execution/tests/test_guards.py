@@ -209,7 +209,7 @@ def test_an_order_that_was_never_allowed_cannot_trade(desk):
         with connection.cursor() as cursor:
             cursor.execute("update execution_order set cumulative_quantity = quantity, status = 'filled' where id = %s", [order.pk])
 
-    refused(late_fill, match="was never allowed")
+    refused(late_fill, match="was never sent")
 
 
 def test_what_has_traded_cannot_be_undone(desk):
@@ -239,6 +239,8 @@ def sql(statement):
 def test_facts_are_neither_changed_nor_removed(desk, table):
     order = make_order(desk)
     decide(order, authority="risk")
+    decide(order, authority="compliance")
+    by_sql(order, "sent")
     now = clock.now()
     OrderEvent.objects.create(order=order, kind="pending_new", to_status="pending_new", source="desk", occurred_at=now, recorded_at=now)
     Fill.objects.create(order=order, broker="paper", execution_id="1", quantity=1, price=1, market_time=now, executed_at=now, recorded_at=now)
@@ -250,6 +252,9 @@ def test_facts_are_neither_changed_nor_removed(desk, table):
 
 def test_a_fill_is_stored_once_per_execution_id(desk):
     order, now = make_order(desk), clock.now()
+    decide(order, authority="risk")
+    decide(order, authority="compliance")
+    by_sql(order, "sent")
     fields = {"order": order, "broker": "paper", "quantity": 1, "price": 1, "market_time": now, "executed_at": now, "recorded_at": now}
     Fill.objects.create(execution_id="1", **fields)
     refused(lambda: Fill.objects.create(execution_id="1", **fields), match="fill_once")

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from apps.core.trading import Check, OrderType, Outcome
-from apps.risk.domain.case import ONE, ZERO, Case, against, number
+from apps.risk.domain.case import ONE, WAIVED, ZERO, Case, against, number
 from apps.risk.domain.limits import Limit, LimitKind
 
 #: Up to this price [money a share] the wider collar of low prices holds, whatever the tier.
@@ -65,13 +65,18 @@ def order_size(case: Case) -> list[Check]:
 
 
 def approval(case: Case) -> list[Check]:
-    """Warns where a limit is set and the order is worth more: it waits for a second person. The database computes the same again."""
+    """Warns where a limit is set and the order is worth more: it waits for a second person. The database computes the same again.
+
+    What only reduces the position waits for nobody: leaving in an emergency takes one person (domain.md A7), and a stop-loss has no time to wait.
+    """
     limit, intent = case.limits.get(LimitKind.APPROVAL_VALUE), case.intent
     if limit is None or case.reference is None:
         return []
     price = max(price for price in (intent.limit_price, intent.stop_price, case.reference.price) if price is not None)
-    value = intent.quantity * price
-    if value > limit.hard:
+    value = intent.quantity * price * case.rate(intent.instrument_id)
+    if case.reduces:
+        outcome, message = Outcome.PASS, f"{WAIVED}needs no second person, worth {number(value)}"
+    elif value > limit.hard:
         outcome, message = Outcome.WARN, f"Worth {number(value)}, more than {number(limit.hard)}: a second person must approve it"
     else:
         outcome, message = Outcome.PASS, f"Worth {number(value)}: needs no second person up to {number(limit.hard)}"

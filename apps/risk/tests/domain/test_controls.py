@@ -66,6 +66,17 @@ def test_a_reduction_passes_the_sizes_but_no_duplicate_and_no_collar() -> None:
     assert {check_of(selling, code).outcome for code in ("ORDER_SIZE_LIMIT", "ORDER_VALUE_LIMIT", "ADV_LIMIT")} == {Outcome.PASS}
 
 
+def test_a_second_person_is_asked_by_value_in_the_portfolios_currency_and_never_for_a_reduction() -> None:
+    def outcome(case):
+        return check_of(limited(case, approval_value="10000"), "APPROVAL_REQUIRED").outcome
+
+    assert outcome(make_case()) == Outcome.PASS
+    assert outcome(make_case(rates={AAPL: Decimal("1.01")})) == Outcome.WARN
+    leaving = make_case(intent=make_intent(side=Side.SELL), held={AAPL: Decimal(100)}, book_held=Decimal(100), rates={AAPL: Decimal(2)})
+    assert outcome(leaving) == Outcome.PASS
+    assert outcome(replace(leaving, intent=make_intent(side=Side.SELL, quantity=Decimal(101)))) == Outcome.WARN
+
+
 @pytest.mark.parametrize(
     ("tier", "price", "kind"),
     [(1, "3.01", "collar_tier_1"), (2, "3.01", "collar_tier_2"), (1, "3.00", "collar_low_price"), (2, "0.10", "collar_low_price")],
