@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, QuerySet
 
-from apps.alerts.models import AlertReceipt
+from apps.alerts.models import Alert, AlertReceipt
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -80,3 +80,8 @@ def user_channel(user_id: int) -> str:
 def alerts_about(user: "User", subject: str, *, limit: int) -> tuple[ReceivedAlert, ...]:
     """The user's alerts about one thing, e.g. "portfolio:3", acknowledged ones included, newest first."""
     return tuple(received(receipt) for receipt in receipts(user, only_open=False).filter(alert__subject=subject)[:limit])
+
+
+def alert_raised(key: str) -> bool:
+    """Whether an alert of this key (not empty) was ever raised: for facts of which people are told once."""
+    return Alert.objects.filter(key=key).exists()

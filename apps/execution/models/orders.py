@@ -100,7 +100,9 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(algo__isnull=True, slice__isnull=True) | Q(algo__isnull=False, slice__isnull=False), name="order_slice"
             ),
-            models.UniqueConstraint(fields=["group", "group_role"], condition=Q(group__isnull=False), name="order_group_role_once"),
+            models.UniqueConstraint(
+                fields=["group", "group_role"], condition=Q(group__isnull=False) & ~Q(status__in=ENDED), name="order_group_role_works_once"
+            ),
             models.CheckConstraint(
                 condition=Q(group__isnull=True, group_role="") | (Q(group__isnull=False) & ~Q(group_role="")), name="order_group_role"
             ),
