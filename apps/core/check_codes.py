@@ -1,6 +1,8 @@
 """Every code that a pre-trade check can answer with, in the order in which the gate makes the checks (domain.md A5)."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class Stage(StrEnum):
@@ -97,3 +99,35 @@ _PLACES = {str(code): place for place, code in enumerate(CheckCode)}
 def check_place(code: str) -> int:
     """Where a check of this code stands in the gate; a code that the desk no longer makes stands last."""
     return _PLACES.get(code, len(_PLACES))
+
+
+_C = CheckCode
+#: What each authority answers about every order that it allows, whatever the order and its limits are. The database takes no decision that allows
+#: without all of them.
+ALWAYS_MADE: Final[Mapping[str, tuple[CheckCode, ...]]] = {
+    "risk": (
+        _C.TRADING_HALTED,
+        _C.REDUCING_ONLY,
+        _C.ACCOUNT_ON_HOLD,
+        _C.RISK_NOT_COMPUTED,
+        _C.PRICE_MISSING,
+        _C.PRICE_STALE,
+        _C.DATA_QUARANTINED,
+        _C.LIMIT_MISSING,
+        _C.DUPLICATE,
+        _C.RATE_LIMIT_GLOBAL,
+        _C.RATE_LIMIT_SYMBOL,
+        _C.PRICE_COLLAR,
+        _C.INSUFFICIENT_CAPITAL,
+        _C.SHORT_SALE,
+    ),
+    "compliance": (
+        _C.MARKET_HALTED,
+        _C.PRICE_BAND,
+        _C.INSTRUMENT_NOT_TRADABLE,
+        _C.RESTRICTED_INSTRUMENT,
+        _C.WATCHED_INSTRUMENT,
+        _C.USER_NOT_PERMITTED,
+        _C.SHORT_SALE_PRICE,
+    ),
+}

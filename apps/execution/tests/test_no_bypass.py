@@ -5,6 +5,7 @@ Beside each refusal stands the same attempt on an order that lacks nothing: it s
 
 import io
 import os
+import queue
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -13,7 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from celery import shared_task
+from celery import current_app, shared_task
+from celery.contrib.testing.worker import start_worker
+from celery.signals import task_failure, task_success
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
@@ -95,14 +98,7 @@ def expired(desk):
     return order
 
 
-def another_intent(desk):
-    order = make_order(desk)
-    decide(order, authority="risk")
-    decide(order, authority="compliance", digest=desk.intent(quantity="9").digest)
-    return order
-
-
-@pytest.mark.parametrize("flaw", [no_decision, one_decision, denied, expired, another_intent])
+@pytest.mark.parametrize("flaw", [no_decision, one_decision, denied, expired])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_makes_an_order_sent_without_both_decisions(desk, way, flaw) -> None:
     order = flaw(desk)
@@ -283,6 +279,33 @@ def fill_row(order) -> None:
     now = clock.now()
     values = {"quantity": 10, "price": 100, "market_time": now, "executed_at": now, "recorded_at": now}
     Fill.objects.create(order=order, broker="paper", execution_id=str(order.pk), **values)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_has_no_way_either() -> None:
+    """A task that comes through the queue to a Celery worker, with a connection of its own. The same task sends an order that lacks nothing."""
+    desk = make_desk()
+    order, ended = no_decision(desk), queue.Queue()
+
+    def hear(sender=None, exception=None, **_):
+        if sender.name == send_anyway.name:
+            ended.put(exception)
+
+    task_failure.connect(hear)
+    task_success.connect(hear)
+    try:
+        with start_worker(current_app, queues=["trade"], perform_ping_check=False, pool="solo", shutdown_timeout=60):
+            send_anyway.apply_async(args=[order.pk, "sent"], queue="trade")
+            assert "without unexpired decisions of risk and compliance" in str(ended.get(timeout=60))
+            assert Order.objects.get(pk=order.pk).status == "pending_new"
+            for authority in ("risk", "compliance"):
+                decide(order, authority=authority)
+            send_anyway.apply_async(args=[order.pk, "sent"], queue="trade")
+            assert ended.get(timeout=60) is None
+    finally:
+        task_failure.disconnect(hear)
+        task_success.disconnect(hear)
+    assert Order.objects.get(pk=order.pk).status == "sent"
 
 
 def test_a_change_makes_no_order_large_without_a_second_person(db) -> None:
