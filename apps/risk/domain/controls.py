@@ -27,18 +27,21 @@ def duplicate(case: Case) -> list[Check]:
 
 
 def rates(case: Case) -> list[Check]:
-    """Orders of the portfolio, of the symbol and of the strategy in a minute, this one counted."""
+    """Orders and changes in a minute, this one counted: of the portfolio, of the symbol, of the strategy; and all messages of the desk, where it
+    limits them."""
+    intent, limits = case.intent, case.limits
     counts = [
-        ("RATE_LIMIT_GLOBAL", LimitKind.ORDER_RATE, case.orders_last_minute, "orders of the portfolio"),
-        ("RATE_LIMIT_SYMBOL", LimitKind.SYMBOL_ORDER_RATE, case.symbol_orders_last_minute, f"orders of {case.intent.symbol}"),
+        ("RATE_LIMIT_GLOBAL", limits.get(LimitKind.ORDER_RATE), case.orders_last_minute, "orders of the portfolio"),
+        ("RATE_LIMIT_DESK", case.desk_rate, case.desk_messages_last_minute, "messages of the desk"),
+        ("RATE_LIMIT_SYMBOL", limits.get(LimitKind.SYMBOL_ORDER_RATE), case.symbol_orders_last_minute, f"orders of {intent.symbol}"),
     ]
-    if case.intent.strategy:
-        count = case.strategy_orders_last_minute
-        counts.append(("RATE_LIMIT_ALGO", LimitKind.STRATEGY_ORDER_RATE, count, f"orders of strategy {case.intent.strategy}"))
+    if intent.strategy:
+        limit = limits.get(LimitKind.STRATEGY_ORDER_RATE)
+        counts.append(("RATE_LIMIT_ALGO", limit, case.strategy_orders_last_minute, f"orders of strategy {intent.strategy}"))
     return [
         against(limit, code=code, before=Decimal(count), after=Decimal(count + 1), what=f"{what} in a minute")
-        for code, kind, count, what in counts
-        if (limit := case.limits.get(kind))
+        for code, limit, count, what in counts
+        if limit
     ]
 
 

@@ -39,6 +39,15 @@ def test_a_strategy_has_a_rate_of_its_own() -> None:
     assert blocking(replace(without, limits={k: v for k, v in without.limits.items() if k != "strategy_order_rate"})) == ["LIMIT_MISSING"]
 
 
+def test_the_desk_has_a_rate_beside_the_portfolios() -> None:
+    def case(count):
+        return make_case(desk_messages_last_minute=count, desk_rate=Limit(kind=LimitKind.ORDER_RATE, hard=Decimal(10)))
+
+    assert blocking(case(9)) == []
+    assert blocking(case(10)) == ["RATE_LIMIT_DESK"]
+    assert blocking(make_case(desk_messages_last_minute=10)) == []
+
+
 def test_shares_and_value_of_one_order_are_limited() -> None:
     assert blocking(limited(make_case(), order_size="100", order_value="10000")) == []
     assert blocking(limited(make_case(), order_size="99")) == ["ORDER_SIZE_LIMIT"]
