@@ -18,6 +18,10 @@ class Migration(migrations.Migration):
             model_name='order',
             name='order_group_role_once',
         ),
+        migrations.AddIndex(
+            model_name='order',
+            index=models.Index(condition=models.Q(('group__isnull', False)), fields=['group', 'group_role'], name='order_group'),
+        ),
         migrations.AddConstraint(
             model_name='order',
             constraint=models.UniqueConstraint(condition=models.Q(('group__isnull', False), models.Q(('status__in', ['denied', 'filled', 'canceled', 'rejected', 'expired']), _negated=True)), fields=('group', 'group_role'), name='order_group_role_works_once'),

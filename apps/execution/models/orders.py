@@ -110,6 +110,7 @@ class Order(models.Model):
         ]
         indexes = [
             models.Index(fields=["portfolio", "-id"], name="order_portfolio"),
+            models.Index(fields=["group", "group_role"], condition=Q(group__isnull=False), name="order_group"),
             models.Index(
                 fields=["portfolio", "instrument"],
                 condition=~Q(status__in=ENDED),

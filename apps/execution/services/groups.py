@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4, uuid5
 
 from django.db import DatabaseError, transaction
-from django.db.models import Count, Q
+from django.db.models import Exists, OuterRef, Q
 
 from apps.alerts.selectors.alerts import alert_raised
 from apps.alerts.services import alert_raise
@@ -126,7 +126,7 @@ def group_advance(*, group_id: int, at: datetime) -> int:
     again, done = _to_follow(group, at), 0
     while done < MOST_STEPS and (action := _next_action(group, again)) and _act(group, action, again, at):
         done += 1
-    for order in _lost(group):
+    for order in _lost(group, _orders(group)):
         _tell_lost(group, order, at)
     return done
 
@@ -145,13 +145,13 @@ def exit_waits(order: Order) -> bool:
 def groups_recover(*, at: datetime) -> int:
     """Look at every group that may be out of step: with an order that works, or with exits that were never sent or have ended lately without
     trading. Returns what was done."""
-    is_exit = Q(orders__group_role__in=[role.value for role in EXITS])
-    traded = Q(orders__group_role=GroupRole.ENTRY.value, orders__cumulative_quantity__gt=0) | Q(kind=GroupKind.OCO.value)
-    works = Q(orders__in=Order.objects.working())
-    lost = is_exit & Q(orders__status__in=LOST_STATUSES, orders__updated_at__gt=at - LOOKED_AFTER)
-    found = OrderGroup.objects.annotate(exits=Count("orders", filter=is_exit)).filter(works | (traded & Q(exits__lt=2)) | lost).order_by("id")
+    orders = Order.objects.filter(group_id=OuterRef("pk"))
+    stop, profit = (Exists(orders.filter(group_role=role.value)) for role in EXITS)
+    traded = Q(kind=GroupKind.OCO.value) | Exists(orders.filter(group_role=GroupRole.ENTRY.value, cumulative_quantity__gt=0))
+    ended = orders.filter(group_role__in=[role.value for role in EXITS], status__in=LOST_STATUSES, updated_at__gt=at - LOOKED_AFTER)
+    found = OrderGroup.objects.filter(Exists(orders.working()) | (traded & ~(stop & profit)) | Exists(ended)).order_by("id")
     done = 0
-    for group_id in dict.fromkeys(found.values_list("id", flat=True)):
+    for group_id in found.values_list("id", flat=True):
         try:
             done += group_advance(group_id=group_id, at=at)
         except (DeskError, DatabaseError):
@@ -253,12 +253,12 @@ def _members(orders: Mapping[GroupRole, Sequence[Order]]) -> dict[GroupRole, Mem
     }
 
 
-def _lost(group: OrderGroup) -> list[Order]:
+def _lost(group: OrderGroup, orders: Mapping[GroupRole, Sequence[Order]]) -> list[Order]:
     """The last exit of each role where it has ended though nobody asked it to, and something is left to exit."""
-    orders = _orders(group)
     if exit_left(quantity=group.quantity, members=_members(orders)) <= 0:
         return []
-    return [orders[role][-1] for role in EXITS if role in orders and orders[role][-1].status in LOST_STATUSES and not _asked(orders[role][-1])]
+    exits = [orders[role][-1] for role in EXITS if role in orders]
+    return [order for order in exits if order.status in LOST_STATUSES and not _asked(order)]
 
 
 def _asked(order: Order) -> bool:
@@ -269,15 +269,12 @@ def _asked(order: Order) -> bool:
 
 def _to_follow(group: OrderGroup, at: datetime) -> frozenset[int]:
     """Lost exits after which another one is sent by now. Not while somebody has taken the group in hand, who has cancelled the other exit since."""
-    lost = _lost(group)
-    if not lost:
-        return frozenset()
-    since = {order.pk: order.updated_at for (*_, order) in _orders(group).values() if order.status == OrderStatus.CANCELED and order not in lost}
-    return frozenset(
-        order.pk
-        for order in lost
-        if _may_follow(group, order) and at - order.updated_at >= RETRY_AFTER and not any(moment >= order.updated_at for moment in since.values())
-    )
+    orders = _orders(group)
+    lost = _lost(group, orders)
+    exits = [orders[role][-1] for role in EXITS if role in orders]
+    cancelled = [order.updated_at for order in exits if order.status == OrderStatus.CANCELED and order not in lost]
+    waited = [order for order in lost if at - order.updated_at >= RETRY_AFTER and not any(since >= order.updated_at for since in cancelled)]
+    return frozenset(order.pk for order in waited if _may_follow(group, order))
 
 
 def _may_follow(group: OrderGroup, order: Order) -> bool:
@@ -347,7 +344,8 @@ def _send(group: OrderGroup, action: GroupAction, again: Collection[int], at: da
 def _still_held(intent: OrderIntent, group: OrderGroup) -> bool:
     """Whether the exit closes what is held and nothing else closes."""
     held = quantities_held(group.portfolio_id, group.instrument_id)
-    beside = [order for order in working_orders(group.portfolio_id) if order.order_id not in group_order_ids(group.pk)]
+    own = group_order_ids(group.pk)
+    beside = [order for order in working_orders(group.portfolio_id) if order.order_id not in own]
     free = closable_quantity(intent, held=sum(held.values(), ZERO), book_held=held.get(group.book_id, ZERO), working_orders=beside)
     return intent.quantity <= free
 
