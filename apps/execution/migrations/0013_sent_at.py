@@ -2,7 +2,8 @@
 
 from django.db import migrations, models
 
-from apps.execution.domain.guards import fill_guard_removal_sql, fill_guard_sql, order_guard_removal_sql, order_guard_sql
+from apps.execution.domain.fact_guards import fill_guard_removal_sql, fill_guard_sql
+from apps.execution.domain.guards import order_guard_removal_sql, order_guard_sql
 
 HELP = "When it was given to its broker: the database writes it, with all that sending takes, and nobody else"
 # Of orders that the earlier guard let through.

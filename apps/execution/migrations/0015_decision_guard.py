@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from apps.execution.domain.decision_guards import decision_guard_removal_sql, decision_guard_sql
+from apps.execution.domain.fact_guards import decision_guard_removal_sql, decision_guard_sql
 
 
 class Migration(migrations.Migration):

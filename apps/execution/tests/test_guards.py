@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from apps.core import clock
 from apps.core.check_codes import ALWAYS_MADE
 from apps.core.trading import Check, Outcome, check_as_dict
-from apps.execution.domain.decision_guards import LONGEST_VALIDITY
+from apps.execution.domain.fact_guards import LONGEST_VALIDITY
 from apps.execution.domain.guards import INTENT_COLUMNS
 from apps.execution.domain.states import OrderStatus, status_moves
 from apps.execution.models import BrokerageAccount, Fill, Order, OrderDecision, OrderEvent

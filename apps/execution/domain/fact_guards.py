@@ -1,4 +1,5 @@
-"""SQL of the trigger that takes a decision only where it could have been made: whole, of now, and of an order that may be judged."""
+"""SQL of the triggers that take a fact only where it could have happened: a decision that is whole, of now and of an order that may be judged, a
+fill of an order that was sent."""
 
 from collections.abc import Iterable
 
@@ -58,6 +59,30 @@ def decision_guard_removal_sql() -> str:
     return """
 drop trigger if exists decision_guard on execution_orderdecision;
 drop function if exists execution_decision_guard();
+"""
+
+
+def fill_guard_sql() -> str:
+    """The trigger that takes a fill of an order only that was sent, with all that sending it takes. It may have ended since."""
+    return """
+create or replace function execution_fill_guard() returns trigger language plpgsql
+    set search_path = pg_catalog, public, pg_temp as $$
+begin
+    if exists (select from execution_order where id = new.order_id and sent_at is null) then
+        raise exception 'order % was never sent and has no fills', new.order_id using errcode = 'check_violation';
+    end if;
+    return new;
+end
+$$;
+create trigger fill_guard before insert on execution_fill for each row execute function execution_fill_guard();
+"""
+
+
+def fill_guard_removal_sql() -> str:
+    """The statements that take it away again."""
+    return """
+drop trigger if exists fill_guard on execution_fill;
+drop function if exists execution_fill_guard();
 """
 
 
