@@ -50,9 +50,9 @@ where b.portfolio_id = %(portfolio)s and b.halts and not exists (select from exe
 # portfolio's orders are counted beside its orders; all messages only where the desk limits them.
 _SINCE = "e.recorded_at > %(since)s and e.recorded_at < %(since)s::timestamptz + interval '1 day'"
 _CHANGES = f"""
-select string_agg(concat_ws(%(between)s, o.instrument_id, o.strategy), %(line)s)
-from execution_orderevent e join execution_order o on o.id = e.order_id
-where e.kind = '{OrderEventKind.PENDING_REPLACE}' and {_SINCE} and {_OF_PORTFOLIO}
+select string_agg((
+    select concat_ws(%(between)s, o.instrument_id, o.strategy) from execution_order o where o.id = e.order_id and {_OF_PORTFOLIO}), %(line)s)
+from execution_orderevent e where e.kind = '{OrderEventKind.PENDING_REPLACE}' and {_SINCE}
 """  # noqa: S608 - made of fixed texts
 _DESK_MESSAGES = f"""
 case when exists (
