@@ -132,8 +132,8 @@ def test_sent_is_refused_when_one_decision_does_not_hold(desk, way, flaw):
         ({"checks": [*checks_of("compliance"), {"code": "X"}]}, "against its own checks"),
         ({"intent_digest": "0" * 64}, "is not of its intent"),
         ({"expires_at": timedelta(hours=1), "decided_at": timedelta(0)}, "for another time"),
-        ({"expires_at": timedelta(hours=1), "decided_at": timedelta(hours=1)}, "for another time"),
-        ({"expires_at": -timedelta(hours=1), "decided_at": -timedelta(hours=1)}, "for another time"),
+        ({"expires_at": timedelta(hours=25), "decided_at": timedelta(hours=25)}, "for another time"),
+        ({"expires_at": -timedelta(minutes=6), "decided_at": -timedelta(minutes=6)}, "for another time"),
     ],
 )
 def test_a_decision_that_could_not_have_been_made_is_not_taken(desk, fields, match):
