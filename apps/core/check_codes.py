@@ -1,6 +1,8 @@
 """Every code that a pre-trade check can answer with, in the order in which the gate makes the checks (domain.md A5)."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class Stage(StrEnum):
@@ -58,9 +60,10 @@ class CheckCode(StrEnum):
     DATA_QUARANTINED = "DATA_QUARANTINED", Stage.DATA, "risk", "The instrument's data are in quarantine"
     LIMIT_MISSING = "LIMIT_MISSING", Stage.DATA, "risk", "A limit that the order needs is not set"
     DUPLICATE = "DUPLICATE", Stage.DUPLICATE, "risk", "The same order was sent under another id a moment ago"
-    RATE_LIMIT_GLOBAL = "RATE_LIMIT_GLOBAL", Stage.RATE, "risk", "Too many orders of the portfolio in a minute"
-    RATE_LIMIT_SYMBOL = "RATE_LIMIT_SYMBOL", Stage.RATE, "risk", "Too many orders of the symbol in a minute"
-    RATE_LIMIT_ALGO = "RATE_LIMIT_ALGO", Stage.RATE, "risk", "Too many orders of the strategy in a minute"
+    RATE_LIMIT_GLOBAL = "RATE_LIMIT_GLOBAL", Stage.RATE, "risk", "Too many orders and changes of the portfolio in a minute"
+    RATE_LIMIT_DESK = "RATE_LIMIT_DESK", Stage.RATE, "risk", "Too many orders, changes and cancels of the whole desk in a minute"
+    RATE_LIMIT_SYMBOL = "RATE_LIMIT_SYMBOL", Stage.RATE, "risk", "Too many orders and changes of the symbol in a minute"
+    RATE_LIMIT_ALGO = "RATE_LIMIT_ALGO", Stage.RATE, "risk", "Too many orders and changes of the strategy in a minute"
     ORDER_SIZE_LIMIT = "ORDER_SIZE_LIMIT", Stage.SIZE, "risk", "The order has too many shares"
     ORDER_VALUE_LIMIT = "ORDER_VALUE_LIMIT", Stage.SIZE, "risk", "The order is worth too much"
     ADV_LIMIT = "ADV_LIMIT", Stage.SIZE, "risk", "The order is too large a share of the average daily volume, or too large while no volume is known"
@@ -102,6 +105,37 @@ def check_place(code: str) -> int:
     """Where a check of this code stands in the gate; a code that the desk no longer makes stands last."""
     return _PLACES.get(code, len(_PLACES))
 
+
+_C = CheckCode
+#: What each authority answers about every order that it allows, whatever the order and its limits are. The database takes no decision that allows
+#: without all of them.
+ALWAYS_MADE: Final[Mapping[str, tuple[CheckCode, ...]]] = {
+    "risk": (
+        _C.TRADING_HALTED,
+        _C.REDUCING_ONLY,
+        _C.ACCOUNT_ON_HOLD,
+        _C.RISK_NOT_COMPUTED,
+        _C.PRICE_MISSING,
+        _C.PRICE_STALE,
+        _C.DATA_QUARANTINED,
+        _C.LIMIT_MISSING,
+        _C.DUPLICATE,
+        _C.RATE_LIMIT_GLOBAL,
+        _C.RATE_LIMIT_SYMBOL,
+        _C.PRICE_COLLAR,
+        _C.INSUFFICIENT_CAPITAL,
+        _C.SHORT_SALE,
+    ),
+    "compliance": (
+        _C.MARKET_HALTED,
+        _C.PRICE_BAND,
+        _C.INSTRUMENT_NOT_TRADABLE,
+        _C.RESTRICTED_INSTRUMENT,
+        _C.WATCHED_INSTRUMENT,
+        _C.USER_NOT_PERMITTED,
+        _C.SHORT_SALE_PRICE,
+    ),
+}
 
 #: Who can change what a check of this step blocks by; a step that is not here is answered by changing the order.
 REMEDIES = {

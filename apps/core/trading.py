@@ -221,7 +221,8 @@ class PreTradeSnapshot:
 
     `market` is None for a symbol that the desk does not know. `identical_age` says how many seconds ago the portfolio sent an order with
     the same terms under another id (None: not in the last minute). `located` is what may still be sold short today.
-    `account_hold` says why nothing new may be opened in the account, "" where nothing speaks against it.
+    `account_hold` says why nothing new may be opened in the account, "" where nothing speaks against it. Counts of the last minute are of orders and
+    changes of orders; that of the desk's messages has its cancels too, and is 0 where the desk does not limit them.
     """
 
     intent: OrderIntent
@@ -233,6 +234,7 @@ class PreTradeSnapshot:
     as_of: datetime
     market: MarketFacts | None = None
     strategy_orders_last_minute: int = 0
+    desk_messages_last_minute: int = 0
     identical_age: Decimal | None = None
     located: Decimal = Decimal(0)
     account_hold: str = ""

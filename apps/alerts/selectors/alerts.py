@@ -88,3 +88,8 @@ def alerts_about(user: "User", subject: str, *, limit: int) -> tuple[ReceivedAle
 def alert_last(*, portfolio_id: int, codes: Collection[str], since: datetime) -> Alert | None:
     """The newest alert of these codes about the portfolio, whoever has it."""
     return Alert.objects.filter(portfolio_id=portfolio_id, code__in=codes, recorded_at__gte=since).order_by("-id").first()
+
+
+def alert_raised(key: str) -> bool:
+    """Whether an alert of this key (not empty) was ever raised: for facts of which people are told once."""
+    return Alert.objects.filter(key=key).exists()

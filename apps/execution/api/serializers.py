@@ -166,6 +166,7 @@ class OrderDecisionSerializer(serializers.Serializer):
 
     authority = serializers.ChoiceField(choices=["risk", "compliance"])
     allowed = serializers.BooleanField()
+    of_change = serializers.BooleanField(help_text="Of a change that somebody asked for, made or refused, and not of the order as it was sent")
     intent_digest = serializers.CharField()
     checks = CheckSerializer(many=True)
     decided_at = serializers.DateTimeField()

@@ -3,7 +3,7 @@
 The exits of a bracket are for what the entry has filled, never for more. What one exit trades, the other loses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -34,7 +34,10 @@ EXITS = (GroupRole.STOP_LOSS, GroupRole.TAKE_PROFIT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An order of the group as it stands. `changeable`: it works and may be replaced; `cancelling`: its cancel is on the way."""
+    """The last order of a role as it stands. `changeable`: it works and may be replaced; `cancelling`: its cancel is on the way.
+
+    `earlier` is what the orders before it have traded in the same role, `attempt` how many they are.
+    """
 
     order_id: int
     quantity: Decimal
@@ -42,6 +45,8 @@ class Member:
     ended: bool
     changeable: bool
     cancelling: bool = False
+    earlier: Decimal = ZERO
+    attempt: int = 0
 
 
 class Act(StrEnum):
@@ -54,24 +59,25 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupAction:
-    """One thing to do. `quantity` is the whole of the order to send, or what the order is to have in all."""
+    """One thing to do. `quantity` is the whole of the order to send, or what the order is to have in all; `attempt` counts the orders of the role."""
 
     act: Act
     role: GroupRole
     reason: str
     order_id: int | None = None
     quantity: Decimal = ZERO
+    attempt: int = 0
 
 
-def group_order_id(*, group: UUID, portfolio_id: int, role: GroupRole) -> UUID:
-    """The client order id of a member."""
-    return uuid5(GROUP_ORDERS, f"{portfolio_id}|{group}|{role}")
+def group_order_id(*, group: UUID, portfolio_id: int, role: GroupRole, attempt: int = 0) -> UUID:
+    """The client order id of a member, and of the one that follows it when it ended of nobody's will."""
+    return uuid5(GROUP_ORDERS, f"{portfolio_id}|{group}|{role}" + (f"|{attempt}" if attempt else ""))
 
 
-def group_action(*, kind: GroupKind, quantity: Decimal, members: Mapping[GroupRole, Member]) -> GroupAction | None:
+def group_action(*, kind: GroupKind, quantity: Decimal, members: Mapping[GroupRole, Member], again: Collection[int] = ()) -> GroupAction | None:
     """The next thing that the group needs, None when it is in step. `quantity` is an OCO's; a bracket's is what its entry has filled.
 
-    An exit that has ended for whatever reason stays ended, and the other one works on.
+    An exit that has ended stays ended, and the other one works on, but for those whose ids stand in `again`: another one follows them.
     """
     entry = members.get(GroupRole.ENTRY)
     if kind is GroupKind.BRACKET:
@@ -81,7 +87,7 @@ def group_action(*, kind: GroupKind, quantity: Decimal, members: Mapping[GroupRo
             return GroupAction(act=Act.WITHDRAW, role=GroupRole.ENTRY, order_id=entry.order_id, reason="an exit of its bracket has traded")
     open_quantity = exit_left(quantity=quantity, members=members)
     for role in EXITS:
-        if action := _exit(role, members.get(role), open_quantity):
+        if action := _exit(role, members.get(role), open_quantity, again):
             return action
     return None
 
@@ -93,14 +99,15 @@ def exit_left(*, quantity: Decimal, members: Mapping[GroupRole, Member]) -> Deci
 
 
 def _exited(members: Mapping[GroupRole, Member]) -> Decimal:
-    return sum((members[role].cumulative for role in EXITS if role in members), ZERO)
+    return sum((members[role].cumulative + members[role].earlier for role in EXITS if role in members), ZERO)
 
 
-def _exit(role: GroupRole, member: Member | None, open_quantity: Decimal) -> GroupAction | None:
-    if member is None:
+def _exit(role: GroupRole, member: Member | None, open_quantity: Decimal, again: Collection[int]) -> GroupAction | None:
+    if member is None or (member.ended and member.order_id in again):
         if open_quantity <= ZERO:
             return None
-        return GroupAction(act=Act.SEND, role=role, quantity=open_quantity, reason="there is something to exit")
+        attempt = 0 if member is None else member.attempt + 1
+        return GroupAction(act=Act.SEND, role=role, quantity=open_quantity, reason="there is something to exit", attempt=attempt)
     if member.ended or member.cancelling:
         return None
     if open_quantity <= ZERO:

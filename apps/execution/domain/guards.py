@@ -69,16 +69,49 @@ $$;
 
 create or replace function execution_order_is_allowed(the_order bigint, digest text, at timestamptz) returns boolean language sql stable
     set search_path = pg_catalog, public, pg_temp as $$
-    -- `at` null: the decisions may have run out since.
-    select count(distinct authority) = 2 from execution_orderdecision
-    where order_id = the_order and intent_digest = digest and authority in ('risk', 'compliance') and allowed
-        and (at is null or expires_at > at)
+    -- The last word of each authority. `at` null: the decisions may have run out since.
+    select count(*) = 2 from (
+        select distinct on (authority) allowed, expires_at from execution_orderdecision
+        where order_id = the_order and intent_digest = digest and authority in ('risk', 'compliance') order by authority, id desc) said
+    where allowed and (at is null or expires_at > at)
 $$;
 
-create or replace function execution_order_is_approved(o execution_order, at timestamptz) returns boolean language plpgsql stable
+create or replace function execution_order_reduces(o execution_order) returns boolean language plpgsql
+    set search_path = pg_catalog, public, pg_temp as $$
+declare
+    in_portfolio numeric;
+    in_book numeric;
+begin
+    -- As apps.core.trading.closable_quantity: what is held, in the portfolio and in the book, less what else works on the same side. Others of
+    -- its group cannot trade beside it. Under the portfolio's lock, so that no two orders close the same shares.
+    perform from portfolios_portfolio where id = o.portfolio_id for update;
+    select coalesce(sum(p.quantity), 0), coalesce(sum(p.quantity) filter (where p.book_id = o.book_id), 0) into in_portfolio, in_book
+    from portfolios_book b join portfolios_position p on p.book_id = b.id
+    where b.portfolio_id = o.portfolio_id and p.instrument_id = o.instrument_id;
+    if o.side = 'buy' then
+        in_portfolio := -in_portfolio;
+        in_book := -in_book;
+    end if;
+    select in_portfolio - coalesce(sum(w.leaves), 0), in_book - coalesce(sum(w.leaves) filter (where w.book_id = o.book_id), 0)
+    into in_portfolio, in_book from (
+        select w.book_id, w.quantity - w.cumulative_quantity as leaves from execution_order w
+        where w.portfolio_id = o.portfolio_id and w.instrument_id = o.instrument_id and w.side = o.side and w.id <> o.id
+            and (o.group_id is null or w.group_id is distinct from o.group_id) and w.status not in ({_values(TERMINAL_STATUSES)})
+        union all
+        select a.book_id, greatest(a.quantity - (
+            select coalesce(sum(case when c.status in ({_values(TERMINAL_STATUSES)}) then c.cumulative_quantity else c.quantity end), 0)
+            from execution_order c where c.algo_id = a.id), 0) from execution_algoorder a
+        where a.portfolio_id = o.portfolio_id and a.instrument_id = o.instrument_id and a.side = o.side and a.status = '{AlgoStatus.WORKING}'
+            and a.id is distinct from o.algo_id) w;
+    return o.quantity - o.cumulative_quantity <= least(in_portfolio, in_book);
+end
+$$;
+
+create or replace function execution_order_is_approved(o execution_order, at timestamptz) returns boolean language plpgsql volatile
     set search_path = pg_catalog, public, pg_temp as $$
 declare
     most numeric;
+    rate numeric := 1;
 begin
     -- True as well where nothing in force asks for a second person. The portfolio's own limit stands in the place of the desk's.
     select min(hard) into most from risk_risklimit where kind = 'approval_value' and portfolio_id = o.portfolio_id
@@ -86,9 +119,19 @@ begin
     if most is null then
         select min(hard) into most from risk_desklimit where kind = 'approval_value' and active_from <= at and (active_to is null or active_to > at);
     end if;
-    return most is null or coalesce(o.quantity * greatest(o.limit_price, o.stop_price, o.reference_price) <= most, false)
+    if most is null then
+        return true;
+    end if;
+    if exists (select from portfolios_portfolio f, marketdata_instrument i
+        where f.id = o.portfolio_id and i.id = o.instrument_id and f.base_currency <> i.currency) then
+        -- The rate by which risk judged it last; none is too much for everybody.
+        select (jsonb_path_query_first(checks, '$[*] ? (@.code == "FX_RATE_MISSING")') ->> 'before')::numeric into rate
+        from execution_orderdecision where order_id = o.id and authority = 'risk' order by id desc limit 1;
+    end if;
+    return coalesce(o.quantity * greatest(o.limit_price, o.stop_price, o.reference_price) * rate <= most, false)
         or exists (select 1 from execution_orderapproval a where a.order_id = o.id and a.intent_digest = o.intent_digest and a.approved
-            and a.decided_by_id <> o.created_by_id and a.expires_at > at);
+            and a.decided_by_id <> o.created_by_id and a.expires_at > at)
+        or execution_order_reduces(o);
 end
 $$;
 
@@ -121,9 +164,13 @@ begin
                 raise exception 'order % cannot be % without the approval of a second person', new.id, new.status
                     using errcode = 'check_violation';
             end if;
+            new.sent_at := statement_timestamp();
+        else
+            new.sent_at := null;
         end if;
         return new;
     end if;
+    new.sent_at := old.sent_at;
     if {changed} then
         raise exception 'order %: what was intended cannot be changed', new.id using errcode = 'check_violation';
     end if;
@@ -146,11 +193,9 @@ begin
             raise exception 'order % cannot be % without the approval of a second person', new.id, new.status
                 using errcode = 'check_violation';
         end if;
-    elsif new.cumulative_quantity <> old.cumulative_quantity
-        or (old.status in ({_values(TERMINAL_STATUSES)}) and new.status is distinct from old.status) then
-        if not execution_order_is_allowed(new.id, new.intent_digest, null) then
-            raise exception 'order % was never allowed and cannot trade', new.id using errcode = 'check_violation';
-        end if;
+        new.sent_at := statement_timestamp();
+    elsif old.sent_at is null and (new.cumulative_quantity <> 0 or (old.status in ({_values(TERMINAL_STATUSES)}) and new.status <> old.status)) then
+        raise exception 'order % was never sent and cannot trade', new.id using errcode = 'check_violation';
     end if;
     return new;
 end
@@ -194,6 +239,7 @@ drop trigger if exists order_guard on execution_order;
 drop function if exists execution_order_guard();
 drop function if exists execution_replacement_is_allowed(execution_order);
 drop function if exists execution_order_is_approved(execution_order, timestamptz);
+drop function if exists execution_order_reduces(execution_order);
 drop function if exists execution_order_is_allowed(bigint, text, timestamptz);
 drop function if exists execution_intent_digest(execution_order);
 """

@@ -57,6 +57,10 @@ class OrderEventKind(StrEnum):
     TRIGGERED = "triggered"
 
 
+#: The steps in which something is asked of a broker.
+MESSAGES = (OrderEventKind.SENT, OrderEventKind.PENDING_REPLACE, OrderEventKind.PENDING_CANCEL)
+
+
 class FillLevel(StrEnum):
     """How much of the order's quantity has been executed."""
 

@@ -2,6 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.core.money import MONEY_DIGITS, MONEY_PLACES, PRICE_DIGITS, PRICE_PLACES, QUANTITY_DIGITS, QUANTITY_PLACES
+from apps.execution.domain.states import MESSAGES
 from apps.execution.models.orders import Order
 
 
@@ -46,7 +47,10 @@ class OrderEvent(models.Model):
     )
 
     class Meta:
-        indexes = [models.Index(fields=["order", "id"], name="order_event_order")]
+        indexes = [
+            models.Index(fields=["order", "id"], name="order_event_order"),
+            models.Index(fields=["kind", "recorded_at"], condition=Q(kind__in=[x.value for x in MESSAGES]), name="order_event_message"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} of order {self.order_id}"

@@ -61,6 +61,9 @@ class Order(models.Model):
     market_time = models.DateTimeField(null=True, help_text="Market time when it was made (differs from created_at in a replay)")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    sent_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was given to its broker: the database writes it, with all that sending takes, and nobody else"
+    )
     revision = models.BigIntegerField(default=0, editable=False, help_text="The database gives each write of an order the next one")
     # Of a past row one asks by its order and its time: every other index would be written twice for each order, and read by nobody.
     history = HistoricalRecords(no_db_index=["portfolio", "book", "account", "instrument", "algo", "group", "created_by"])
@@ -97,7 +100,9 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(algo__isnull=True, slice__isnull=True) | Q(algo__isnull=False, slice__isnull=False), name="order_slice"
             ),
-            models.UniqueConstraint(fields=["group", "group_role"], condition=Q(group__isnull=False), name="order_group_role_once"),
+            models.UniqueConstraint(
+                fields=["group", "group_role"], condition=Q(group__isnull=False) & ~Q(status__in=ENDED), name="order_group_role_works_once"
+            ),
             models.CheckConstraint(
                 condition=Q(group__isnull=True, group_role="") | (Q(group__isnull=False) & ~Q(group_role="")), name="order_group_role"
             ),
@@ -105,6 +110,7 @@ class Order(models.Model):
         ]
         indexes = [
             models.Index(fields=["portfolio", "-id"], name="order_portfolio"),
+            models.Index(fields=["group", "group_role"], condition=Q(group__isnull=False), name="order_group"),
             models.Index(
                 fields=["portfolio", "instrument"],
                 condition=~Q(status__in=ENDED),

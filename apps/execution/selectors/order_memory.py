@@ -4,7 +4,7 @@ Every write of an order gives its row the next `revision` of one sequence, by a 
 their revisions grow from one commit to the next. What a transaction has read is kept when it commits: nothing in here was ever taken back.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,8 @@ Terms = tuple[Side, Decimal, OrderType, TimeInForce, Decimal | None, Decimal | N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRates:
-    """Orders sent in the last minute: of the whole portfolio, of one instrument in it, of one strategy. Denied ones were never sent.
+    """Orders and changes of orders sent in the last minute: of the whole portfolio, of one instrument in it, of one strategy in it. Denied ones were
+    never sent.
 
     `identical_age` is how many seconds ago the same order was sent under another id, None if it was not.
     """
@@ -91,11 +92,19 @@ class OrderMemory:
         return OrderMemory(orders=orders, working=working, revisions=revisions, newest=newest, read_at=read_at, most=most)
 
     def rates(
-        self, intent: OrderIntent, *, at: datetime, since: datetime, market_time: datetime, instead_of: Collection[int], algo_id: int | None
+        self,
+        intent: OrderIntent,
+        *,
+        at: datetime,
+        since: datetime,
+        market_time: datetime,
+        instead_of: Collection[int],
+        algo_id: int | None,
+        changes: Collection[tuple[int, str]] = (),
     ) -> OrderRates:
-        """Orders made after `since`. An identical order is one of the same terms in the same portfolio, so in the same account. It is as old as the
-        larger of two distances, in wall time and in market time: a replay shows many sessions in a second. Children of one parent repeat
-        themselves, and may."""
+        """Orders made after `since`, with the `changes` asked for since then (instrument and strategy of each). An identical order is one of the
+        same terms in the same portfolio, so in the same account. It is as old as the larger of two distances, in wall time and in market time: a
+        replay shows many sessions in a second. Children of one parent repeat themselves, and may."""
         recent = [line for line in self.orders.values() if line.created_at > since and line.sent]
         same = [line for line in recent if line.instrument_id == intent.instrument_id]
         terms = terms_of(intent)
@@ -108,9 +117,9 @@ class OrderMemory:
             and (line.algo_id is None or line.algo_id != algo_id)
         ]
         return OrderRates(
-            portfolio=len(recent),
-            instrument=len(same),
-            strategy=sum(line.strategy == intent.strategy for line in recent) if intent.strategy else 0,
+            portfolio=len(recent) + len(changes),
+            instrument=len(same) + sum(instrument == intent.instrument_id for instrument, _ in changes),
+            strategy=_of_strategy(intent.strategy, [*(line.strategy for line in recent), *(name for _, name in changes)]),
             identical_age=min(ages, default=None),
         )
 
@@ -168,6 +177,11 @@ def _order_line(values: list[str]) -> OrderLine:
         sent=status != OrderStatus.DENIED,
         working=working,
     )
+
+
+def _of_strategy(strategy: str, names: Sequence[str]) -> int:
+    """An order by hand is of no strategy."""
+    return names.count(strategy) if strategy else 0
 
 
 def _price(text: str) -> Decimal | None:

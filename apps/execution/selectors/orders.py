@@ -68,17 +68,19 @@ def order_detail(*, user: "User", order_id: int) -> OrderDetail:
 
 
 def decision_rows(order: Order) -> tuple[dict[str, Any], ...]:
-    """What risk and compliance said, with every check and its numbers."""
+    """What risk and compliance said, with every check and its numbers. `of_change` where it was of a change that somebody asked for later."""
+    decisions = list(order.decisions.order_by("id"))
     return tuple(
         {
             "authority": decision.authority,
             "allowed": decision.allowed,
+            "of_change": decision.intent_digest != decisions[0].intent_digest,
             "intent_digest": decision.intent_digest,
             "checks": decision.checks,
             "decided_at": plain(decision.decided_at),
             "expires_at": plain(decision.expires_at),
         }
-        for decision in order.decisions.order_by("id")
+        for decision in decisions
     )
 
 

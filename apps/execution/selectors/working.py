@@ -15,6 +15,7 @@ from apps.core.kept import Kept
 from apps.core.postgres.base import Question
 from apps.core.postgres.rows import BETWEEN, LINE, fetch
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, WorkingOrder
+from apps.execution.domain.states import MESSAGES, OrderEventKind
 from apps.execution.models.orders import ENDED, Order
 from apps.execution.selectors.order_memory import COLUMNS, OrderMemory, OrderRates, order_lines
 from apps.marketdata.selectors.market import MARKET_TIME
@@ -45,10 +46,24 @@ _STRANGERS = """
 select count(*) from execution_reconciliationbreak b
 where b.portfolio_id = %(portfolio)s and b.halts and not exists (select from execution_breakresolution r where r.found_id = b.id)
 """
-# The market's time; the strangers; the unsent parents; check figures of the orders that may trade; the newest revision; lines of orders.
+# What was asked of brokers since a moment, from the partial index of messages. Between two bounds PostgreSQL expects few of them. The changes of the
+# portfolio's orders are counted beside its orders; all messages only where the desk limits them.
+_SINCE = "e.recorded_at > %(since)s and e.recorded_at < %(since)s::timestamptz + interval '1 day'"
+_CHANGES = f"""
+select string_agg((
+    select concat_ws(%(between)s, o.instrument_id, o.strategy) from execution_order o where o.id = e.order_id and {_OF_PORTFOLIO}), %(line)s)
+from execution_orderevent e where e.kind = '{OrderEventKind.PENDING_REPLACE}' and {_SINCE}
+"""  # noqa: S608 - made of fixed texts
+_DESK_MESSAGES = f"""
+case when exists (
+    select from risk_desklimit d where d.kind = 'order_rate' and d.active_from <= %(at)s and (d.active_to is null or d.active_to > %(at)s))
+then (select count(*) from execution_orderevent e where e.kind in ({", ".join(f"'{kind}'" for kind in MESSAGES)}) and {_SINCE}) else 0 end
+"""  # noqa: S608 - made of fixed texts
+# The market's time; the strangers; the unsent parents; check figures of the orders that may trade; the newest revision; lines of orders; changes; the
+# desk's messages.
 _SURROUNDINGS = f"""
 select {MARKET_TIME}, ({_STRANGERS}), ({_UNSENT}), figures.many, figures.revisions,
-    {{newest}}, ({_LINES} {{which}})
+    {{newest}}, ({_LINES} {{which}}), ({_CHANGES}), {_DESK_MESSAGES}
 from (select count(*) as many, coalesce(sum(o.revision), 0) as revisions from execution_order o where {_MAY_TRADE}) figures
 """  # noqa: S608 - made of fixed texts
 _ANEW: Final = _SURROUNDINGS.format(
@@ -70,13 +85,15 @@ class Surroundings:
 
     `working` are the portfolio's working orders, oldest first, and then what its working parents have not sent yet, each like one order
     whose id is minus the parent's. `strangers` is how many orders and executions the broker has that the desk does not know, and that nobody
-    has explained yet.
+    has explained yet. `desk_messages` is what the whole desk has asked of its brokers in the last minute, cancels too; 0 where it does not
+    limit that.
     """
 
     market_time: datetime
     rates: OrderRates
     working: tuple[WorkingOrder, ...]
     strangers: int
+    desk_messages: int
 
 
 def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
@@ -105,12 +122,22 @@ def surroundings_of(*, intent: OrderIntent, at: datetime, instead_of: Collection
         # When the transaction that has read it commits: what it has written itself may still be taken back.
         transaction.on_commit(partial(_memories.put, intent.portfolio_id, memory))
     market_time, strangers, unsent = row[:3]
+    changes, desk_messages = row[7:]
     working = tuple(order for order in memory.working if order.order_id not in instead_of) if instead_of else memory.working
     return Surroundings(
         market_time=market_time,
-        rates=memory.rates(intent, at=at, since=since, market_time=market_time, instead_of=instead_of, algo_id=algo_id),
+        rates=memory.rates(
+            intent,
+            at=at,
+            since=since,
+            market_time=market_time,
+            instead_of=instead_of,
+            algo_id=algo_id,
+            changes=[_change(line) for line in changes.split(LINE)] if changes else (),
+        ),
         working=working + tuple(map(_unsent, unsent.split(LINE))) if unsent else working,
         strangers=strangers,
+        desk_messages=desk_messages,
     )
 
 
@@ -133,6 +160,11 @@ def _remembered(known: OrderMemory, row: tuple[Any, ...], *, older_than: datetim
     lines = order_lines(row[6])
     newest = max((line.revision for line in lines), default=0)
     return known.with_changes(lines, newest=max(newest, row[5]), older_than=older_than, read_at=known.read_at or wall.monotonic())
+
+
+def _change(line: str) -> tuple[int, str]:
+    instrument, strategy = line.split(BETWEEN)
+    return int(instrument), strategy
 
 
 @lru_cache(maxsize=256)

@@ -7,14 +7,15 @@ from django.db import transaction
 
 from apps.core.check_codes import CheckCode
 from apps.core.errors import Conflict, InvalidInput, NotPermitted
-from apps.core.trading import Outcome, check_as_dict
+from apps.core.trading import Outcome
 from apps.execution.brokers.protocol import ExecutionReport
 from apps.execution.domain.states import OrderEventKind, OrderStatus
-from apps.execution.models import Order, OrderApproval, OrderDecision
+from apps.execution.models import Order, OrderApproval
 from apps.execution.selectors.orders import order_get
 from apps.execution.selectors.previews import order_intent
 from apps.execution.selectors.working import group_order_ids
-from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check, locates_take
+from apps.execution.services.gate import DECISION_VALIDITY, gate_check, locates_take
+from apps.execution.services.order_rows import decisions_insert
 from apps.execution.services.orders import order_route
 from apps.execution.services.reports import order_lock, reports_book
 
@@ -85,27 +86,11 @@ def _check(order: Order, user: "User", at: datetime) -> None:
 def _judge_again(order: Order, user: "User", at: datetime) -> Order:
     """Prices and limits have moved on: the gate is asked again, for the one who made the order."""
     beside = (order.pk, *group_order_ids(order.group_id))
-    intent, maker = order_intent(order), order.created_by_id
-    gate = gate_check(intent=intent, user_id=maker, at=at, account=order.account, instead_of=beside, algo_id=order.algo_id)
-    _decide(order, gate, at)
+    gate = gate_check(intent=order_intent(order), user_id=order.created_by_id, at=at, account=order.account, instead_of=beside, algo_id=order.algo_id)
+    decisions_insert(order, intent_digest=order.intent_digest, verdicts=gate.verdicts, at=at, expires_at=at + DECISION_VALIDITY)
     if gate.allowed:
         locates_take(gate, at=at)
         report = ExecutionReport(kind=OrderEventKind.SENT, reason=f"approved by {user.get_username()}")
     else:
         report = ExecutionReport(kind=OrderEventKind.DENIED, reason=", ".join(gate.codes))
     return reports_book(order=order, reports=[report], source=GATE, at=at)
-
-
-def _decide(order: Order, gate: Gate, at: datetime) -> None:
-    OrderDecision.objects.bulk_create(
-        OrderDecision(
-            order=order,
-            authority=verdict.authority,
-            intent_digest=order.intent_digest,
-            allowed=verdict.allowed,
-            checks=[check_as_dict(check) for check in verdict.checks],
-            decided_at=at,
-            expires_at=at + DECISION_VALIDITY,
-        )
-        for verdict in gate.verdicts
-    )

@@ -165,6 +165,7 @@ def _gate(
         as_of=at,
         market=facts,
         strategy_orders_last_minute=rates.strategy,
+        desk_messages_last_minute=around.desk_messages,
         identical_age=rates.identical_age,
         located=_located(intent, facts),
         account_hold=_account_hold(around.strangers),

@@ -7,22 +7,39 @@ whoever looks at a group that a crash left out of step brings it into step, and 
 import hashlib
 import json
 import logging
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4, uuid5
 
 from django.db import DatabaseError, transaction
-from django.db.models import Count, Q
+from django.db.models import Exists, OuterRef, Q
 
+from apps.alerts.selectors.alerts import alert_raised
 from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, DeskError, InvalidInput
-from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce
-from apps.execution.domain.groups import GROUP_ORDERS, Act, GroupAction, GroupKind, GroupRole, Member, exit_left, group_action, group_order_id
+from apps.core.money import ZERO
+from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, closable_quantity
+from apps.execution.domain.groups import (
+    EXITS,
+    GROUP_ORDERS,
+    Act,
+    GroupAction,
+    GroupKind,
+    GroupRole,
+    Member,
+    exit_left,
+    group_action,
+    group_order_id,
+)
+from apps.execution.domain.halting import RETRY_AFTER
 from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
 from apps.execution.models import Order, OrderGroup, OrderReplacement
+from apps.execution.selectors.working import group_order_ids, working_orders
 from apps.execution.services.intents import Number, intent_build
 from apps.execution.services.orders import OrderLink, order_submit, order_withdraw
 from apps.execution.services.replacements import ReplacementDenied, order_replace
+from apps.portfolios.selectors.holdings import quantities_held
 from apps.portfolios.selectors.portfolios import portfolio_members
 from apps.portfolios.services.portfolios import portfolio_lock
 
@@ -32,6 +49,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_STEPS = 10
+#: How an exit ends without having traded all of it.
+LOST_STATUSES = (OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED)
+#: How many orders there are of one exit at most, where each ends of nobody's will.
+MOST_ATTEMPTS = 3
+#: For how long recovery looks at a group of which an exit has ended.
+LOOKED_AFTER = timedelta(days=1)
 OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
 
@@ -100,11 +123,12 @@ def group_cancel(*, group_id: int, user: "User", at: datetime) -> int:
 def group_advance(*, group_id: int, at: datetime) -> int:
     """Bring a group into step; returns how many things were done. Doing it twice does nothing twice."""
     group = OrderGroup.objects.select_related("instrument", "created_by", "book").get(pk=group_id)
-    for done in range(MOST_STEPS):
-        action = _next_action(group)
-        if action is None or not _act(group, action, at):
-            return done
-    return MOST_STEPS
+    again, done = _to_follow(group, at), 0
+    while done < MOST_STEPS and (action := _next_action(group, again)) and _act(group, action, again, at):
+        done += 1
+    for order in _lost(group, _orders(group)):
+        _tell_lost(group, order, at)
+    return done
 
 
 def exit_waits(order: Order) -> bool:
@@ -114,18 +138,20 @@ def exit_waits(order: Order) -> bool:
     """
     if order.group is None or order.group_role == GroupRole.ENTRY:
         return False
-    left = exit_left(quantity=order.group.quantity, members=_members(order.group.pk))
+    left = exit_left(quantity=order.group.quantity, members=_members(_orders(order.group)))
     return order.quantity - order.cumulative_quantity > left
 
 
 def groups_recover(*, at: datetime) -> int:
-    """Look at every group that may be out of step: with an order that works, or with exits that were never sent. Returns what was done."""
-    exits = Count("orders", filter=Q(orders__group_role__in=[GroupRole.STOP_LOSS.value, GroupRole.TAKE_PROFIT.value]))
-    traded = Q(orders__group_role=GroupRole.ENTRY.value, orders__cumulative_quantity__gt=0) | Q(kind=GroupKind.OCO.value)
-    works = Q(orders__in=Order.objects.working())
-    found = OrderGroup.objects.annotate(exits=exits).filter(works | (traded & Q(exits__lt=2))).order_by("id")
+    """Look at every group that may be out of step: with an order that works, or with exits that were never sent or have ended lately without
+    trading. Returns what was done."""
+    orders = Order.objects.filter(group_id=OuterRef("pk"))
+    stop, profit = (Exists(orders.filter(group_role=role.value)) for role in EXITS)
+    traded = Q(kind=GroupKind.OCO.value) | Exists(orders.filter(group_role=GroupRole.ENTRY.value, cumulative_quantity__gt=0))
+    ended = orders.filter(group_role__in=[role.value for role in EXITS], status__in=LOST_STATUSES, updated_at__gt=at - LOOKED_AFTER)
+    found = OrderGroup.objects.filter(Exists(orders.working()) | (traded & ~(stop & profit)) | Exists(ended)).order_by("id")
     done = 0
-    for group_id in dict.fromkeys(found.values_list("id", flat=True)):
+    for group_id in found.values_list("id", flat=True):
         try:
             done += group_advance(group_id=group_id, at=at)
         except (DeskError, DatabaseError):
@@ -199,28 +225,68 @@ def _exit_price(user: "User", intent: OrderIntent, side: Side, name: str, price:
     return built.limit_price
 
 
-def _next_action(group: OrderGroup) -> GroupAction | None:
-    return group_action(kind=GroupKind(group.kind), quantity=group.quantity, members=_members(group.pk))
+def _next_action(group: OrderGroup, again: Collection[int]) -> GroupAction | None:
+    return group_action(kind=GroupKind(group.kind), quantity=group.quantity, members=_members(_orders(group)), again=again)
 
 
-def _members(group_id: int) -> dict[GroupRole, Member]:
+def _orders(group: OrderGroup) -> dict[GroupRole, list[Order]]:
+    """The group's orders by role, oldest first: the last one is the one that counts."""
+    found: dict[GroupRole, list[Order]] = {}
+    for order in Order.objects.filter(group_id=group.pk).order_by("id"):
+        found.setdefault(GroupRole(order.group_role), []).append(order)
+    return found
+
+
+def _members(orders: Mapping[GroupRole, Sequence[Order]]) -> dict[GroupRole, Member]:
     return {
-        GroupRole(order.group_role): Member(
+        role: Member(
             order_id=order.pk,
             quantity=order.quantity,
             cumulative=order.cumulative_quantity,
             ended=order.status in TERMINAL_STATUSES,
             changeable=order.status in CHANGEABLE_STATUSES,
             cancelling=order.status == OrderStatus.PENDING_CANCEL,
+            earlier=sum((one.cumulative_quantity for one in before), ZERO),
+            attempt=len(before),
         )
-        for order in Order.objects.filter(group_id=group_id)
+        for role, (*before, order) in orders.items()
     }
 
 
-def _act(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
+def _lost(group: OrderGroup, orders: Mapping[GroupRole, Sequence[Order]]) -> list[Order]:
+    """The last exit of each role where it has ended though nobody asked it to, and something is left to exit."""
+    if exit_left(quantity=group.quantity, members=_members(orders)) <= 0:
+        return []
+    exits = [orders[role][-1] for role in EXITS if role in orders]
+    return [order for order in exits if order.status in LOST_STATUSES and not _asked(order)]
+
+
+def _asked(order: Order) -> bool:
+    """Whether somebody cancelled an order that has ended: it was being cancelled, or was never sent."""
+    before = order.events.exclude(from_status=order.status).order_by("-id").values_list("from_status", flat=True).first()
+    return before == OrderStatus.PENDING_CANCEL or (before == OrderStatus.PENDING_NEW and order.status == OrderStatus.CANCELED)
+
+
+def _to_follow(group: OrderGroup, at: datetime) -> frozenset[int]:
+    """Lost exits after which another one is sent by now. Not while somebody has taken the group in hand, who has cancelled the other exit since."""
+    orders = _orders(group)
+    lost = _lost(group, orders)
+    exits = [orders[role][-1] for role in EXITS if role in orders]
+    cancelled = [order.updated_at for order in exits if order.status == OrderStatus.CANCELED and order not in lost]
+    waited = [order for order in lost if at - order.updated_at >= RETRY_AFTER and not any(since >= order.updated_at for since in cancelled)]
+    return frozenset(order.pk for order in waited if _may_follow(group, order))
+
+
+def _may_follow(group: OrderGroup, order: Order) -> bool:
+    """An exit for the day ends with its day, as it was asked to; one that ends again and again is a matter for people."""
+    for_the_day = order.status == OrderStatus.EXPIRED and group.time_in_force == TimeInForce.DAY
+    return not for_the_day and Order.objects.filter(group_id=group.pk, group_role=order.group_role).count() < MOST_ATTEMPTS
+
+
+def _act(group: OrderGroup, action: GroupAction, again: Collection[int], at: datetime) -> bool:
     """True when it was done and the group is worth another look. One that fails is looked at again by recovery."""
     if action.order_id is None:
-        return _send(group, action, at)
+        return _send(group, action, again, at)
     try:
         if action.act is Act.WITHDRAW:
             order_withdraw(portfolio_id=group.portfolio_id, order_id=action.order_id, reason=action.reason, at=at)
@@ -242,10 +308,10 @@ def _change_id(group: OrderGroup, action: GroupAction) -> UUID:
     return uuid5(GROUP_ORDERS, f"{group.pk}|{action.order_id}|{earlier}|{action.quantity.normalize():f}")
 
 
-def _send(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
+def _send(group: OrderGroup, action: GroupAction, again: Collection[int], at: datetime) -> bool:
     profit = action.role is GroupRole.TAKE_PROFIT
     intent = OrderIntent(
-        client_order_id=group_order_id(group=group.client_group_id, portfolio_id=group.portfolio_id, role=action.role),
+        client_order_id=group_order_id(group=group.client_group_id, portfolio_id=group.portfolio_id, role=action.role, attempt=action.attempt),
         portfolio_id=group.portfolio_id,
         book_id=group.book_id,
         instrument_id=group.instrument_id,
@@ -261,8 +327,8 @@ def _send(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
     link = OrderLink(group_id=group.pk, group_role=action.role.value)
 
     def fence() -> None:
-        """Under the portfolio's lock: the other exit may have traded since the group was looked at."""
-        if _next_action(group) != action:
+        """Under the portfolio's lock: the other exit may have traded since the group was looked at, or somebody closed what a lost one was for."""
+        if _next_action(group, again) != action or (action.attempt and not _still_held(intent, group)):
             raise Conflict(f"group {group.pk} needs something else by now", group_id=group.pk)
 
     note = f"{action.role.replace('_', '-')} of {group.kind} {group.pk}"
@@ -270,19 +336,38 @@ def _send(group: OrderGroup, action: GroupAction, at: datetime) -> bool:
         order = order_submit(intent=intent, user=group.created_by, at=at, note=note, link=link, fence=fence)
     except Conflict:
         return False  # another process has sent it a moment ago for another quantity, or has seen more: the next look brings it into step
-    if order.status == OrderStatus.DENIED:
-        _alert(group, action.role, f"was denied: {order.reason}", at)
+    if order.status == OrderStatus.PENDING_NEW:
+        _alert(group, action.role, "waits for the approval of a second person", at)
     return True
 
 
-def _alert(group: OrderGroup, role: GroupRole, text: str, at: datetime) -> None:
+def _still_held(intent: OrderIntent, group: OrderGroup) -> bool:
+    """Whether the exit closes what is held and nothing else closes."""
+    held = quantities_held(group.portfolio_id, group.instrument_id)
+    own = group_order_ids(group.pk)
+    beside = [order for order in working_orders(group.portfolio_id) if order.order_id not in own]
+    free = closable_quantity(intent, held=sum(held.values(), ZERO), book_held=held.get(group.book_id, ZERO), working_orders=beside)
+    return intent.quantity <= free
+
+
+def _tell_lost(group: OrderGroup, order: Order, at: datetime) -> None:
+    """Once for each order."""
+    key = f"group:{group.pk}:order:{order.pk}"
+    if alert_raised(key):
+        return
+    follows = f"Another one is sent in {RETRY_AFTER.seconds} s" if _may_follow(group, order) else "No other one is sent"
+    said = f" ({order.reason})" if order.reason else ""
+    _alert(group, GroupRole(order.group_role), f"has ended as {order.status}{said} and protects nothing. {follows}", at, key=key)
+
+
+def _alert(group: OrderGroup, role: GroupRole, text: str, at: datetime, *, key: str = "") -> None:
     alert_raise(
         code="GROUP_OUT_OF_STEP",
         severity="critical",
         title=f"{group.kind.title()} {group.pk} in {group.instrument.symbol}: an exit is not as it should be",
         detail=f"its {role.replace('_', '-')} {text}. Look at the position.",
         subject=f"group:{group.pk}",
-        key=f"group:{group.pk}:{role}",
+        key=key or f"group:{group.pk}:{role}",
         portfolio_id=group.portfolio_id,
         data={"group_id": group.pk},
         recipients={*portfolio_members(group.portfolio_id), group.created_by_id},

@@ -15,7 +15,7 @@ from apps.core.documents import plain
 from apps.core.postgres.rows import fetch
 from apps.core.trading import Verdict, check_as_dict
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
-from apps.execution.models import Order
+from apps.execution.models import Order, OrderDecision
 
 _ATTRIBUTES = {str(field.column): field.attname for field in Order._meta.concrete_fields if field.column}
 _COLUMNS = list(_ATTRIBUTES)
@@ -118,6 +118,22 @@ def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Seque
     ((order.pk,),) = fetch(_INSERT, {**values, "decisions": json.dumps(decisions), "events": _event_rows(events), "expires_at": expires_at})
     order._state.adding = False
     return order
+
+
+def decisions_insert(order: Order, *, intent_digest: str, verdicts: Sequence[Verdict], at: datetime, expires_at: datetime) -> None:
+    """Store what was said of an order that is there already: of itself once more, or of a change that somebody asks for, allowed or not."""
+    OrderDecision.objects.bulk_create(
+        OrderDecision(
+            order=order,
+            authority=verdict.authority,
+            intent_digest=intent_digest,
+            allowed=verdict.allowed,
+            checks=[check_as_dict(check) for check in verdict.checks],
+            decided_at=at,
+            expires_at=expires_at,
+        )
+        for verdict in verdicts
+    )
 
 
 def order_row_update(order: Order, *, events: Sequence[NewEvent], fills: Sequence[NewFill]) -> None:

@@ -15,14 +15,16 @@ from apps.core.trading import OrderIntent, TimeInForce, check_as_dict
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
 from apps.execution.domain.states import CHANGEABLE_STATUSES, OrderEventKind, OrderStatus
-from apps.execution.models import Order, OrderDecision, OrderReplacement
+from apps.execution.models import Order, OrderReplacement
 from apps.execution.selectors.orders import order_get
 from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.gate import DECISION_VALIDITY, Gate, gate_check, locates_take
 from apps.execution.services.intents import intent_build
+from apps.execution.services.order_rows import decisions_insert
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.services.routing import broker_build, broker_order
+from apps.risk.domain.case import WAIVED
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -58,13 +60,13 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
         rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
         beside = (order_id, *group_order_ids(locked.group_id))
         gate = gate_check(intent=rest, user_id=user.pk, at=at, account=locked.account, instead_of=beside, algo_id=locked.algo_id)
-        if _waits_whole(intent, gate):
-            raise Conflict("the order would be worth more than may be sent alone: cancel it and send a new one", field="quantity")
-        denied = _denied(locked, gate, at) if not gate.allowed else None
-        if denied is None:
+        # What was said of it is stored whatever it is, and before the change: the database takes none whose worth it cannot compute.
+        decisions_insert(locked, intent_digest=intent.digest, verdicts=gate.verdicts, at=at, expires_at=at + DECISION_VALIDITY)
+        refusal = _refusal(locked, intent, gate, at)
+        if refusal is None:
             _store(locked, intent, gate, replacement_id, user, at)
-    if denied is not None:
-        raise denied
+    if refusal is not None:
+        raise refusal
     return _ask(locked, at)
 
 
@@ -110,14 +112,21 @@ def _check(order: Order, intent: OrderIntent) -> None:
 def _waits_whole(intent: OrderIntent, gate: Gate) -> bool:
     """Whether the whole order, what has traded included, would be worth more than may be sent alone: as the database asks it."""
     check = next((made for _, made in gate.checks if made.code == CheckCode.APPROVAL_REQUIRED), None)
-    rest = gate.snapshot.intent.quantity
-    return check is not None and check.after is not None and check.limit is not None and check.after / rest * intent.quantity > check.limit
+    if check is None or check.after is None or check.limit is None or check.message.startswith(WAIVED):
+        return False
+    return check.after / gate.snapshot.intent.quantity * intent.quantity > check.limit
 
 
-def _denied(order: Order, gate: Gate, at: datetime) -> ReplacementDenied:
-    """Keep every breach with the order, which works on."""
-    codes = ", ".join(gate.codes)
-    reports_book(order=order, reports=[ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason=codes)], source=GATE, at=at)
+def _refusal(order: Order, intent: OrderIntent, gate: Gate, at: datetime) -> RuleRefused | Conflict | None:
+    """Why the order stays as it was, told in its life; None for a change that may be asked for."""
+    waits = _waits_whole(intent, gate)
+    if gate.allowed and not waits:
+        return None
+    codes = ", ".join((*gate.codes, CheckCode.APPROVAL_REQUIRED) if waits else gate.codes)
+    report = ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason=f"{_said(order, intent)}: {codes}")
+    reports_book(order=order, reports=[report], source=GATE, at=at)
+    if waits:
+        return Conflict("the order would be worth more than may be sent alone: cancel it and send a new one", field="quantity")
     checks = [check_as_dict(check) for verdict in gate.verdicts for check in verdict.breaches]
     return ReplacementDenied(f"the change is refused: {codes}", field="order_id", checks=checks)
 
@@ -134,20 +143,12 @@ def _store(order: Order, intent: OrderIntent, gate: Gate, replacement_id: UUID, 
         requested_at=at,
         **{name: getattr(intent, name) for name in FIELDS},
     )
-    OrderDecision.objects.bulk_create(
-        OrderDecision(
-            order=order,
-            authority=verdict.authority,
-            intent_digest=intent.digest,
-            allowed=verdict.allowed,
-            checks=[check_as_dict(check) for check in verdict.checks],
-            decided_at=at,
-            expires_at=at + DECISION_VALIDITY,
-        )
-        for verdict in gate.verdicts
-    )
-    said = ", ".join(f"{name} {_text(getattr(intent, name))}" for name in FIELDS if getattr(intent, name) != getattr(order, name))
-    reports_book(order=order, reports=[ExecutionReport(kind=OrderEventKind.PENDING_REPLACE, reason=said)], source=DESK, at=at)
+    report = ExecutionReport(kind=OrderEventKind.PENDING_REPLACE, reason=_said(order, intent))
+    reports_book(order=order, reports=[report], source=DESK, at=at)
+
+
+def _said(order: Order, intent: OrderIntent) -> str:
+    return ", ".join(f"{name} {_text(getattr(intent, name))}" for name in FIELDS if getattr(intent, name) != getattr(order, name))
 
 
 def _text(value: Any) -> str:

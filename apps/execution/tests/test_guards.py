@@ -8,10 +8,14 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from apps.core import clock
+from apps.core.check_codes import ALWAYS_MADE
+from apps.core.trading import Check, Outcome, check_as_dict
+from apps.execution.domain.fact_guards import LONGEST_VALIDITY
 from apps.execution.domain.guards import INTENT_COLUMNS
 from apps.execution.domain.states import OrderStatus, status_moves
 from apps.execution.models import BrokerageAccount, Fill, Order, OrderDecision, OrderEvent
 from apps.execution.services.accounts import account_of
+from apps.execution.services.gate import DECISION_VALIDITY
 
 
 def make_order(desk, *, status="pending_new", digest=None, pk=None, **fields):
@@ -39,17 +43,17 @@ def make_order(desk, *, status="pending_new", digest=None, pk=None, **fields):
     return order
 
 
-def decide(order, *, authority, allowed=True, digest=None, seconds=30):
-    now = clock.now()
-    return OrderDecision.objects.create(
-        order=order,
-        authority=authority,
-        allowed=allowed,
-        intent_digest=digest or order.intent_digest,
-        checks=[],
-        decided_at=now - timedelta(seconds=60),
-        expires_at=now + timedelta(seconds=seconds),
-    )
+def checks_of(authority, **outcomes):
+    """What the authority answers about each order, all of it passed but for `outcomes` by code."""
+    return [check_as_dict(Check(code=code, outcome=Outcome(outcomes.get(code, "pass")), message="")) for code in ALWAYS_MADE[authority]]
+
+
+def decide(order, *, authority, allowed=True, seconds=30, **fields):
+    """A decision as somebody would forge it who knows what the database asks of one. It holds for `seconds` more."""
+    expires_at = clock.now() + timedelta(seconds=seconds)
+    outcomes = {} if allowed else {ALWAYS_MADE[authority][0]: "block"}
+    values = {"intent_digest": order.intent_digest, "checks": checks_of(authority, **outcomes), "decided_at": expires_at - timedelta(seconds=30)}
+    return OrderDecision.objects.create(order=order, authority=authority, allowed=allowed, expires_at=expires_at, **{**values, **fields})
 
 
 def by_save(order, status):
@@ -108,15 +112,65 @@ def test_sent_is_allowed_with_both_decisions(desk, way):
     assert Order.objects.get(pk=order.pk).status == "sent"
 
 
-@pytest.mark.parametrize(
-    "flaw", [{"allowed": False}, {"seconds": -1}, {"digest": "0" * 64}], ids=["denying decision", "expired decision", "decision on another intent"]
-)
+@pytest.mark.parametrize("flaw", [{"allowed": False}, {"seconds": -1}], ids=["denying decision", "expired decision"])
 @pytest.mark.parametrize("way", WAYS)
 def test_sent_is_refused_when_one_decision_does_not_hold(desk, way, flaw):
     order = make_order(desk)
     decide(order, authority="risk")
     decide(order, authority="compliance", **flaw)
     refused(way, order, "sent")
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"checks": []}, "without all its checks"),
+        ({"checks": checks_of("compliance")[1:]}, "without all its checks"),
+        ({"checks": checks_of("risk")}, "without all its checks"),
+        ({"checks": checks_of("compliance", MARKET_HALTED="block")}, "against its own checks"),
+        ({"checks": [*checks_of("compliance"), {"code": "X", "outcome": "unheard"}]}, "against its own checks"),
+        ({"checks": [*checks_of("compliance"), {"code": "X"}]}, "against its own checks"),
+        ({"intent_digest": "0" * 64}, "is not of its intent"),
+        ({"expires_at": timedelta(hours=1), "decided_at": timedelta(0)}, "for another time"),
+        ({"expires_at": timedelta(hours=25), "decided_at": timedelta(hours=25)}, "for another time"),
+        ({"expires_at": -timedelta(minutes=6), "decided_at": -timedelta(minutes=6)}, "for another time"),
+    ],
+)
+def test_a_decision_that_could_not_have_been_made_is_not_taken(desk, fields, match):
+    order, now = make_order(desk), clock.now()
+    flaw = {name: now + value if isinstance(value, timedelta) else value for name, value in fields.items()}
+    whole = {
+        "order": order, "authority": "compliance", "allowed": True, "intent_digest": order.intent_digest,
+        "checks": checks_of("compliance"), "decided_at": now, "expires_at": now + timedelta(seconds=30),
+    }  # fmt: skip
+    refused(lambda: OrderDecision.objects.create(**{**whole, **flaw}), match=match)
+    OrderDecision.objects.create(**whole)
+
+
+@pytest.mark.parametrize("status", ["sent", "canceled", "denied", "expired", "rejected"])
+def test_an_order_is_judged_while_it_waits_or_works_only(desk, status):
+    order = make_order(desk)
+    decide(order, authority="risk")
+    decide(order, authority="compliance")
+    by_sql(order, status)
+    refused(lambda: decide(order, authority="risk", decided_at=clock.now()), match="is judged no more")
+
+
+def test_the_last_word_of_each_authority_counts(desk):
+    order = make_order(desk)
+    for authority in ("risk", "compliance"):
+        decide(order, authority=authority)
+    decide(order, authority="risk", allowed=False)
+    refused(by_sql, order, "sent")
+    decide(order, authority="risk")
+    by_sql(order, "sent")
+
+
+def test_the_gate_answers_what_the_database_asks_for(desk):
+    order = desk.submit(strategy="s")
+    for decision in order.decisions.all():
+        assert {check["code"] for check in decision.checks} >= {str(code) for code in ALWAYS_MADE[decision.authority]}
+        assert decision.expires_at - decision.decided_at == timedelta(seconds=LONGEST_VALIDITY) == DECISION_VALIDITY
 
 
 @pytest.mark.parametrize("status", sorted({"sent", "new", "partially_filled", "filled", "pending_cancel"}))
@@ -209,7 +263,7 @@ def test_an_order_that_was_never_allowed_cannot_trade(desk):
         with connection.cursor() as cursor:
             cursor.execute("update execution_order set cumulative_quantity = quantity, status = 'filled' where id = %s", [order.pk])
 
-    refused(late_fill, match="was never allowed")
+    refused(late_fill, match="was never sent")
 
 
 def test_what_has_traded_cannot_be_undone(desk):
@@ -239,6 +293,8 @@ def sql(statement):
 def test_facts_are_neither_changed_nor_removed(desk, table):
     order = make_order(desk)
     decide(order, authority="risk")
+    decide(order, authority="compliance")
+    by_sql(order, "sent")
     now = clock.now()
     OrderEvent.objects.create(order=order, kind="pending_new", to_status="pending_new", source="desk", occurred_at=now, recorded_at=now)
     Fill.objects.create(order=order, broker="paper", execution_id="1", quantity=1, price=1, market_time=now, executed_at=now, recorded_at=now)
@@ -250,6 +306,9 @@ def test_facts_are_neither_changed_nor_removed(desk, table):
 
 def test_a_fill_is_stored_once_per_execution_id(desk):
     order, now = make_order(desk), clock.now()
+    decide(order, authority="risk")
+    decide(order, authority="compliance")
+    by_sql(order, "sent")
     fields = {"order": order, "broker": "paper", "quantity": 1, "price": 1, "market_time": now, "executed_at": now, "recorded_at": now}
     Fill.objects.create(execution_id="1", **fields)
     refused(lambda: Fill.objects.create(execution_id="1", **fields), match="fill_once")

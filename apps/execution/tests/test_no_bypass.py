@@ -5,6 +5,7 @@ Beside each refusal stands the same attempt on an order that lacks nothing: it s
 
 import io
 import os
+import queue
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -13,7 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from celery import shared_task
+from celery import current_app, shared_task
+from celery.contrib.testing.worker import start_worker
+from celery.signals import task_failure, task_success
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
@@ -22,22 +25,24 @@ from django.test import Client
 from apps.core import clock
 from apps.core.models import User
 from apps.core.roles import Role
-from apps.execution.models import Order, OrderApproval
+from apps.execution.domain.halting import FLATTEN_STRATEGY
+from apps.execution.models import Fill, Order, OrderApproval
 from apps.execution.services.approvals import order_approve
-from apps.execution.tests.factories import make_desk, make_user
+from apps.execution.tests.factories import make_desk, make_user, quote
 from apps.execution.tests.test_guards import by_bulk_update, by_save, by_sql, by_update, by_upsert, decide, make_order
+from apps.portfolios.tests.factories import InstrumentFactory
 
 ROOT = Path(__file__).parents[3]
 BIG = {"approval_value": "500"}  # the order of these tests is worth 1,000
 
 
 @shared_task(name="execution.tests.send_anyway")
-def send_anyway(order_id: int) -> None:
-    Order.objects.filter(pk=order_id).update(status="sent")
+def send_anyway(order_id: int, status: str) -> None:
+    Order.objects.filter(pk=order_id).update(status=status)
 
 
 def by_task(order, status):
-    send_anyway.apply(args=[order.pk], throw=True)
+    send_anyway.apply(args=[order.pk, str(status)], throw=True)
 
 
 def by_shell(order, status):
@@ -56,8 +61,8 @@ def by_merge(order, status):
 WAYS = [by_save, by_update, by_bulk_update, by_sql, by_upsert, by_merge, by_task, by_shell]
 
 
-def flawless(desk) -> Order:
-    order = make_order(desk)
+def flawless(desk, **fields) -> Order:
+    order = make_order(desk, **fields)
     decide(order, authority="risk")
     decide(order, authority="compliance")
     return order
@@ -93,14 +98,7 @@ def expired(desk):
     return order
 
 
-def another_intent(desk):
-    order = make_order(desk)
-    decide(order, authority="risk")
-    decide(order, authority="compliance", digest=desk.intent(quantity="9").digest)
-    return order
-
-
-@pytest.mark.parametrize("flaw", [no_decision, one_decision, denied, expired, another_intent])
+@pytest.mark.parametrize("flaw", [no_decision, one_decision, denied, expired])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_makes_an_order_sent_without_both_decisions(desk, way, flaw) -> None:
     order = flaw(desk)
@@ -188,6 +186,126 @@ def test_another_process_has_no_way_either() -> None:
     assert "seen pending_new" in done.stdout
     assert "without unexpired decisions of risk and compliance" in done.stderr
     assert Order.objects.get(pk=order.pk).status == "pending_new"
+
+
+def hold_ten(desk) -> None:
+    for _ in range(2):
+        assert desk.submit(quantity="5").status == "filled"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_sends_a_large_order_that_only_reduces(db, way) -> None:
+    desk = make_desk(**BIG)
+    hold_ten(desk)
+    order = flawless(desk, side="sell")
+    way(order, "sent")
+    assert Order.objects.get(pk=order.pk).status == "sent"
+
+
+def sells_what_is_not_held(desk) -> Order:
+    return flawless(desk, side="sell", strategy=FLATTEN_STRATEGY)
+
+
+def sells_what_is_offered_already(desk) -> Order:
+    hold_ten(desk)
+    assert desk.submit(side="sell", order_type="limit", limit_price="120", quantity="1").status == "new"
+    return flawless(desk, side="sell", strategy=FLATTEN_STRATEGY)
+
+
+def buys_more(desk) -> Order:
+    hold_ten(desk)
+    return flawless(desk, order_type="stop", stop_price="101", strategy=FLATTEN_STRATEGY)
+
+
+@pytest.mark.parametrize("flaw", [sells_what_is_not_held, sells_what_is_offered_already, buys_more])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_name_makes_a_reduction_of_what_is_none(db, way, flaw) -> None:
+    order = flaw(make_desk(**BIG))
+    with pytest.raises(DatabaseError, match="approval of a second person"), transaction.atomic():
+        way(order, "sent")
+    assert Order.objects.get(pk=order.pk).status == "pending_new"
+
+
+def test_an_order_abroad_is_not_sent_on_a_price_without_its_rate(db) -> None:
+    """Of ten at 80 the database asks for the rate by which risk judged it: without one nothing is small."""
+    desk = make_desk(approval_value="900")
+    InstrumentFactory(symbol="SAP", currency="EUR")
+    quote("SAP", "80")
+    order = flawless(desk, symbol="SAP", order_type="limit", limit_price="80")
+    with pytest.raises(DatabaseError, match="approval of a second person"), transaction.atomic():
+        by_sql(order, "sent")
+
+
+def fill_of(order, way) -> None:
+    """The order ends and is then filled, by each way in which one may write."""
+    way(order, "canceled")
+    order.cumulative_quantity = order.quantity
+    if way is by_save:
+        by_save(order, "filled")
+    elif way is by_bulk_update:
+        order.status = "filled"
+        Order.objects.bulk_update([order], ["status", "cumulative_quantity"])
+    elif way in (by_update, by_task, by_shell):
+        Order.objects.filter(pk=order.pk).update(status="filled", cumulative_quantity=order.quantity)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("update execution_order set status = 'filled', cumulative_quantity = quantity where id = %s", [order.pk])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_large_order_that_waited_and_was_cancelled_has_no_fills(db, way) -> None:
+    order = flawless(make_desk(**BIG))
+    with pytest.raises(DatabaseError, match="was never sent"), transaction.atomic():
+        fill_of(order, way)
+    with pytest.raises(DatabaseError, match="was never sent"), transaction.atomic():
+        fill_row(order)
+    Order.objects.filter(pk=order.pk).update(status="canceled", sent_at=clock.now())  # which the database writes, and nobody else
+    with pytest.raises(DatabaseError, match="was never sent"), transaction.atomic():
+        Order.objects.filter(pk=order.pk).update(status="canceled", cumulative_quantity=1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_fill_after_the_end_of_an_order_that_was_sent_is_taken(db, way) -> None:
+    desk, other = make_desk(**BIG), make_user("second", Role.RISK)
+    order = flawless(desk)
+    approve(order, by=other)
+    way(order, "sent")
+    fill_of(order, way)
+    fill_row(order)
+    assert Order.objects.get(pk=order.pk).cumulative_quantity == order.quantity
+
+
+def fill_row(order) -> None:
+    now = clock.now()
+    values = {"quantity": 10, "price": 100, "market_time": now, "executed_at": now, "recorded_at": now}
+    Fill.objects.create(order=order, broker="paper", execution_id=str(order.pk), **values)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_has_no_way_either() -> None:
+    """A task that comes through the queue to a Celery worker, with a connection of its own. The same task sends an order that lacks nothing."""
+    desk = make_desk()
+    order, ended = no_decision(desk), queue.Queue()
+
+    def hear(sender=None, exception=None, **_):
+        if sender.name == send_anyway.name:
+            ended.put(exception)
+
+    task_failure.connect(hear)
+    task_success.connect(hear)
+    try:
+        with start_worker(current_app, queues=["trade"], perform_ping_check=False, pool="solo", shutdown_timeout=60):
+            send_anyway.apply_async(args=[order.pk, "sent"], queue="trade")
+            assert "without unexpired decisions of risk and compliance" in str(ended.get(timeout=60))
+            assert Order.objects.get(pk=order.pk).status == "pending_new"
+            for authority in ("risk", "compliance"):
+                decide(order, authority=authority)
+            send_anyway.apply_async(args=[order.pk, "sent"], queue="trade")
+            assert ended.get(timeout=60) is None
+    finally:
+        task_failure.disconnect(hear)
+        task_success.disconnect(hear)
+    assert Order.objects.get(pk=order.pk).status == "sent"
 
 
 def test_a_change_makes_no_order_large_without_a_second_person(db) -> None:

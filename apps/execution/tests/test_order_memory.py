@@ -3,19 +3,25 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
 
 from apps.core import clock
 from apps.core.postgres.rows import fetch
+from apps.core.roles import Role
 from apps.execution.models import Order
 from apps.execution.selectors import working
 from apps.execution.selectors.working import Surroundings, surroundings_of, working_orders
+from apps.execution.services.accounts import paper_account_create
 from apps.execution.services.gate import gate_check
 from apps.execution.services.orders import order_cancel
-from apps.execution.tests.factories import Desk, make_desk
+from apps.execution.services.replacements import ReplacementDenied, order_replace
+from apps.execution.tests.factories import Desk, make_desk, make_limits, make_user, quote
 from apps.marketdata.models import FeedState
+from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
+from apps.risk.services.limits import limit_set
 
 SEED = 20261126
 LIMIT = {"order_type": "limit", "limit_price": "90.25", "time_in_force": "gtc"}
@@ -114,6 +120,41 @@ def test_orders_leave_the_rates_after_a_minute(desk) -> None:
     later = surroundings_of(intent=desk.intent(**LIMIT), at=clock.now() + timedelta(seconds=61), instead_of=(), algo_id=None)
     assert (later.rates.portfolio, later.rates.identical_age) == (0, None)
     assert len(later.working) == 1
+
+
+def test_changes_count_like_orders(desk) -> None:
+    order = desk.submit(**LIMIT, strategy="carry")
+    other = InstrumentFactory(symbol="IBM")
+    quote("IBM", "100")
+
+    def rates(**fields: str) -> tuple[int, int, int]:
+        found = around(desk, **fields).rates
+        return found.portfolio, found.instrument, found.strategy
+
+    for changes in ({"limit_price": "91"}, {"quantity": "5"}):
+        order_replace(order_id=order.pk, user=desk.trader, replacement_id=uuid4(), changes=changes, at=clock.now())
+    with pytest.raises(ReplacementDenied):
+        order_replace(order_id=order.pk, user=desk.trader, replacement_id=uuid4(), changes={"quantity": "9000000"}, at=clock.now())
+    assert rates(strategy="carry") == (3, 3, 3)
+    assert rates() == (3, 3, 0)
+    assert rates(symbol=other.symbol, strategy="carry") == (3, 0, 3)
+
+
+def test_the_desks_messages_are_those_of_all_portfolios_and_cancels_pass(desk) -> None:
+    other = PortfolioFactory(owner=desk.trader)
+    make_limits(other, at=clock.now())
+    paper_account_create(portfolio_id=other.pk)
+    first = desk.submit(**LIMIT)
+    assert around(desk).desk_messages == 0  # nothing limits them
+    user, approver = make_user("risk-one", Role.RISK), make_user("risk-two", Role.RISK)
+    limit_set(portfolio_id=None, kind="order_rate", soft=None, hard="3", reason="test", user=user, approver=approver, active_from=clock.now())
+    assert desk.submit(portfolio_id=other.pk).status == "filled"
+    order_cancel(order_id=first.pk, user=desk.trader, at=clock.now())
+    assert around(desk).desk_messages == 3
+    late = desk.submit(quantity="3")
+    assert (late.status, late.reason) == ("denied", "RATE_LIMIT_DESK")
+    assert desk.submit(portfolio_id=other.pk, quantity="3").reason == "RATE_LIMIT_DESK"
+    assert around(desk).desk_messages == 3
 
 
 def test_an_order_is_denied_and_stored_where_a_check_breaks_its_transaction(desk, monkeypatch: pytest.MonkeyPatch) -> None:

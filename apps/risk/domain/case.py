@@ -50,7 +50,7 @@ class Case:
     `cash` and `prices` are in the portfolio's currency; what orders say is in the instrument's, and `rates` turns it (by instrument id, 1 where
     there is none). `pair` is the currency pair of the order's own instrument, "" when it trades in the portfolio's, `fx` the price of it.
     `monitored` says whether a live monitor has ever run, `risk_computed_at` when it had computed all portfolios last.
-    `limits`, `book_limits` and `broken` are those of `LimitsMet`; `book_quantities` (what the order's book holds) and `sectors`, by
+    `limits`, `book_limits`, `broken` and `desk_rate` are those of `LimitsMet`; `book_quantities` (what the order's book holds) and `sectors`, by
     instrument id, and `impact`, what the order does to value at risk, shortfall and stress, are known where a limit needs them.
     """
 
@@ -73,6 +73,8 @@ class Case:
     tier: int = 2
     average_volume: Decimal | None = None
     strategy_orders_last_minute: int = 0
+    desk_messages_last_minute: int = 0
+    desk_rate: Limit | None = None
     identical_age: Decimal | None = None
     located: Decimal = ZERO
     pair: str = ""

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from apps.core.trading import Check, OrderType, Outcome
-from apps.risk.domain.case import ONE, ZERO, Case, against, number
+from apps.risk.domain.case import ONE, WAIVED, ZERO, Case, against, number
 from apps.risk.domain.limits import Limit, LimitKind
 
 #: Up to this price [money a share] the wider collar of low prices holds, whatever the tier.
@@ -27,18 +27,21 @@ def duplicate(case: Case) -> list[Check]:
 
 
 def rates(case: Case) -> list[Check]:
-    """Orders of the portfolio, of the symbol and of the strategy in a minute, this one counted."""
+    """Orders and changes in a minute, this one counted: of the portfolio, of the symbol, of the strategy; and all messages of the desk, where it
+    limits them."""
+    intent, limits = case.intent, case.limits
     counts = [
-        ("RATE_LIMIT_GLOBAL", LimitKind.ORDER_RATE, case.orders_last_minute, "orders of the portfolio"),
-        ("RATE_LIMIT_SYMBOL", LimitKind.SYMBOL_ORDER_RATE, case.symbol_orders_last_minute, f"orders of {case.intent.symbol}"),
+        ("RATE_LIMIT_GLOBAL", limits.get(LimitKind.ORDER_RATE), case.orders_last_minute, "orders of the portfolio"),
+        ("RATE_LIMIT_DESK", case.desk_rate, case.desk_messages_last_minute, "messages of the desk"),
+        ("RATE_LIMIT_SYMBOL", limits.get(LimitKind.SYMBOL_ORDER_RATE), case.symbol_orders_last_minute, f"orders of {intent.symbol}"),
     ]
-    if case.intent.strategy:
-        count = case.strategy_orders_last_minute
-        counts.append(("RATE_LIMIT_ALGO", LimitKind.STRATEGY_ORDER_RATE, count, f"orders of strategy {case.intent.strategy}"))
+    if intent.strategy:
+        limit = limits.get(LimitKind.STRATEGY_ORDER_RATE)
+        counts.append(("RATE_LIMIT_ALGO", limit, case.strategy_orders_last_minute, f"orders of strategy {intent.strategy}"))
     return [
         against(limit, code=code, before=Decimal(count), after=Decimal(count + 1), what=f"{what} in a minute")
-        for code, kind, count, what in counts
-        if (limit := case.limits.get(kind))
+        for code, limit, count, what in counts
+        if limit
     ]
 
 
@@ -65,13 +68,18 @@ def order_size(case: Case) -> list[Check]:
 
 
 def approval(case: Case) -> list[Check]:
-    """Warns where a limit is set and the order is worth more: it waits for a second person. The database computes the same again."""
+    """Warns where a limit is set and the order is worth more: it waits for a second person. The database computes the same again.
+
+    What only reduces the position waits for nobody: leaving in an emergency takes one person (domain.md A7), and a stop-loss has no time to wait.
+    """
     limit, intent = case.limits.get(LimitKind.APPROVAL_VALUE), case.intent
     if limit is None or case.reference is None:
         return []
     price = max(price for price in (intent.limit_price, intent.stop_price, case.reference.price) if price is not None)
-    value = intent.quantity * price
-    if value > limit.hard:
+    value = intent.quantity * price * case.rate(intent.instrument_id)
+    if case.reduces:
+        outcome, message = Outcome.PASS, f"{WAIVED}needs no second person, worth {number(value)}"
+    elif value > limit.hard:
         outcome, message = Outcome.WARN, f"Worth {number(value)}, more than {number(limit.hard)}: a second person must approve it"
     else:
         outcome, message = Outcome.PASS, f"Worth {number(value)}: needs no second person up to {number(limit.hard)}"

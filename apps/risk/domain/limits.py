@@ -196,12 +196,14 @@ class ScopedLimit:
 class LimitsMet:
     """What one order is held to: `limits` that measure the portfolio, `book` those that measure the order's book beside them.
 
-    `broken` holds, for losses, what the monitor measured when the hard level was broken and has not been left since.
+    `broken` holds, for losses, what the monitor measured when the hard level was broken and has not been left since. `desk_rate` is the order rate
+    of the desk where one is set: it binds all portfolios together, beside what each has of its own.
     """
 
     limits: Mapping[LimitKind, Limit]
     book: Mapping[LimitKind, Limit] = field(default_factory=dict)
     broken: Mapping[LimitKind, Decimal] = field(default_factory=dict)
+    desk_rate: Limit | None = None
 
 
 def tightest(limits: Iterable[Limit]) -> dict[LimitKind, Limit]:
@@ -235,7 +237,7 @@ def limits_met(found: Iterable[ScopedLimit], broken: Mapping[LimitKind, Decimal]
     merged: dict[LimitKind, Limit] = {}
     for layer in layers:
         merged |= tightest(layer)
-    return LimitsMet(limits=merged, book=tightest(book), broken=broken or {})
+    return LimitsMet(limits=merged, book=tightest(book), broken=broken or {}, desk_rate=tightest(layers[0]).get(LimitKind.ORDER_RATE))
 
 
 class UseState(StrEnum):

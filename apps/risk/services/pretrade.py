@@ -146,6 +146,8 @@ def _case(snapshot: PreTradeSnapshot, valued: _Valued) -> Case:
         tier=snapshot.market.tier if snapshot.market else 2,
         average_volume=snapshot.market.average_volume if snapshot.market else None,
         strategy_orders_last_minute=snapshot.strategy_orders_last_minute,
+        desk_messages_last_minute=snapshot.desk_messages_last_minute,
+        desk_rate=met.desk_rate,
         identical_age=snapshot.identical_age,
         located=snapshot.located,
         pair=valued.pair,

@@ -87,3 +87,12 @@ def test_an_order_whose_cancel_is_on_its_way_is_left_alone():
     traded = Member(order_id=2, quantity=Decimal(10), cumulative=Decimal(10), ended=True, changeable=False)
     members = {GroupRole.STOP_LOSS: waiting, GroupRole.TAKE_PROFIT: traded}
     assert group_action(kind=GroupKind.OCO, quantity=Decimal(10), members=members) is None
+
+
+def test_a_lost_exit_is_followed_by_one_for_what_is_left():
+    lost = Member(order_id=1, quantity=Decimal(10), cumulative=Decimal(3), ended=True, changeable=False, earlier=Decimal(2), attempt=1)
+    works = Member(order_id=2, quantity=Decimal(5), cumulative=Decimal(0), ended=False, changeable=True)
+    members = {GroupRole.STOP_LOSS: lost, GroupRole.TAKE_PROFIT: works}
+    assert group_action(kind=GroupKind.OCO, quantity=Decimal(10), members=members) is None
+    found = group_action(kind=GroupKind.OCO, quantity=Decimal(10), members=members, again={1})
+    assert (found.act, found.role, found.order_id, found.quantity, found.attempt) == (Act.SEND, GroupRole.STOP_LOSS, None, 5, 2)

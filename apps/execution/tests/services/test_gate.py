@@ -80,6 +80,7 @@ def test_every_check_is_answered_in_the_order_of_the_enum(desk) -> None:
     foreign = {CheckCode.FX_RATE_MISSING, CheckCode.FX_RATE_STALE}
     optional = {code for code in CheckCode if code.startswith("BOOK_")} | {
         CheckCode.APPROVAL_REQUIRED,
+        CheckCode.RATE_LIMIT_DESK,
         CheckCode.NET_EXPOSURE_LIMIT,
         CheckCode.POSITION_SHARE_LIMIT,
         CheckCode.CONCENTRATION_LIMIT,

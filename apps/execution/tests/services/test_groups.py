@@ -1,5 +1,6 @@
 """Brackets and OCO pairs on the real database, in one processing and after crashes."""
 
+from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from apps.execution.services.groups import bracket_submit, group_advance, group_
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.paper_market import prices_match
 from apps.execution.services.reports import order_lock, reports_book
-from apps.execution.tests.factories import make_desk, make_limits
+from apps.execution.tests.factories import make_desk, make_limits, quote
 from apps.portfolios.selectors.holdings import holdings
 
 
@@ -150,6 +151,94 @@ class TestOneCancelsTheOther:
         assert {status for status, *_ in where(group).values()} == {"canceled"}
 
 
+class TestLostExits:
+    """An exit that ends of nobody's will leaves the position without it: people are told once, and another one follows after a minute."""
+
+    def end(self, order, kind, at=None):
+        """The broker ends it unasked."""
+        locked = order_lock(portfolio_id=order.portfolio_id, order_id=order.pk)
+        reports_book(order=locked, reports=[ExecutionReport(kind=kind, reason="broker's")], source="paper", at=at or clock.now())
+        group_advance(group_id=order.group_id, at=at or clock.now())
+
+    def stops(self, group):
+        return [(order.status, int(order.quantity)) for order in group.orders.filter(group_role="stop_loss").order_by("id")]
+
+    def later(self, minutes=1):
+        at = clock.now() + timedelta(minutes=minutes, seconds=1)
+        quote("AAPL", "100", at=at)
+        return at
+
+    def told(self):
+        return list(Alert.objects.filter(code="GROUP_OUT_OF_STEP", severity="critical").order_by("id").values_list("detail", flat=True))
+
+    @pytest.mark.parametrize("kind", [OrderEventKind.EXPIRED, OrderEventKind.CANCELED, OrderEventKind.REJECTED])
+    def test_another_one_follows_and_people_are_told_once(self, desk, kind):
+        group = bracket(desk)
+        self.end(member(group, "stop_loss"), kind)
+        groups_recover(at=clock.now())
+        assert self.stops(group) == [(kind, 10)]
+        assert self.told() == [
+            f"its stop-loss has ended as {kind} (broker's) and protects nothing. Another one is sent in 60 s. Look at the position."
+        ]
+        at = self.later()
+        assert groups_recover(at=at) == 1
+        assert groups_recover(at=at) == 0
+        assert self.stops(group) == [(kind, 10), ("new", 10)]
+        assert where(group)["take_profit"] == ("new", 10, 0)
+        assert len(self.told()) == 1
+
+    def test_the_rest_of_one_that_has_traded_follows_and_shrinks_with_the_other(self, desk):
+        group = bracket(desk)
+        stop = member(group, "stop_loss")
+        trade(stop, "4", "95")
+        self.end(stop, OrderEventKind.CANCELED)
+        at = self.later()
+        groups_recover(at=at)
+        assert self.stops(group) == [("canceled", 10), ("new", 6)]
+        trade(member(group, "take_profit"), "6", "110")
+        assert self.stops(group) == [("canceled", 10), ("canceled", 6)]
+        assert holdings(desk.portfolio.pk).positions == ()
+
+    def test_a_third_one_is_the_last(self, desk):
+        group = bracket(desk)
+        for minutes in (0, 2, 4, 6):
+            at = self.later(minutes)
+            groups_recover(at=at)
+            if working := group.orders.filter(group_role="stop_loss", status="new").first():
+                self.end(working, OrderEventKind.CANCELED, at)
+        assert self.stops(group) == [("canceled", 10)] * 3
+        assert [text.split(". ")[1] for text in self.told()] == ["Another one is sent in 60 s"] * 2 + ["No other one is sent"]
+
+    def test_nothing_follows_what_was_for_the_day(self, desk):
+        group = bracket(desk, exit_time_in_force="day")
+        self.end(member(group, "stop_loss"), OrderEventKind.EXPIRED)
+        assert "No other one is sent" in self.told()[0]
+        assert groups_recover(at=self.later()) == 0
+
+    def test_nothing_follows_what_a_person_cancelled_nor_what_is_held_no_more(self, desk):
+        group = bracket(desk)
+        self.end(member(group, "stop_loss"), OrderEventKind.CANCELED)
+        group_cancel(group_id=group.pk, user=desk.trader, at=clock.now())
+        assert groups_recover(at=self.later()) == 0
+        assert len(self.told()) == 1
+        quote("AAPL", "100")
+        other = bracket(desk)
+        for role in ("stop_loss", "take_profit"):
+            self.end(member(other, role), OrderEventKind.CANCELED)
+        assert desk.submit(side="sell", quantity="20").status == "filled"
+        assert groups_recover(at=self.later()) == 0
+        assert self.stops(other) == [("canceled", 10)]
+
+    def test_a_denied_exit_is_tried_again(self, desk):
+        make_limits(desk.portfolio, at=clock.now(), order_rate="1")
+        group = bracket(desk)
+        assert where(group)["stop_loss"][0] == where(group)["take_profit"][0] == "denied"
+        at = self.later(2)
+        groups_recover(at=at)
+        assert self.stops(group) == [("denied", 10), ("new", 10)]
+        assert len(self.told()) == 3  # the other one is one too many for this minute again
+
+
 class TestAgainAndAgain:
     def test_the_same_id_is_the_same_group(self, desk):
         key = uuid4()
@@ -184,11 +273,11 @@ class TestAgainAndAgain:
         group = bracket(desk, order_type="limit", limit_price="99", time_in_force="gtc")
         entry, send = member(group, "entry"), groups._send
 
-        def slow(group, action, at):
+        def slow(group, action, again, at):
             """Somebody else sees more of the entry before this one is sent."""
             monkeypatch.setattr(groups, "_send", send)
             trade(entry, "3", "99")
-            return send(group, action, at)
+            return send(group, action, again, at)
 
         monkeypatch.setattr(groups, "_send", slow)
         trade(entry, "4", "99")

@@ -161,6 +161,39 @@ class TestReplace:
         assert (order.status, order.quantity, events(order)[-1]) == ("new", Decimal(10), "replace_reject")
         assert change(desk, order, quantity="15").quantity == 15  # its own ten are not counted beside it
 
+    @pytest.mark.django_db
+    def test_every_breach_of_a_refused_change_is_kept_and_shown(self, client):
+        desk = make_desk(position_size="15", order_value="1500")
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        with pytest.raises(ReplacementDenied):
+            change(desk, order, quantity="16")
+        refused = order.decisions.exclude(intent_digest=order.intent_digest)
+        assert {(one.authority, one.allowed) for one in refused} == {("risk", False), ("compliance", True)}
+        blocks = [check for check in refused.get(authority="risk").checks if check["outcome"] == "block"]
+        assert {(check["code"], Decimal(check["limit"]), Decimal(check["after"])) for check in blocks} == {
+            ("POSITION_SIZE_LIMIT", 15, 16), ("ORDER_VALUE_LIMIT", 1500, 1584)
+        }  # fmt: skip
+        said = order.events.order_by("-id").first().data["reason"]
+        assert said == "quantity 16: ORDER_VALUE_LIMIT, POSITION_SIZE_LIMIT"
+        client.force_login(desk.trader)
+        found = client.get(f"/api/v1/orders/{order.pk}/").json()["decisions"]
+        assert [(one["authority"], one["allowed"], one["of_change"]) for one in found] == [
+            ("risk", True, False), ("compliance", True, False), ("risk", False, True), ("compliance", True, True)
+        ]  # fmt: skip
+        page = client.get(f"/trades/{order.pk}").content.decode()
+        assert page.count("of a change") == 2
+        assert "16 is above the limit 15" in page
+
+    @pytest.mark.django_db
+    def test_a_change_that_needs_a_second_person_is_kept_too(self):
+        desk = make_desk(approval_value="1000")
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force="gtc")
+        with pytest.raises(Conflict, match="send a new one"):
+            change(desk, order, quantity="11")
+        assert order.decisions.exclude(intent_digest=order.intent_digest).count() == 2
+        assert order.events.order_by("-id").first().data["reason"] == "quantity 11: APPROVAL_REQUIRED"
+        assert not order.replacements.exists()
+
     def test_what_has_traded_cannot_be_changed_away(self, desk, order):
         trade(order, "4")
         with pytest.raises(InvalidInput, match="4 have traded already"):

@@ -254,7 +254,7 @@ class TestRecovery:
     def test_a_pending_order_with_valid_decisions_is_sent(self, desk):
         order = make_order(desk)
         for authority in ("risk", "compliance"):
-            decide(order, authority=authority, seconds=3600)
+            decide(order, authority=authority, seconds=120)
         assert orders_recover(at=self.later()) == 1
         assert Order.objects.get(pk=order.pk).status == "filled"
 
@@ -262,7 +262,7 @@ class TestRecovery:
     def test_a_pending_order_without_valid_decisions_expires(self, desk, authorities):
         order = make_order(desk)
         for authority in authorities:
-            decide(order, authority=authority, seconds=-1 if len(authorities) == 2 else 3600)
+            decide(order, authority=authority, seconds=-1 if len(authorities) == 2 else 120)
         assert orders_recover(at=self.later()) == 1
         order = Order.objects.get(pk=order.pk)
         assert (order.status, order.reason) == ("expired", "its decisions ran out before it was sent")

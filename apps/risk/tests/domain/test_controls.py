@@ -39,6 +39,15 @@ def test_a_strategy_has_a_rate_of_its_own() -> None:
     assert blocking(replace(without, limits={k: v for k, v in without.limits.items() if k != "strategy_order_rate"})) == ["LIMIT_MISSING"]
 
 
+def test_the_desk_has_a_rate_beside_the_portfolios() -> None:
+    def case(count):
+        return make_case(desk_messages_last_minute=count, desk_rate=Limit(kind=LimitKind.ORDER_RATE, hard=Decimal(10)))
+
+    assert blocking(case(9)) == []
+    assert blocking(case(10)) == ["RATE_LIMIT_DESK"]
+    assert blocking(make_case(desk_messages_last_minute=10)) == []
+
+
 def test_shares_and_value_of_one_order_are_limited() -> None:
     assert blocking(limited(make_case(), order_size="100", order_value="10000")) == []
     assert blocking(limited(make_case(), order_size="99")) == ["ORDER_SIZE_LIMIT"]
@@ -64,6 +73,17 @@ def test_a_reduction_passes_the_sizes_but_no_duplicate_and_no_collar() -> None:
     )  # fmt: skip
     assert blocking(selling) == ["DUPLICATE", "PRICE_COLLAR"]
     assert {check_of(selling, code).outcome for code in ("ORDER_SIZE_LIMIT", "ORDER_VALUE_LIMIT", "ADV_LIMIT")} == {Outcome.PASS}
+
+
+def test_a_second_person_is_asked_by_value_in_the_portfolios_currency_and_never_for_a_reduction() -> None:
+    def outcome(case):
+        return check_of(limited(case, approval_value="10000"), "APPROVAL_REQUIRED").outcome
+
+    assert outcome(make_case()) == Outcome.PASS
+    assert outcome(make_case(rates={AAPL: Decimal("1.01")})) == Outcome.WARN
+    leaving = make_case(intent=make_intent(side=Side.SELL), held={AAPL: Decimal(100)}, book_held=Decimal(100), rates={AAPL: Decimal(2)})
+    assert outcome(leaving) == Outcome.PASS
+    assert outcome(replace(leaving, intent=make_intent(side=Side.SELL, quantity=Decimal(101)))) == Outcome.WARN
 
 
 @pytest.mark.parametrize(
