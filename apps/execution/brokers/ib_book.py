@@ -121,9 +121,9 @@ class IbBook:
         changed, self._changed = frozenset(self._changed), set()
         return changed
 
-    def sent(self, *, reference: str, order_id: int, client_id: int) -> IbOrder:
+    def sent(self, *, reference: str, order_id: int, client_id: int, account: str = "") -> IbOrder:
         """An order is on its way under this id."""
-        order = self.orders.setdefault(reference, IbOrder(reference=reference))
+        order = self.orders.setdefault(reference, IbOrder(reference=reference, account=account))
         order.order_id, order.client_id = order_id, client_id
         self._by_id[(client_id, order_id)] = order
         return order
@@ -132,8 +132,8 @@ class IbBook:
 
     def open_order(self, *, order_id: int, contract: Any, order: Any, status: str) -> None:
         """An order's values. Those of other clients and those made by hand come too."""
-        known = self._picture(reference=order.orderRef, key=(order.clientId, order_id), perm_id=order.permId)
-        known.account, known.listed = order.account or known.account, True
+        known = self._picture(reference=order.orderRef, key=(order.clientId, order_id), perm_id=order.permId, account=order.account)
+        known.listed = True
         self._values(known, contract, order)
         known.trail_stop = number(order.trailStopPrice)
         if order_id:
@@ -145,9 +145,8 @@ class IbBook:
 
     def completed_order(self, *, contract: Any, order: Any, status: str, reason: str) -> None:
         """An order of today that has ended: TWS gives neither its id nor its client here."""
-        known = self._picture(reference=order.orderRef, key=None, perm_id=order.permId)
+        known = self._picture(reference=order.orderRef, key=None, perm_id=order.permId, account=order.account)
         known.listed = True
-        known.account = order.account
         self._values(known, contract, order)
         filled = number(order.filledQuantity) or ZERO
         known.quantity = known.quantity or filled
@@ -171,7 +170,8 @@ class IbBook:
         before = self.executions.get(base)
         if before is not None and before.revision >= revision:
             return
-        known = self._picture(reference=execution.orderRef, key=(execution.clientId, execution.orderId), perm_id=execution.permId)
+        key = (execution.clientId, execution.orderId)
+        known = self._picture(reference=execution.orderRef, key=key, perm_id=execution.permId, account=execution.acctNumber)
         fee, currency = self._fees.get(execution.execId, (None, ""))
         made = IbExecution(
             execution_id=execution.execId,
@@ -221,14 +221,20 @@ class IbBook:
         """Before all working orders are asked for: which are open is what the answer says."""
         self.open_ids = set()
 
-    def _picture(self, *, reference: str, key: tuple[int, int] | None, perm_id: int) -> IbOrder:
-        known = self.orders.get(reference) if reference else self._by_perm.get(perm_id) or self.strangers.get(perm_id)
+    def _picture(self, *, reference: str, key: tuple[int, int] | None, perm_id: int, account: str) -> IbOrder:
+        """The picture that a message belongs to. What another account has under a reference of ours is a stranger's."""
+        known = self.orders.get(reference) if reference else None
+        if known is not None and known.account and account and known.account != account:
+            reference = ""
+        if not reference:
+            known = self._by_perm.get(perm_id) or self.strangers.get(perm_id)
         if known is None:
             known = IbOrder(reference=reference)
             if reference:
                 self.orders[reference] = known
             else:
                 self.strangers[perm_id] = known
+        known.account = known.account or account
         if key is not None and key[1]:
             self._by_id[key] = known
         if perm_id:

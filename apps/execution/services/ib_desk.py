@@ -57,7 +57,7 @@ class IbDesk:
         self._pause, self._next_try = FIRST_PAUSE, datetime.min.replace(tzinfo=GATEWAY_ZONE)
         self._looked_up = self._heard = self._at = self._next_try
         self._again: set[str] = set()
-        self._ours: set[str] = set()
+        self._ours: set[tuple[str, str]] = set()
         self._told: set[str] = set()
 
     def wait(self, seconds: float, *, fd: int | None = None) -> None:
@@ -149,10 +149,9 @@ class IbDesk:
             self._heard = at
         if changed or waiting:
             orders = Order.objects.filter(account__number__in=list(self.brokers), client_order_id__in=_ids(changed | waiting))
-            found = {str(order.client_order_id): order for order in orders.select_related(*RELATED).order_by("portfolio_id", "id")}
-            for order in found.values():
+            for order in orders.select_related(*RELATED).order_by("portfolio_id", "id"):
                 self._bring_up(order, at)
-            self._ours |= set(found)
+                self._ours.add((order.account.number, str(order.client_order_id)))
             self._strangers(at)
 
     def _at_rest(self) -> bool:
@@ -180,11 +179,13 @@ class IbDesk:
 
     def _strangers(self, at: datetime) -> None:
         """Executions that no order of the desk explains are told of, and never booked: reconciliation decides."""
-        executions = [one for one in self.line.ask(lambda book: list(book.executions.values())) if one.reference not in self._ours]
-        mine = Order.objects.filter(account__broker=IB, client_order_id__in=_ids({one.reference for one in executions}))
-        self._ours |= {str(key) for key in mine.values_list("client_order_id", flat=True)} if executions else set()
+        told = self.line.ask(lambda book: list(book.executions.values()))
+        executions = [one for one in told if one.account in self.brokers and (one.account, one.reference) not in self._ours]
+        if executions:
+            mine = Order.objects.filter(account__broker=IB, client_order_id__in=_ids({one.reference for one in executions}))
+            self._ours |= {(number, str(key)) for number, key in mine.values_list("account__number", "client_order_id")}
         for one in executions:
-            if one.reference not in self._ours and one.account in self.brokers:
+            if (one.account, one.reference) not in self._ours:
                 text = f"execution {one.execution_id} of {one.quantity:f} {one.symbol} at {one.price:f} belongs to no order of the desk"
                 self._tell_once(f"stranger:{one.execution_id}", "UNKNOWN_EXECUTION", text, self._portfolios[one.account], at)
 

@@ -264,6 +264,38 @@ class TestOverTheWire:
         assert gateway.placed == ["7"]
 
 
+class TestAccounts:
+    """Two accounts behind one gateway: an order of another one is none of ours, whatever it is called."""
+
+    OTHER = "DU7654321"
+
+    @pytest.fixture
+    def gateway(self) -> Iterator[IbGateway]:
+        with IbGateway(accounts=(ACCOUNT, self.OTHER)) as running:
+            yield running
+
+    def test_an_order_of_another_account_is_not_taken_for_ours(self, gateway, line, broker):
+        gateway.price("AAPL", "100")
+        other, order = IbBroker(line=line, account=self.OTHER, mode=TradingMode.PAPER), make_broker_order()
+        other.submit(order)
+        until(other, order, "trade")
+        assert broker.reports(order) == ()
+        assert kinds(broker.lookup(order)) == ["rejected"]
+        with pytest.raises(Conflict):
+            broker.submit(order)
+        with pytest.raises(BrokerUnreachable):
+            broker.cancel(order)
+        assert gateway.placed == ["7"]
+
+    def test_what_another_account_does_under_our_reference_is_a_strangers(self, gateway, line, broker):
+        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(90))
+        broker.submit(order)
+        gateway.by_hand("AAPL", "3", "100", reference=order.reference, account=self.OTHER)
+        line.heartbeat()
+        assert kinds(broker.reports(order)) == ["new"]
+        assert [(one.reference, one.account) for one in line.ask(lambda book: list(book.executions.values()))] == [("", self.OTHER)]
+
+
 class TestDisorder:
     @pytest.mark.parametrize("seed", range(4))
     def test_messages_in_any_order_and_twice_tell_the_same(self, gateway, broker, seed):

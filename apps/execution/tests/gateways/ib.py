@@ -106,11 +106,11 @@ class IbGateway:
         with self._lock:
             self._say([tws.open_order(self.order(reference), trail_stop=stop)])
 
-    def by_hand(self, symbol: str, shares: str, price: str) -> None:
+    def by_hand(self, symbol: str, shares: str, price: str, *, reference: str = "", account: str = "") -> None:
         """Somebody buys at the gateway itself: an order that no desk sent."""
         with self._lock:
-            perm_id = 900_000 + len(self._orders)
-            order = GatewayOrder("", 0, 0, perm_id, self.accounts[0], symbol, "USD", "BUY", Decimal(shares), "MKT", "", "", "DAY", "")
+            perm_id, account = 900_000 + len(self._orders), account or self.accounts[0]
+            order = GatewayOrder(reference, 0, 0, perm_id, account, symbol, "USD", "BUY", Decimal(shares), "MKT", "", "", "DAY", "")
             self._orders.append(order)
             self._trade(order, Decimal(shares), Decimal(price))
 
