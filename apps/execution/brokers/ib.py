@@ -12,7 +12,7 @@ from apps.core.money import ZERO
 from apps.core.trading import TradingMode
 from apps.execution.brokers.ib_book import IbBook, IbOrder, fill_of, open_order_of, reports_of
 from apps.execution.brokers.ib_line import IbLine
-from apps.execution.brokers.ib_words import ORDER_TYPES, TIMES_IN_FORCE, good_till, mode_of_number, symbol_to_ib
+from apps.execution.brokers.ib_words import ORDER_TYPES, TIMES_IN_FORCE, IbState, good_till, mode_of_number, symbol_to_ib
 from apps.execution.brokers.protocol import BrokerOrder, BrokerStatement, BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.states import OrderEventKind
 
@@ -118,6 +118,13 @@ class IbBroker:
         """The gateway has said something of the order."""
         picture = self.line.ask(lambda book: self._own(book, order))
         return picture is not None and picture.is_known
+
+    def works(self, order: BrokerOrder) -> bool:
+        """The gateway may still trade the order, as far as it has told."""
+        picture = self.line.ask(lambda book: self._own(book, order))
+        if picture is None or picture.executed >= picture.quantity:
+            return False
+        return picture.state is IbState.WORKING or (picture.state is IbState.HELD and not picture.refusal)
 
     def never_had(self, order: BrokerOrder) -> ExecutionReport:
         """What is so when the gateway has told everything and not of this order. Its last word on it, if any, is the reason."""

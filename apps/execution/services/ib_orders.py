@@ -1,6 +1,7 @@
 """One order at Interactive Brokers: sent once, asked for, and brought up to what the gateway has told of it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -36,7 +37,7 @@ def ib_order(order: Order) -> BrokerOrder:
     return replace(broker_order(order), currency=order.instrument.currency)
 
 
-def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_after: datetime | None = None) -> BrokerRequest | None:
+def request_make(*, event: OrderEvent, broker: IbBroker, now: Callable[[], datetime], cancels_after: datetime | None = None) -> BrokerRequest | None:
     """Do what an event asks for: commit that it is about to be done, then do it. None where nothing is to be sent any more.
 
     A cancel that was asked for before `cancels_after` and not answered may be made again; nothing else ever is.
@@ -44,7 +45,7 @@ def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_a
     """
     settings = broker.line.settings
     told = request_commit(
-        event=event, order_id=broker.line.next_id(), client_id=settings.client_id, gateway=str(settings), at=at, cancels_after=cancels_after
+        event=event, order_id=broker.line.next_id(), client_id=settings.client_id, gateway=str(settings), now=now, cancels_after=cancels_after
     )
     if told is None:
         return None

@@ -233,18 +233,18 @@ class OutboxDesk(FaultyDesk):
 
         def step() -> None:
             self.at += later
-            self.process.step(at=self.at)
+            self.process.step(now=lambda: self.at)
 
         return step
 
     def _recover(self) -> Step:
         def again() -> None:
             self._died()
-            self.process.step(at=self.at)
+            self.process.step(now=lambda: self.at)
 
         return again
 
     def _calm_down(self) -> None:
         for _ in range(4):
             self.at += 2 * ib_desk.PATIENCE
-            self.process.step(at=self.at)
+            self.process.step(now=lambda: self.at)

@@ -27,8 +27,8 @@ HELD_UNTIL_THEIR_PRICE = ("STP", "STP LMT", "TRAIL", "MOC")
 class IbGateway:
     """Use as a context manager; `port` is where it listens. All methods may be called from any thread.
 
-    Lines to cross: `lose_line` ("before", "after": around the next placeOrder), `silent`, `repeat` (each message so often), `shuffle` (the
-    messages of one happening in random order, from a seed), `hold` (message ids kept back until `release`).
+    Lines to cross: `lose_line` ("before", "after": around the next placeOrder; "late": it is read by `arrive`), `silent`, `repeat` (each message
+    so often), `shuffle` (the messages of one happening in random order, from a seed), `hold` (message ids kept back until `release`).
     """
 
     def __init__(self, *, accounts: tuple[str, ...] = ("DU1234567",), cash: str = "100000") -> None:
@@ -45,6 +45,7 @@ class IbGateway:
         self.largest_fill: Decimal | None = None
         self.refusal: tuple[int, str] | None = None
         self.lose_line = ""
+        self.under_way: list[GatewayOrder] = []
         self.silent = False
         self.repeat = 1
         self.shuffle: random.Random | None = None
@@ -113,6 +114,13 @@ class IbGateway:
             order = GatewayOrder(reference, 0, 0, perm_id, account, symbol, "USD", "BUY", Decimal(shares), "MKT", "", "", "DAY", "")
             self._orders.append(order)
             self._trade(order, Decimal(shares), Decimal(price))
+
+    def arrive(self) -> None:
+        """What was under way as the line broke is read now."""
+        with self._lock:
+            orders, self.under_way = self.under_way, []
+            for order in orders:
+                self._take(order)
 
     def say_error(self, code: int, text: str = "", order_id: int = -1) -> None:
         with self._lock:
@@ -265,9 +273,12 @@ class IbGateway:
             self._hang_up(line)
             return
         new = tws.order_from(fields, client_id=self._lines[line], perm_id=1_000_000 + len(self._orders))
-        lost, self.lose_line = self.lose_line == "after", ""
-        if lost:
+        how, self.lose_line = self.lose_line, ""
+        if how:
             self._hang_up(line)
+        if how == "late":
+            self.under_way.append(new)
+            return
         known = next((order for order in self._orders if (order.client_id, order.order_id) == (new.client_id, new.order_id)), None)
         if known is None:
             self._take(new)

@@ -99,7 +99,7 @@ class TestOrderSubmit:
         other = PortfolioFactory(owner=desk.trader, initial_capital=Decimal(100_000))
         make_limits(other, at=clock.now())
         paper_account_create(portfolio_id=other.pk)
-        with pytest.raises(Conflict, match="belongs to another order$") as caught:
+        with pytest.raises(Conflict, match=r"belongs to another order$") as caught:
             desk.submit(client_order_id=first.client_order_id, portfolio_id=other.pk)
         assert caught.value.field == "client_order_id"
         assert list(Order.objects.all()) == [first]

@@ -41,7 +41,7 @@ class Process:
 
     def step(self, *, later: timedelta = timedelta(0)) -> None:
         self.at += later
-        self.desk.step(at=self.at)
+        self.desk.step(now=lambda: self.at)
 
     def until(self, order: Order, *statuses: str) -> Order:
         """Go on until the order stands there."""

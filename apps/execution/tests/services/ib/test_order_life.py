@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.core import clock
+from apps.execution.brokers.ib_line import IbLine
 from apps.execution.brokers.ib_words import good_till_from_ib
 from apps.execution.models import BrokerRequest, Order
 from apps.execution.services.ib_desk import PATIENCE
@@ -114,6 +115,20 @@ class TestOrderLife:
     def test_what_waited_longer_than_its_decisions_hold_is_not_sent(self, desk, gateway, process):
         order = desk.submit()
         process.step(later=timedelta(seconds=31))
+        order.refresh_from_db()
+        assert (order.status, gateway.placed) == ("expired", [])
+
+    def test_decisions_that_ran_out_while_the_line_was_opened(self, desk, gateway, process, monkeypatch):
+        """The moment counts at which the order goes out."""
+        refresh = IbLine.refresh
+
+        def slow(line: IbLine) -> None:
+            process.at += timedelta(seconds=40)
+            refresh(line)
+
+        monkeypatch.setattr(IbLine, "refresh", slow)
+        order = desk.submit()
+        process.step()
         order.refresh_from_db()
         assert (order.status, gateway.placed) == ("expired", [])
 
