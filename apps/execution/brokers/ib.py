@@ -126,6 +126,11 @@ class IbBroker:
             return False
         return picture.state is IbState.WORKING or (picture.state is IbState.HELD and not picture.refusal)
 
+    def completed_at(self, order: BrokerOrder) -> datetime | None:
+        """When the order ended, as far as the gateway has told."""
+        picture = self.line.ask(lambda book: self._own(book, order))
+        return picture.completed_at if picture is not None else None
+
     def never_had(self, order: BrokerOrder) -> ExecutionReport:
         """What is so when the gateway has told everything and not of this order. Its last word on it, if any, is the reason."""
         picture = self.line.ask(lambda book: self._own(book, order))

@@ -18,9 +18,9 @@ from apps.execution.brokers.ib_words import (
     IbState,
     Meaning,
     execution_parts,
-    good_till_from_ib,
     ib_state,
     meaning_of,
+    moment_from_ib,
     number,
     side_of,
     symbol_from_ib,
@@ -31,7 +31,9 @@ from apps.execution.domain.states import OrderEventKind
 
 @dataclass(slots=True, kw_only=True)
 class IbExecution:
-    """One execution. `revision` counts the corrections of it; `fee` is None until its commission report has come."""
+    """One execution. `revision` counts the corrections of it, `most` is the largest quantity that any of them told; `fee` is None until its
+    commission report has come.
+    """
 
     execution_id: str
     revision: int
@@ -44,6 +46,7 @@ class IbExecution:
     market_time: datetime
     venue: str
     seen_at: float
+    most: Decimal
     fee: Decimal | None = None
     fee_currency: str = ""
 
@@ -60,6 +63,7 @@ class IbOrder:
     """The picture of one order. Everything is as TWS said it last; `refusal` and the like are its words for a refusal, "" without one.
 
     `changing`: a change is on its way, so that a refusal is one of the change. `listed`: the gateway has the order in its books.
+    `completed_at`: when it ended, where the gateway has told that.
     """
 
     reference: str
@@ -82,6 +86,7 @@ class IbOrder:
     change_refusal: str = ""
     changing: bool = False
     listed: bool = False
+    completed_at: datetime | None = None
     note: str = ""
     executions: dict[str, IbExecution] = field(default_factory=dict)
 
@@ -97,6 +102,11 @@ class IbOrder:
     @property
     def executed(self) -> Decimal:
         return sum((one.quantity for one in self.executions.values()), ZERO)
+
+    @property
+    def is_complete(self) -> bool:
+        """The executions that its status speaks of have come. A status may count those that were corrected downwards as they were before."""
+        return sum((one.most for one in self.executions.values()), ZERO) >= self.filled
 
 
 class IbBook:
@@ -143,7 +153,7 @@ class IbBook:
         for early in self._early.pop((order.clientId, order_id), []):
             self._status(known, *early)
 
-    def completed_order(self, *, contract: Any, order: Any, status: str, reason: str) -> None:
+    def completed_order(self, *, contract: Any, order: Any, status: str, reason: str, time: str) -> None:
         """An order of today that has ended: TWS gives neither its id nor its client here."""
         known = self._picture(reference=order.orderRef, key=None, perm_id=order.permId, account=order.account)
         known.listed = True
@@ -151,6 +161,7 @@ class IbBook:
         filled = number(order.filledQuantity) or ZERO
         known.quantity = known.quantity or filled
         known.note = known.note or reason
+        known.completed_at = moment_from_ib(time)
         self._status(known, status, filled)
 
     def order_status(self, *, order_id: int, client_id: int, perm_id: int, status: str, filled: float) -> None:
@@ -173,6 +184,7 @@ class IbBook:
         key = (execution.clientId, execution.orderId)
         known = self._picture(reference=execution.orderRef, key=key, perm_id=execution.permId, account=execution.acctNumber)
         fee, currency = self._fees.get(execution.execId, (None, ""))
+        quantity = number(execution.shares) or ZERO
         made = IbExecution(
             execution_id=execution.execId,
             revision=revision,
@@ -180,11 +192,12 @@ class IbBook:
             account=execution.acctNumber,
             symbol=symbol_from_ib(contract.symbol),
             side=side_of(execution.side),
-            quantity=number(execution.shares) or ZERO,
+            quantity=quantity,
             price=number(execution.price) or ZERO,
             market_time=execution.time,
             venue=execution.exchange,
             seen_at=now,
+            most=max(quantity, before.most if before is not None else ZERO),
             fee=fee,
             fee_currency=currency,
         )
@@ -247,7 +260,7 @@ class IbBook:
         known.symbol, known.side = symbol_from_ib(contract.symbol), side_of(order.action)
         known.quantity = number(order.totalQuantity) or known.quantity
         known.limit_price, known.stop_price = number(order.lmtPrice), number(order.auxPrice)
-        known.time_in_force, known.expire_at = order.tif, good_till_from_ib(order.goodTillDate)
+        known.time_in_force, known.expire_at = order.tif, moment_from_ib(order.goodTillDate)
 
     def _status(self, order: IbOrder, status: str, filled: Decimal | None = None) -> None:
         """An order that has ended stays ended, whatever comes late; what has filled never becomes less."""
@@ -285,7 +298,7 @@ def reports_of(
     change = [ExecutionReport(kind=OrderEventKind.REPLACED)] if wanted is not None and _is_changed(picture, order, wanted) else []
     grows = wanted is not None and wanted.quantity >= order.quantity
     reports += [*change, *trades] if grows else [*trades, *change]
-    if not waiting and picture.executed >= picture.filled:
+    if not waiting and picture.is_complete:
         reports += _ending(picture)
     return tuple(reports)
 

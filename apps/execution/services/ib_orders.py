@@ -3,20 +3,21 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
 
 from apps.core.errors import Conflict
 from apps.core.money import ZERO
-from apps.core.trading import Side
+from apps.core.trading import Side, TimeInForce
 from apps.execution.brokers.ib import FEE_PATIENCE, IB, IbBroker
 from apps.execution.brokers.ib_book import IbExecution
 from apps.execution.brokers.ib_words import execution_parts
 from apps.execution.brokers.protocol import BrokerOrder, ExecutionReport
 from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.states import OrderEventKind
+from apps.execution.domain.sessions import day_order_end
+from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import BrokerRequest, Fill, Order, OrderEvent
 from apps.execution.selectors.rates import booking_rate
 from apps.execution.services.broker_requests import change_is_gone, order_alert, request_commit, wanted_order
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Source of ledger entries for commissions that came after their fill.
 COMMISSION = "commission"
+#: The gateway's clock and ours.
+CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def ib_order(order: Order) -> BrokerOrder:
@@ -78,6 +81,7 @@ def order_bring_up(
         told = broker.reports(ib_order(locked), wanted=wanted, patience=FEE_PATIENCE)
         if told and gone_before and change_is_gone(locked, told, gone_before):
             told = (*told, ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="the gateway never had the change"))
+        told = _with_expiry(locked, told, broker, at)
         fresh = reports_fresh(locked, (*told, *more), same=execution_base)
         if fresh:
             reports_book(order=locked, reports=fresh, source=IB, at=at)
@@ -86,6 +90,18 @@ def order_bring_up(
             _late_commissions(locked, fills, broker, at)
             _corrections(locked, fills, broker, at)
         return locked
+
+
+def _with_expiry(order: Order, told: tuple[ExecutionReport, ...], broker: IbBroker, at: datetime) -> tuple[ExecutionReport, ...]:
+    """TWS calls cancelled what has expired. A cancel that nobody here has asked for, once the order's time was over, is the end of that time."""
+    if order.status == OrderStatus.PENDING_CANCEL or all(report.kind is not OrderEventKind.CANCELED for report in told):
+        return told
+    until = order.expire_at
+    if order.time_in_force == TimeInForce.DAY:
+        until = day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
+    if until is None or (broker.completed_at(ib_order(order)) or at) < until - CLOCKS_DIFFER:
+        return told
+    return tuple(replace(report, kind=OrderEventKind.EXPIRED) if report.kind is OrderEventKind.CANCELED else report for report in told)
 
 
 def execution_base(execution_id: str) -> str:

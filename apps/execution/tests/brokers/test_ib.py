@@ -144,7 +144,7 @@ class TestWords:
         ],
     )
     def test_the_end_of_an_order_in_the_words_of_tws(self, text, moment):
-        assert ib_words.good_till_from_ib(text) == moment
+        assert ib_words.moment_from_ib(text) == moment
 
     def test_a_correction_shares_the_base_of_the_execution(self):
         assert execution_parts("0000e0d5.571fcd44.01.01") == ("0000e0d5.571fcd44.01", 1)

@@ -14,8 +14,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apps.execution.tests.gateways import ib_messages as tws
 from apps.execution.tests.gateways.ib_messages import GatewayExecution, GatewayOrder
@@ -97,10 +99,12 @@ class IbGateway:
             one.commission = one.commission if commission is None else Decimal(commission)
             self._say([tws.execution_details(-1, one), tws.commission_report(one)])
 
-    def cancel(self, reference: str, why: str = "Cancelled by Trader") -> None:
-        """The broker cancels an order unasked."""
+    def cancel(self, reference: str, why: str = "Cancelled by Trader", *, at: datetime | None = None) -> None:
+        """The broker cancels an order unasked, and may tell later that it was at that time."""
         with self._lock:
-            self._end(self.order(reference), "Cancelled", why)
+            order = self.order(reference)
+            order.completed = at.astimezone(ZoneInfo("US/Eastern")).strftime("%Y%m%d %H:%M:%S US/Eastern") if at else order.completed
+            self._end(order, "Cancelled", why)
 
     def trail(self, reference: str, stop: str) -> None:
         """The stop of a trailing order has followed the market to here."""
