@@ -299,6 +299,7 @@ def _execution(fill: Told) -> Execution:
 def _open_order(chain: list[Told]) -> BrokerOpenOrder:
     """A working order as the desk counts it: what was replaced has traded a part of it."""
     last, past = chain[-1], sum((amount(one["filled_qty"]) for one in chain[:-1]), ZERO)
+    trails = last.get("type") == ORDER_TYPES[OrderType.TRAILING_STOP]  # its stop moves by itself
     return BrokerOpenOrder(
         reference=reference_of(str(chain[0]["client_order_id"])),
         broker_order_id=str(last["id"]),
@@ -307,6 +308,8 @@ def _open_order(chain: list[Told]) -> BrokerOpenOrder:
         quantity=past + amount(last["qty"]),
         cumulative=past + amount(last["filled_qty"]),
         limit_price=number(last.get("limit_price")),
+        stop_price=None if trails else number(last.get("stop_price")),
+        trail_offset=number(last.get("trail_price")),
     )
 
 

@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 from apps.core.money import ZERO
-from apps.core.trading import Side
+from apps.core.trading import OrderType, Side
 from apps.execution.brokers.ib_words import (
+    ORDER_TYPES,
     TIMES_IN_FORCE,
     IbState,
     Meaning,
@@ -73,6 +74,7 @@ class IbOrder:
     perm_id: int = 0
     symbol: str = ""
     side: Side | None = None
+    kind: str = ""
     quantity: Decimal = ZERO
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
@@ -258,6 +260,7 @@ class IbBook:
     @staticmethod
     def _values(known: IbOrder, contract: Any, order: Any) -> None:
         known.symbol, known.side = symbol_from_ib(contract.symbol), side_of(order.action)
+        known.kind = order.orderType
         known.quantity = number(order.totalQuantity) or known.quantity
         known.limit_price, known.stop_price = number(order.lmtPrice), number(order.auxPrice)
         known.time_in_force, known.expire_at = order.tif, moment_from_ib(order.goodTillDate)
@@ -349,6 +352,8 @@ def open_order_of(order: IbOrder) -> BrokerOpenOrder | None:
     """A working order for a statement; None for one that does not work."""
     if order.side is None or order.state in (IbState.ENDED, IbState.FILLED) or order.perm_id == 0:
         return None
+    trails = order.kind == ORDER_TYPES[OrderType.TRAILING_STOP]
+    stop_price = order.stop_price or None  # TWS says 0 of a price that an order has not
     return BrokerOpenOrder(
         reference=order.reference,
         broker_order_id=str(order.perm_id),
@@ -356,7 +361,9 @@ def open_order_of(order: IbOrder) -> BrokerOpenOrder | None:
         side=order.side,
         quantity=order.quantity,
         cumulative=max(order.filled, order.executed),
-        limit_price=order.limit_price,
+        limit_price=order.limit_price or None,
+        stop_price=None if trails else stop_price,
+        trail_offset=stop_price if trails else None,
     )
 
 

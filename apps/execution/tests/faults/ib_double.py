@@ -316,6 +316,7 @@ def _order(order: GatewayOrder) -> SimpleNamespace:
         permId=order.perm_id,
         account=ACCOUNT,
         action=values["action"],
+        orderType=values["orderType"],
         totalQuantity=values["totalQuantity"],
         lmtPrice=values.get("lmtPrice"),
         auxPrice=values.get("auxPrice"),

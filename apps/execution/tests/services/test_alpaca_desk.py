@@ -17,7 +17,7 @@ from apps.core import clock
 from apps.core.errors import InvalidInput
 from apps.execution.brokers.alpaca_line import AlpacaLine, AlpacaSettings
 from apps.execution.brokers.alpaca_updates import AlpacaUpdates
-from apps.execution.models import BrokerageAccount, BrokerRequest, Order, ReconciliationRun
+from apps.execution.models import BrokerageAccount, BrokerRequest, Order, ReconciliationBreak, ReconciliationRun
 from apps.execution.services.accounts import alpaca_account_create
 from apps.execution.services.alpaca_desk import AlpacaDesk, alpaca_settings
 from apps.execution.services.orders import order_cancel
@@ -299,6 +299,17 @@ class TestReconciliation:
         process.step()
         assert ReconciliationRun.objects.order_by("-id").first().state == "breaks"
         assert limit(desk).reason == "ACCOUNT_ON_HOLD"
+
+    def test_on_each_new_line_and_a_stop_that_was_changed_by_hand_is_a_break(self, desk, gateway, process):
+        order = process.reach(desk.submit(order_type="stop", stop_price="105"), "new")
+        opened = process.updates.opened
+        gateway.order(reference(order)).stop_price = "104"
+        gateway.cut_streams()
+        process.until(lambda: process.updates.opened > opened)
+        process.step(later=timedelta(seconds=11))  # not so soon after the last one
+        assert [(run.trigger, run.state) for run in ReconciliationRun.objects.order_by("id")] == [("start", "clean"), ("reconnect", "breaks")]
+        found = ReconciliationBreak.objects.get()
+        assert (found.kind, found.key, found.ours, found.theirs) == ("price", f"{reference(order)} stop", "105", "104")
 
 
 class TestAccounts:

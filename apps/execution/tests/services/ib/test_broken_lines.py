@@ -11,7 +11,7 @@ import pytest
 from apps.alerts.models import Alert
 from apps.core import clock
 from apps.execution.brokers.ib_line import IbLine
-from apps.execution.models import BrokerRequest, Order
+from apps.execution.models import BrokerRequest, Order, ReconciliationBreak, ReconciliationRun
 from apps.execution.services.ib_desk import PATIENCE, IbDesk
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.replacements import order_replace
@@ -166,6 +166,23 @@ class TestBrokenLines:
         gateway.silent = False
         process.step(later=timedelta(seconds=2))
         assert (process.line.connected, gateway.connections) == (True, 2)
+
+    @pytest.mark.parametrize("how", ["a line that broke", "a line that was restored"])
+    def test_each_new_line_is_a_comparison(self, desk, gateway, process, how):
+        """A stop that somebody changed by hand meanwhile is found by it."""
+        order = process.until(desk.submit(side="buy", order_type="stop", stop_price="105", time_in_force="gtc"), "new")
+        assert [run.trigger for run in ReconciliationRun.objects.all()] == ["start"]
+        gateway.order(reference(order)).aux = "104"
+        if how == "a line that broke":
+            gateway.drop()
+            process.sees(lambda: not process.line.connected)
+        else:
+            gateway.say_error(1102)
+            process.line.heartbeat()
+        process.step(later=2 * PATIENCE)  # not so soon after the last one
+        assert [(run.trigger, run.state) for run in ReconciliationRun.objects.order_by("id")] == [("start", "clean"), ("reconnect", "breaks")]
+        found = ReconciliationBreak.objects.get()
+        assert (found.kind, found.key, found.ours, found.theirs) == ("price", f"{reference(order)} stop", "105", "104")
 
     @pytest.mark.parametrize("code", [1101, 1102])
     def test_a_restored_line_is_asked_for_everything(self, desk, gateway, process, code):
