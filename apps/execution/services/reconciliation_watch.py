@@ -126,18 +126,17 @@ def reconcile_answered(*, account: BrokerageAccount, after: int, seconds: float,
     raise Unavailable(f"the process that holds the line to {account.broker} has not compared account {account.number}: is it running?")
 
 
-def silence_tell(*, at: datetime) -> tuple[str, ...]:
-    """Tell people of brokers whose process has compared nothing of what the schedule asked of it last; returns which.
+def silence_tell(*, at: datetime) -> None:
+    """Tell people of brokers whose process has not compared what the schedule asked it to compare the last time.
 
     Once: not of those that had not answered the time before either. The answer to a request of the last `ANSWER_WITHIN` may be on its way.
     """
     runs = JobRun.objects.filter(job=SCHEDULE, result__isnull=False).order_by("-id")
-    told = [(run.scheduled_for or run.created_at, run.result.get("accounts", {})) for run in runs[:3]]
-    now, before, *_ = *(_unanswered(*one) for one in told if one[0] <= at - ANSWER_WITHIN), frozenset[int](), frozenset[int]()
-    silent = BrokerageAccount.objects.filter(pk__in=now - before).order_by("broker", "id")
-    for broker, accounts in groupby(silent, key=attrgetter("broker")):
+    told = [(run.scheduled_for or run.created_at, (run.result or {}).get("accounts", {})) for run in runs[:3]]
+    unanswered = [_unanswered(*one) for one in told if one[0] <= at - ANSWER_WITHIN]
+    silent = frozenset[int]().union(*unanswered[:1]).difference(*unanswered[1:2])
+    for broker, accounts in groupby(BrokerageAccount.objects.filter(pk__in=silent).order_by("broker", "id"), key=attrgetter("broker")):
         _silence_alert(broker, list(accounts), at)
-    return tuple(sorted({account.broker for account in silent}))
 
 
 def _unanswered(since: datetime, states: Mapping[str, str]) -> frozenset[int]:

@@ -71,7 +71,7 @@ def stamp(moment: datetime) -> str:
 @dataclass
 class AlpacaGateway:
     """`faults` are for the next requests, one each: a status, "cut" (done, but the line breaks before the answer), "silent", "lost" (not done),
-    "late" (the line breaks; an order arrives by `arrive`).
+    "late" (the line breaks; an order arrives by `arrive`). `depth` is what one price trades of an order at most.
 
     `held`: what happens is told on the stream only by `release`, in an order that `shuffle` makes; `repeat` says how often. Methods may be
     called from any thread, and wait for the request in hand.
@@ -79,6 +79,7 @@ class AlpacaGateway:
 
     account: str = "PA3TESTS"
     cash: Decimal = Decimal(100_000)
+    depth: Decimal = Decimal(1_000_000)
     prices: dict[str, str] = field(default_factory=dict)
     orders: list[Resting] = field(default_factory=list)
     fills: list[dict[str, Any]] = field(default_factory=list)
@@ -369,8 +370,8 @@ class AlpacaGateway:
         if price is None or order.status in ENDED or order.type not in ("market", "limit") or order.time_in_force == "cls":
             return
         if order.limit_price is None or (Decimal(order.limit_price) - Decimal(price)) * order.sign >= 0:
-            self._trade(order, order.qty - order.filled_qty, price)
-        elif order.time_in_force in ("ioc", "fok"):
+            self._trade(order, min(order.qty - order.filled_qty, self.depth), price)
+        if order.status not in ENDED and order.time_in_force in ("ioc", "fok"):
             order.status = "canceled"
             self._tell(order, "canceled")
 

@@ -122,9 +122,8 @@ class IbGateway:
     def arrive(self) -> None:
         """What was under way as the line broke is read now."""
         with self._lock:
-            orders, self.under_way = self.under_way, []
-            for order in orders:
-                self._take(order)
+            while self.under_way:
+                self._take(self.under_way.pop(0))
 
     def say_error(self, code: int, text: str = "", order_id: int = -1) -> None:
         with self._lock:
@@ -272,16 +271,12 @@ class IbGateway:
         return [*rows, [64, 1, request]]
 
     def _hear_order(self, line: socket.socket, fields: list[str]) -> None:
-        if self.lose_line == "before":
-            self.lose_line = ""
-            self._hang_up(line)
-            return
         new = tws.order_from(fields, client_id=self._lines[line], perm_id=1_000_000 + len(self._orders))
         how, self.lose_line = self.lose_line, ""
         if how:
             self._hang_up(line)
-        if how == "late":
-            self.under_way.append(new)
+        if how in ("before", "late"):
+            self.under_way += [new] if how == "late" else []
             return
         known = next((order for order in self._orders if (order.client_id, order.order_id) == (new.client_id, new.order_id)), None)
         if known is None:
