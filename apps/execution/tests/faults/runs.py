@@ -265,7 +265,7 @@ class AlpacaRuns(FaultyDesk):
 
     def trouble(self) -> str:
         """An order takes several requests: each goes wrong more seldom."""
-        return "" if self.calm else self.random.choices(["", "away", "lost", "silent", "late"], [26, 1, 1, 1, 3])[0]
+        return "" if self.calm else self.random.choices(["", "away", "lost", "silent", "late"], [22, 1, 3, 1, 3])[0]
 
     def _died(self) -> None:
         self.updates = VenueUpdates(self.venue)
