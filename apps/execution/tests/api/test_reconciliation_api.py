@@ -17,10 +17,11 @@ from apps.core.schedule import run_once
 from apps.execution.api.reconciliation import ReconciliationBreakSerializer, ReconciliationRunSerializer
 from apps.execution.models import ReconciliationBreak, ReconciliationRun, ReconciliationTrigger
 from apps.execution.services.accounts import ib_account_create
-from apps.execution.services.outbox import heard, listening
+from apps.execution.services.outbox import listening
 from apps.execution.services.reconciliation_watch import reconcile_ask
 from apps.execution.tasks import compare_all
 from apps.execution.tests.factories import make_user
+from apps.execution.tests.services.ib.process import hears
 from apps.portfolios.tests.factories import PortfolioFactory
 
 
@@ -96,7 +97,7 @@ def test_the_schedule_compares_what_it_can_and_asks_for_the_rest(desk):
     with listening("ib") as words:
         done = run_once("execution.reconcile", scheduled_for=None, parameters={}, work=compare_all)
         assert done == {"accounts": {desk.account.number: "clean", "DU7654321": "asked"}}
-        assert heard(words) == ("reconcile beat DU7654321",)
+        assert hears(words) == ("reconcile beat DU7654321",)
 
 
 @pytest.mark.django_db(transaction=True)
