@@ -68,10 +68,6 @@ def order_submit(
         order, made = ask(savepoint=False)
     except (CheckBroke, NotAnswered):
         order, made = ask(savepoint=True)
-    except IntegrityError as error:
-        if "order_client_id_once" not in str(error):
-            raise
-        raise _taken(intent) from error  # another portfolio was as quick
     return order_route(order, at=at, made=intent) if made and order.status == OrderStatus.SENT else order
 
 
@@ -94,7 +90,12 @@ def _judged_and_stored(
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
         beside = group_order_ids(link.group_id)
         gate = gate_check(intent=intent, user_id=user.pk, at=at, instead_of=beside, algo_id=link.algo_id, savepoint=savepoint)
-        order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
+        try:
+            order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
+        except IntegrityError as error:
+            if "order_client_id_once" not in str(error):
+                raise
+            raise _taken(intent) from error  # another portfolio was as quick
         order.portfolio = portfolio
         if order.status != OrderStatus.SENT:
             order_announce(order)  # a sent one is announced with the broker's answer
