@@ -19,6 +19,8 @@ VENDOR_KEYS = ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "POLYGON_API_KEY", "FINNHU
 #: Other addresses than the vendors' own: a proxy, a sandbox.
 VENDOR_DATA_URLS = ("ALPACA_DATA_URL", "ALPACA_TRADING_URL", "COINBASE_DATA_URL", "FINNHUB_DATA_URL", "POLYGON_DATA_URL", "YAHOO_DATA_URL")
 VENDOR_STREAM_URLS = ("ALPACA_STREAM_URL", "ALPACA_UPDATES_URL", "COINBASE_STREAM_URL", "FINNHUB_STREAM_URL", "POLYGON_STREAM_URL")
+#: Other names that are taken as well, as engine files call these: the name -> the one that the desk uses.
+ALSO_CALLED = {"ALPACA_API_SECRET": "ALPACA_SECRET_KEY", "ALPACA_BASE_URL": "ALPACA_TRADING_URL"}
 LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -66,6 +68,7 @@ def read_environment(*, production: bool = False) -> Environment:
     a secret key of its own (at least 32 characters), ALLOWED_HOSTS, DATABASE_URL, REDIS_URL, and no DEBUG.
     """
     env = Env(eager=False)
+    problems: list[str] = []
     result: dict[str, Any] = {  # None where a variable is malformed, until seal() says so
         "debug": env.bool("DEBUG", False),
         "secret_key": env.str("SECRET_KEY", DEFAULT_SECRET_KEY),
@@ -84,7 +87,7 @@ def read_environment(*, production: bool = False) -> Environment:
         "secure_cookies": env.bool("SECURE_COOKIES", production),
         "archive": ROOT / env.str("DESK_ARCHIVE", f"{os.environ.get('DESK_VAR', 'var')}/archive"),
         "quarantine_checks": tuple(env.list("QUARANTINE_CHECKS", ["PRICE_FACTOR", "BAD_TICK", "SUSPECTED_SPLIT"])),
-        "vendors": _vendors(env),
+        "vendors": _vendors(env, problems),
         # A gateway of Interactive Brokers; without a host there is none. 4002 is where a paper gateway listens. Client 0 would be given
         # the orders that people make at the gateway by hand.
         "ib_host": env.str("IB_HOST", ""),
@@ -95,7 +98,6 @@ def read_environment(*, production: bool = False) -> Environment:
         "risk_monitor_required": env.bool("RISK_MONITOR_REQUIRED", production),
         "chromium": env.str("DESK_CHROMIUM", ""),
     }
-    problems: list[str] = []
     try:
         env.seal()
     except EnvError as error:
@@ -110,9 +112,14 @@ def read_environment(*, production: bool = False) -> Environment:
     return Environment(**result)
 
 
-def _vendors(env: Env) -> VendorSettings:
+def _vendors(env: Env, problems: list[str]) -> VendorSettings:
     values = {name: env.str(name, "") for name in VENDOR_KEYS}
     values |= {name: env.str(name, "", validate=_scheme("http", "https")) for name in VENDOR_DATA_URLS}
+    for other, name in ALSO_CALLED.items():
+        value = env.str(other, "", validate=_scheme("http", "https") if name in VENDOR_DATA_URLS else None)
+        if value and values[name] and value.rstrip("/") != values[name].rstrip("/"):
+            problems.append(f"{other}, {name}: two names of one thing with different values")
+        values[name] = values[name] or value
     values |= {name: env.str(name, "", validate=_scheme("ws", "wss")) for name in VENDOR_STREAM_URLS}
     values["ALPACA_FEED"] = env.str("ALPACA_FEED", "iex", validate=validate.OneOf(["iex", "sip"]))
     seconds = env.float("VENDOR_TIMEOUT_SECONDS", 20.0, validate=validate.Range(min=0.1, max=300.0))

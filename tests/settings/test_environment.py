@@ -90,6 +90,26 @@ def test_vendors_are_what_is_set_and_nothing_else(monkeypatch: pytest.MonkeyPatc
     assert "c0ffee" not in repr(read_environment())
 
 
+def test_two_names_of_one_variable_agree_or_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ALPACA_SECRET_KEY", "ALPACA_TRADING_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALPACA_API_SECRET", "c0ffee")
+    monkeypatch.setenv("ALPACA_BASE_URL", "https://proxy.example.org")
+    found = read_environment().vendors
+    assert (found.key("ALPACA_SECRET_KEY"), found.get("ALPACA_TRADING_URL", "")) == ("c0ffee", "https://proxy.example.org")
+    monkeypatch.setenv("ALPACA_SECRET_KEY", "c0ffee")
+    monkeypatch.setenv("ALPACA_TRADING_URL", "https://proxy.example.org/")
+    assert read_environment().vendors.key("ALPACA_SECRET_KEY") == "c0ffee"
+    monkeypatch.setenv("ALPACA_SECRET_KEY", "decaf")
+    monkeypatch.setenv("ALPACA_TRADING_URL", "https://api.alpaca.markets")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        read_environment()
+    text = str(caught.value)
+    assert "\n  ALPACA_API_SECRET, ALPACA_SECRET_KEY: two names of one thing with different values" in text
+    assert "\n  ALPACA_BASE_URL, ALPACA_TRADING_URL: two names of one thing with different values" in text
+    assert "c0ffee" not in text
+
+
 def test_malformed_vendor_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYGON_STREAM_URL", "https://socket.example.org")
     monkeypatch.setenv("ALPACA_FEED", "everything")

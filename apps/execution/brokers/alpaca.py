@@ -42,6 +42,8 @@ from apps.execution.domain.states import OrderEventKind
 ALPACA = "alpaca"
 NOT_FOUND = 404
 PAGE, OPEN_PAGE = 100, 500
+#: The answer for an order that Alpaca does not have. A moment after it was sent it may arrive yet.
+NEVER_HAD = ExecutionReport(kind=OrderEventKind.REJECTED, reason="Alpaca has never had it")
 #: An activity may be stamped a moment before its order.
 MARGIN = timedelta(minutes=1)
 ANSWERS = frozenset({OrderEventKind.CANCEL_REJECT, OrderEventKind.REPLACE_REJECT})
@@ -103,7 +105,7 @@ class AlpacaBroker:
         """Ask for the cancel. What has ended refuses it; what is not cancelled at once is told later."""
         chain = self._chain(order)
         if not chain:
-            return (ExecutionReport(kind=OrderEventKind.CANCEL_REJECT, reason="Alpaca has no such order"),)
+            return (NEVER_HAD,)
         try:
             self.line.ask("DELETE", f"/orders/{chain[-1]['id']}")
         except Refused as error:
@@ -138,8 +140,12 @@ class AlpacaBroker:
 
     def lookup(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Everything that happened to the order so far; one REJECTED for an order that Alpaca has never had."""
-        reports = self.reports(order)
-        return reports or (ExecutionReport(kind=OrderEventKind.REJECTED, reason="Alpaca has never had it"),)
+        return self.reports(order) or (NEVER_HAD,)
+
+    def works(self, order: BrokerOrder) -> bool:
+        """Alpaca has the order, and it may still trade."""
+        chain = self._chain(order)
+        return bool(chain) and alpaca_state(str(chain[-1]["status"])) is AlpacaState.WORKING
 
     def reports(self, order: BrokerOrder, *, wanted: BrokerOrder | None = None) -> tuple[ExecutionReport, ...]:
         """The same with the answer to a change that is wanted; nothing for an order that Alpaca has never had."""
@@ -293,6 +299,7 @@ def _execution(fill: Told) -> Execution:
 def _open_order(chain: list[Told]) -> BrokerOpenOrder:
     """A working order as the desk counts it: what was replaced has traded a part of it."""
     last, past = chain[-1], sum((amount(one["filled_qty"]) for one in chain[:-1]), ZERO)
+    trails = last.get("type") == ORDER_TYPES[OrderType.TRAILING_STOP]  # its stop moves by itself
     return BrokerOpenOrder(
         reference=reference_of(str(chain[0]["client_order_id"])),
         broker_order_id=str(last["id"]),
@@ -301,6 +308,8 @@ def _open_order(chain: list[Told]) -> BrokerOpenOrder:
         quantity=past + amount(last["qty"]),
         cumulative=past + amount(last["filled_qty"]),
         limit_price=number(last.get("limit_price")),
+        stop_price=None if trails else number(last.get("stop_price")),
+        trail_offset=number(last.get("trail_price")),
     )
 
 

@@ -12,7 +12,7 @@ from apps.core.money import ZERO
 from apps.core.trading import TradingMode
 from apps.execution.brokers.ib_book import IbBook, IbOrder, fill_of, open_order_of, reports_of
 from apps.execution.brokers.ib_line import IbLine
-from apps.execution.brokers.ib_words import ORDER_TYPES, TIMES_IN_FORCE, good_till, mode_of_number, symbol_to_ib
+from apps.execution.brokers.ib_words import ORDER_TYPES, TIMES_IN_FORCE, IbState, good_till, mode_of_number, symbol_to_ib
 from apps.execution.brokers.protocol import BrokerOrder, BrokerStatement, BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.states import OrderEventKind
 
@@ -67,7 +67,7 @@ class IbBroker:
 
     def submit(self, order: BrokerOrder) -> tuple[ExecutionReport, ...]:
         """Send the order unless the gateway has it, and wait for its first word."""
-        if not self.line.ask(lambda book: order.reference in book.orders):
+        if self.line.ask(lambda book: self._own(book, order)) is None:
             self.send(order)
         reports = self._answered(order, lambda picture: picture.is_known)
         return tuple(report for report in reports if report.kind not in ANSWERS)
@@ -116,11 +116,25 @@ class IbBroker:
 
     def knows(self, order: BrokerOrder) -> bool:
         """The gateway has said something of the order."""
-        return self.line.ask(lambda book: order.reference in book.orders and book.orders[order.reference].is_known)
+        picture = self.line.ask(lambda book: self._own(book, order))
+        return picture is not None and picture.is_known
+
+    def works(self, order: BrokerOrder) -> bool:
+        """The gateway may still trade the order, as far as it has told."""
+        picture = self.line.ask(lambda book: self._own(book, order))
+        if picture is None or picture.executed >= picture.quantity:
+            return False
+        return picture.state is IbState.WORKING or (picture.state is IbState.HELD and not picture.refusal)
+
+    def completed_at(self, order: BrokerOrder) -> datetime | None:
+        """When the order ended, as far as the gateway has told."""
+        picture = self.line.ask(lambda book: self._own(book, order))
+        return picture.completed_at if picture is not None else None
 
     def never_had(self, order: BrokerOrder) -> ExecutionReport:
         """What is so when the gateway has told everything and not of this order. Its last word on it, if any, is the reason."""
-        note = self.line.ask(lambda book: book.orders[order.reference].note if order.reference in book.orders else "")
+        picture = self.line.ask(lambda book: self._own(book, order))
+        note = picture.note if picture is not None else ""
         return ExecutionReport(kind=OrderEventKind.REJECTED, reason=note or "the gateway has never had it")
 
     def reports(self, order: BrokerOrder, *, wanted: BrokerOrder | None = None, patience: timedelta = FEE_PATIENCE) -> tuple[ExecutionReport, ...]:
@@ -128,7 +142,7 @@ class IbBroker:
         fees_until = self.line.now() - patience.total_seconds()
 
         def told(book: IbBook) -> tuple[ExecutionReport, ...]:
-            picture = book.orders.get(order.reference)
+            picture = self._own(book, order)
             return reports_of(picture, order, wanted=wanted, fees_until=fees_until) if picture else ()
 
         return self.line.ask(told)
@@ -155,15 +169,20 @@ class IbBroker:
 
         return self.line.ask(told)
 
+    def _own(self, book: IbBook, order: BrokerOrder) -> IbOrder | None:
+        """The picture of the order; None where the gateway has none, and where it is one of another account."""
+        picture = book.orders.get(order.reference)
+        return picture if picture is not None and picture.account in ("", self.account) else None
+
     def _order_id(self, order: BrokerOrder) -> int:
-        picture = self.line.ask(lambda book: book.orders.get(order.reference))
+        picture = self.line.ask(lambda book: self._own(book, order))
         if picture is None or not picture.order_id:
             raise BrokerUnreachable(f"the gateway {self.line.settings} knows no id of order {order.reference}")
         return picture.order_id
 
     def _answered(self, order: BrokerOrder, enough: Any, *, wanted: BrokerOrder | None = None) -> tuple[ExecutionReport, ...]:
         def answered(book: IbBook) -> bool:
-            picture: IbOrder | None = book.orders.get(order.reference)
+            picture = self._own(book, order)
             return picture is not None and enough(picture)
 
         if not self.line.wait(self.line.settings.timeout_seconds, until=answered):

@@ -12,15 +12,16 @@ from decimal import Decimal
 from typing import Any
 
 from apps.core.money import ZERO
-from apps.core.trading import Side
+from apps.core.trading import OrderType, Side
 from apps.execution.brokers.ib_words import (
+    ORDER_TYPES,
     TIMES_IN_FORCE,
     IbState,
     Meaning,
     execution_parts,
-    good_till_from_ib,
     ib_state,
     meaning_of,
+    moment_from_ib,
     number,
     side_of,
     symbol_from_ib,
@@ -31,7 +32,9 @@ from apps.execution.domain.states import OrderEventKind
 
 @dataclass(slots=True, kw_only=True)
 class IbExecution:
-    """One execution. `revision` counts the corrections of it; `fee` is None until its commission report has come."""
+    """One execution. `revision` counts the corrections of it, `most` is the largest quantity that any of them told; `fee` is None until its
+    commission report has come.
+    """
 
     execution_id: str
     revision: int
@@ -44,6 +47,7 @@ class IbExecution:
     market_time: datetime
     venue: str
     seen_at: float
+    most: Decimal
     fee: Decimal | None = None
     fee_currency: str = ""
 
@@ -60,6 +64,7 @@ class IbOrder:
     """The picture of one order. Everything is as TWS said it last; `refusal` and the like are its words for a refusal, "" without one.
 
     `changing`: a change is on its way, so that a refusal is one of the change. `listed`: the gateway has the order in its books.
+    `completed_at`: when it ended, where the gateway has told that.
     """
 
     reference: str
@@ -69,6 +74,7 @@ class IbOrder:
     perm_id: int = 0
     symbol: str = ""
     side: Side | None = None
+    kind: str = ""
     quantity: Decimal = ZERO
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
@@ -82,6 +88,7 @@ class IbOrder:
     change_refusal: str = ""
     changing: bool = False
     listed: bool = False
+    completed_at: datetime | None = None
     note: str = ""
     executions: dict[str, IbExecution] = field(default_factory=dict)
 
@@ -97,6 +104,11 @@ class IbOrder:
     @property
     def executed(self) -> Decimal:
         return sum((one.quantity for one in self.executions.values()), ZERO)
+
+    @property
+    def is_complete(self) -> bool:
+        """The executions that its status speaks of have come. A status may count those that were corrected downwards as they were before."""
+        return sum((one.most for one in self.executions.values()), ZERO) >= self.filled
 
 
 class IbBook:
@@ -121,9 +133,9 @@ class IbBook:
         changed, self._changed = frozenset(self._changed), set()
         return changed
 
-    def sent(self, *, reference: str, order_id: int, client_id: int) -> IbOrder:
+    def sent(self, *, reference: str, order_id: int, client_id: int, account: str = "") -> IbOrder:
         """An order is on its way under this id."""
-        order = self.orders.setdefault(reference, IbOrder(reference=reference))
+        order = self.orders.setdefault(reference, IbOrder(reference=reference, account=account))
         order.order_id, order.client_id = order_id, client_id
         self._by_id[(client_id, order_id)] = order
         return order
@@ -132,8 +144,8 @@ class IbBook:
 
     def open_order(self, *, order_id: int, contract: Any, order: Any, status: str) -> None:
         """An order's values. Those of other clients and those made by hand come too."""
-        known = self._picture(reference=order.orderRef, key=(order.clientId, order_id), perm_id=order.permId)
-        known.account, known.listed = order.account or known.account, True
+        known = self._picture(reference=order.orderRef, key=(order.clientId, order_id), perm_id=order.permId, account=order.account)
+        known.listed = True
         self._values(known, contract, order)
         known.trail_stop = number(order.trailStopPrice)
         if order_id:
@@ -143,15 +155,15 @@ class IbBook:
         for early in self._early.pop((order.clientId, order_id), []):
             self._status(known, *early)
 
-    def completed_order(self, *, contract: Any, order: Any, status: str, reason: str) -> None:
+    def completed_order(self, *, contract: Any, order: Any, status: str, reason: str, time: str) -> None:
         """An order of today that has ended: TWS gives neither its id nor its client here."""
-        known = self._picture(reference=order.orderRef, key=None, perm_id=order.permId)
+        known = self._picture(reference=order.orderRef, key=None, perm_id=order.permId, account=order.account)
         known.listed = True
-        known.account = order.account
         self._values(known, contract, order)
         filled = number(order.filledQuantity) or ZERO
         known.quantity = known.quantity or filled
         known.note = known.note or reason
+        known.completed_at = moment_from_ib(time)
         self._status(known, status, filled)
 
     def order_status(self, *, order_id: int, client_id: int, perm_id: int, status: str, filled: float) -> None:
@@ -171,8 +183,10 @@ class IbBook:
         before = self.executions.get(base)
         if before is not None and before.revision >= revision:
             return
-        known = self._picture(reference=execution.orderRef, key=(execution.clientId, execution.orderId), perm_id=execution.permId)
+        key = (execution.clientId, execution.orderId)
+        known = self._picture(reference=execution.orderRef, key=key, perm_id=execution.permId, account=execution.acctNumber)
         fee, currency = self._fees.get(execution.execId, (None, ""))
+        quantity = number(execution.shares) or ZERO
         made = IbExecution(
             execution_id=execution.execId,
             revision=revision,
@@ -180,11 +194,12 @@ class IbBook:
             account=execution.acctNumber,
             symbol=symbol_from_ib(contract.symbol),
             side=side_of(execution.side),
-            quantity=number(execution.shares) or ZERO,
+            quantity=quantity,
             price=number(execution.price) or ZERO,
             market_time=execution.time,
             venue=execution.exchange,
             seen_at=now,
+            most=max(quantity, before.most if before is not None else ZERO),
             fee=fee,
             fee_currency=currency,
         )
@@ -221,14 +236,20 @@ class IbBook:
         """Before all working orders are asked for: which are open is what the answer says."""
         self.open_ids = set()
 
-    def _picture(self, *, reference: str, key: tuple[int, int] | None, perm_id: int) -> IbOrder:
-        known = self.orders.get(reference) if reference else self._by_perm.get(perm_id) or self.strangers.get(perm_id)
+    def _picture(self, *, reference: str, key: tuple[int, int] | None, perm_id: int, account: str) -> IbOrder:
+        """The picture that a message belongs to. What another account has under a reference of ours is a stranger's."""
+        known = self.orders.get(reference) if reference else None
+        if known is not None and known.account and account and known.account != account:
+            reference = ""
+        if not reference:
+            known = self._by_perm.get(perm_id) or self.strangers.get(perm_id)
         if known is None:
             known = IbOrder(reference=reference)
             if reference:
                 self.orders[reference] = known
             else:
                 self.strangers[perm_id] = known
+        known.account = known.account or account
         if key is not None and key[1]:
             self._by_id[key] = known
         if perm_id:
@@ -239,9 +260,10 @@ class IbBook:
     @staticmethod
     def _values(known: IbOrder, contract: Any, order: Any) -> None:
         known.symbol, known.side = symbol_from_ib(contract.symbol), side_of(order.action)
+        known.kind = order.orderType
         known.quantity = number(order.totalQuantity) or known.quantity
         known.limit_price, known.stop_price = number(order.lmtPrice), number(order.auxPrice)
-        known.time_in_force, known.expire_at = order.tif, good_till_from_ib(order.goodTillDate)
+        known.time_in_force, known.expire_at = order.tif, moment_from_ib(order.goodTillDate)
 
     def _status(self, order: IbOrder, status: str, filled: Decimal | None = None) -> None:
         """An order that has ended stays ended, whatever comes late; what has filled never becomes less."""
@@ -279,7 +301,7 @@ def reports_of(
     change = [ExecutionReport(kind=OrderEventKind.REPLACED)] if wanted is not None and _is_changed(picture, order, wanted) else []
     grows = wanted is not None and wanted.quantity >= order.quantity
     reports += [*change, *trades] if grows else [*trades, *change]
-    if not waiting and picture.executed >= picture.filled:
+    if not waiting and picture.is_complete:
         reports += _ending(picture)
     return tuple(reports)
 
@@ -330,6 +352,8 @@ def open_order_of(order: IbOrder) -> BrokerOpenOrder | None:
     """A working order for a statement; None for one that does not work."""
     if order.side is None or order.state in (IbState.ENDED, IbState.FILLED) or order.perm_id == 0:
         return None
+    trails = order.kind == ORDER_TYPES[OrderType.TRAILING_STOP]
+    stop_price = order.stop_price or None  # TWS says 0 of a price that an order has not
     return BrokerOpenOrder(
         reference=order.reference,
         broker_order_id=str(order.perm_id),
@@ -337,7 +361,9 @@ def open_order_of(order: IbOrder) -> BrokerOpenOrder | None:
         side=order.side,
         quantity=order.quantity,
         cumulative=max(order.filled, order.executed),
-        limit_price=order.limit_price,
+        limit_price=order.limit_price or None,
+        stop_price=None if trails else stop_price,
+        trail_offset=stop_price if trails else None,
     )
 
 

@@ -212,7 +212,7 @@ class IbLine:
 
         client = self._sending()
         order_id = order_id or int(client.getReqId())
-        self.book.sent(reference=reference, order_id=order_id, client_id=self.settings.client_id)
+        self.book.sent(reference=reference, order_id=order_id, client_id=self.settings.client_id, account=values["account"])
         client.placeOrder(order_id, Stock(**contract), Order(orderRef=reference, clientId=self.settings.client_id, orderId=order_id, **values))
         return order_id
 

@@ -45,7 +45,7 @@ class Messages:
         self._line.end("open orders")
 
     def completedOrder(self, contract: Any, order: Any, state: Any) -> None:
-        self._book.completed_order(contract=contract, order=order, status=state.status, reason=state.completedStatus)
+        self._book.completed_order(contract=contract, order=order, status=state.status, reason=state.completedStatus, time=state.completedTime)
 
     def completedOrdersEnd(self) -> None:
         self._line.end("completed orders")

@@ -146,8 +146,8 @@ def good_till(expire_at: datetime) -> str:
     return expire_at.astimezone(UTC).strftime("%Y%m%d-%H:%M:%S")
 
 
-def good_till_from_ib(text: str) -> datetime | None:
-    """The same moment as TWS tells it: in UTC with a dash, or with the name of a zone. None for "" and for what names no zone."""
+def moment_from_ib(text: str) -> datetime | None:
+    """A moment (UTC) as TWS tells it: in UTC with a dash, or with the name of a zone. None for "" and for what names no zone."""
     try:
         if "-" in text:
             return datetime.strptime(text, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)

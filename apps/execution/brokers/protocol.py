@@ -140,7 +140,10 @@ class ExecutionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerOpenOrder:
-    """An order that works at the broker. `reference` is the desk's, "" for one that the desk never sent."""
+    """An order that works at the broker. `reference` is the desk's, "" for one that the desk never sent.
+
+    `stop_price` is what was ordered, None for a trailing stop, which has its `trail_offset`.
+    """
 
     reference: str
     broker_order_id: str
@@ -149,6 +152,8 @@ class BrokerOpenOrder:
     quantity: Decimal
     cumulative: Decimal
     limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_offset: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,8 @@ class BookOrder:
     quantity: Decimal
     cumulative: Decimal
     limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_offset: Decimal | None = None
     broker_id: str = ""
     certain: bool = True
 
@@ -166,8 +168,10 @@ def _order(own: BookOrder, other: BookOrder) -> Iterator[Break]:
             theirs=f"{_n(other.cumulative)} traded",
             difference=other.cumulative - own.cumulative,
         )
-    if own.limit_price != other.limit_price:
-        yield make(kind=BreakKind.PRICE, key=own.reference, ours=_n(own.limit_price), theirs=_n(other.limit_price))
+    prices = (("", own.limit_price, other.limit_price), (" stop", own.stop_price, other.stop_price), (" trail", own.trail_offset, other.trail_offset))
+    for name, mine, theirs in prices:
+        if mine != theirs:
+            yield make(kind=BreakKind.PRICE, key=f"{own.reference}{name}", ours=_n(mine), theirs=_n(theirs))
 
 
 def _fills(ours: AccountBook, theirs: AccountBook, known: frozenset[str]) -> Iterator[Break]:
@@ -216,8 +220,9 @@ def _both(ours: Mapping[str, Decimal], theirs: Mapping[str, Decimal]) -> tuple[d
 
 
 def _order_text(order: BookOrder) -> str:
-    limit = f" at {_n(order.limit_price)}" if order.limit_price is not None else ""
-    return f"{order.side} {_n(order.quantity)} {order.symbol}{limit}"
+    prices = ((" at", order.limit_price), (" stop", order.stop_price), (" trail", order.trail_offset))
+    told = "".join(f"{name} {_n(price)}" for name, price in prices if price is not None)
+    return f"{order.side} {_n(order.quantity)} {order.symbol}{told}"
 
 
 def _fill_text(fill: BookFill) -> str:

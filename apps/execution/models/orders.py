@@ -22,7 +22,10 @@ class OrderQuerySet(models.QuerySet):
 
 
 class Order(models.Model):
-    """One order, denied ones included. Its history is in its events; this row is where it stands."""
+    """One order, denied ones included. Its history is in its events; this row is where it stands.
+
+    `client_order_id` is the desk's name of it at every broker, so no other order of the desk has it, whatever the portfolio.
+    """
 
     client_order_id = models.UUIDField()
     # No index of its own where a longer one below begins with it: every order writes each of them twice.
@@ -72,7 +75,7 @@ class Order(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["portfolio", "client_order_id"], name="order_client_id_once"),
+            models.UniqueConstraint(fields=["client_order_id"], name="order_client_id_once"),
             models.CheckConstraint(condition=Q(status__in=[x.value for x in OrderStatus]), name="order_status"),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
             models.CheckConstraint(condition=Q(cumulative_quantity__gte=0, cumulative_quantity__lte=F("quantity")), name="order_never_overfilled"),

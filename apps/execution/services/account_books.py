@@ -70,6 +70,8 @@ def broker_book(account: BrokerageAccount, statement: BrokerStatement) -> Accoun
                 quantity=order.quantity,
                 cumulative=order.cumulative,
                 limit_price=order.limit_price,
+                stop_price=order.stop_price,
+                trail_offset=order.trail_offset,
             )
             for order in statement.open_orders
         ),
@@ -116,6 +118,8 @@ def _order(order: Order) -> BookOrder:
         quantity=order.quantity,
         cumulative=order.cumulative_quantity,
         limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        trail_offset=order.trail_offset,
         certain=order.status in CERTAIN,
     )
 

@@ -120,12 +120,12 @@ def account_margin(account: BrokerageAccount, *, day: date, reason: str) -> Brok
 
 
 # In SQL, because each order asks it.
-_EARLIER = "(select id from execution_order where portfolio_id = row.portfolio_id and client_order_id = %s)"
+_EARLIER = "(select id from execution_order where client_order_id = %s)"
 _ACCOUNT = "from execution_brokerageaccount row where row.portfolio_id = %s"
 
 
 def account_and_earlier_order(*, portfolio_id: int, client_order_id: UUID) -> tuple[BrokerageAccount, int | None]:
-    """The portfolio's account, and the id of the order which has this client order id already, or None. One query.
+    """The portfolio's account, and the id of the desk's order which has this client order id already, or None. One query.
 
     Raises Conflict when the portfolio has no account.
     """

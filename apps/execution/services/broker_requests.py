@@ -1,5 +1,6 @@
 """What every line to a broker does with an order: find what is asked for, commit that it is about to be done, and tell people."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -50,15 +51,17 @@ def events_waiting(accounts: list[str], *, broker: str) -> QuerySet[OrderEvent]:
 
 
 def request_commit(
-    *, event: OrderEvent, order_id: int, client_id: int, gateway: str, at: datetime, cancels_after: datetime | None = None
+    *, event: OrderEvent, order_id: int, client_id: int, gateway: str, now: Callable[[], datetime], cancels_after: datetime | None = None
 ) -> tuple[BrokerRequest, Order, BrokerOrder | None] | None:
     """Commit that what an event asks for is about to be done, with the order and what a change wants of it. None where nothing is to be sent.
 
-    `order_id` and `client_id` are 0 where a broker knows an order by our reference alone.
+    `order_id` and `client_id` are 0 where a broker knows an order by our reference alone. `now` is read once nobody else holds the order: the
+    decisions have to hold at the moment at which it goes out.
     """
     kind = OrderEventKind(event.kind)
     with transaction.atomic():
         order = order_lock(portfolio_id=event.order.portfolio_id, order_id=event.order_id)
+        at = now()
         if order.status != WANTED_IN[kind] or _made_already(event, cancels_after) or _overtaken(event):
             return None
         first = BrokerRequest.objects.filter(event__order=order, kind=OrderEventKind.SENT.value).first()
@@ -111,14 +114,15 @@ def change_is_gone(order: Order, told: tuple[ExecutionReport, ...], before: date
     return asked is not None and asked.requests.filter(attempted_at__lt=before).exists()
 
 
-def order_alert(*, order: Order, code: str, title: str, detail: str, at: datetime) -> None:
-    """Tell the portfolio's people and whoever made the order."""
+def order_alert(*, order: Order, code: str, title: str, detail: str, at: datetime, key: str = "") -> None:
+    """Tell the portfolio's people and whoever made the order. `key` as for `alert_raise`."""
     alert_raise(
         code=code,
         severity="critical",
         title=title,
         detail=detail,
         subject=f"order:{order.pk}",
+        key=key,
         portfolio_id=order.portfolio_id,
         data={"order_id": order.pk},
         recipients={*portfolio_members(order.portfolio_id), order.created_by_id},

@@ -5,12 +5,12 @@ has happened at the gateway: so a start is a recovery, and so is every new line.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from apps.alerts.services import alert_raise
 from apps.core.errors import DeskError, InvalidInput
@@ -23,6 +23,7 @@ from apps.execution.models import BrokerageAccount, BrokerRequest, Order, OrderE
 from apps.execution.selectors.rows import RELATED
 from apps.execution.services.broker_requests import events_waiting, order_alert
 from apps.execution.services.ib_orders import ib_order, order_bring_up, request_make
+from apps.execution.services.late_arrivals import ENDED_HERE, LateArrivals
 from apps.execution.services.reconciliation_watch import ReconciliationWatch
 from apps.portfolios.selectors.portfolios import portfolio_members
 
@@ -55,28 +56,33 @@ class IbDesk:
         self.watch = ReconciliationWatch(IB, lambda: self.brokers, settle=self._at_rest)
         self._portfolios: dict[str, int] = {}
         self._pause, self._next_try = FIRST_PAUSE, datetime.min.replace(tzinfo=GATEWAY_ZONE)
-        self._looked_up = self._heard = self._at = self._next_try
+        self._looked_up = self._heard = self._opened = self._next_try
+        self._now: Callable[[], datetime]
+        self._late = LateArrivals(pause=PATIENCE)
         self._again: set[str] = set()
-        self._ours: set[str] = set()
+        self._ours: set[tuple[str, str]] = set()
         self._told: set[str] = set()
 
     def wait(self, seconds: float, *, fd: int | None = None) -> None:
         """Until the gateway says something, or `fd` can be read, or the time is over."""
         self.line.wait(seconds, fd=fd)
 
-    def step(self, *, at: datetime) -> None:
-        """Connect when there is no line, send what waits, book what was said, look up what nobody knows, compare the books."""
-        self._at = at
+    def step(self, *, now: Callable[[], datetime]) -> None:
+        """Connect when there is no line, send what waits, book what was said, look up what nobody knows, compare the books.
+
+        `now` tells the time: a step can take most of a minute, longer than decisions hold.
+        """
+        self._now = now
         try:
-            if not self._connected(at):
+            if not self._connected(now()):
                 return
             if self.line.data_lost:
-                self._recover(at)
+                self._recover()
                 self.watch.all_due(ReconciliationTrigger.RECONNECT)
-            self._send(at)
-            self._book(at)
-            self._chase(at)
-            self.watch.step(at=at)
+            self._send()
+            self._book(now())
+            self._chase(now())
+            self.watch.step(at=now())
         except BrokerTimeout as error:
             logger.warning("%s: the line is opened anew", error)
             self.line.disconnect()
@@ -92,12 +98,13 @@ class IbDesk:
             return False
         try:
             self.line.connect()
-            self._accounts(at)
-            self._recover(at)
+            self._opened = self._now()
+            self._accounts(self._opened)
+            self._recover()
         except (BrokerUnreachable, BrokerTimeout) as error:
             self.line.disconnect()
-            self._next_try, self._pause = at + self._pause, min(self._pause * 2, LONGEST_PAUSE)
-            logger.warning("%s: again in %s", error, self._next_try - at)
+            self._next_try, self._pause = self._now() + self._pause, min(self._pause * 2, LONGEST_PAUSE)
+            logger.warning("%s: again in %s", error, self._next_try - self._now())
             return False
         self._pause = FIRST_PAUSE
         self.watch.all_due(ReconciliationTrigger.RECONNECT if self.connections else ReconciliationTrigger.START)
@@ -116,22 +123,22 @@ class IbDesk:
         used = BrokerRequest.objects.filter(gateway=str(self.line.settings), client_id=self.line.settings.client_id)
         self.line.never_below(used.aggregate(last=Max("broker_order_id"))["last"] or 0)
 
-    def _recover(self, at: datetime) -> None:
+    def _recover(self) -> None:
         """Everything anew: what was attempted before is known, or was never there."""
         self.line.data_lost = False
         self.line.refresh()
-        self._heard = at
+        at = self._heard = self._now()
         orders = Order.objects.working().filter(account__broker=IB, account__number__in=list(self.brokers))
         self._settle(orders.select_related(*RELATED).order_by("portfolio_id", "id"), at)
 
     # What goes out.
 
-    def _send(self, at: datetime) -> None:
+    def _send(self) -> None:
         if not self.line.ready:
             return
         for event in events_waiting(list(self.brokers), broker=IB):
             try:
-                if request_make(event=event, broker=self.brokers[event.order.account.number], at=at):
+                if request_make(event=event, broker=self.brokers[event.order.account.number], now=self._now):
                     self.sent += 1
             except BrokerUnreachable:
                 raise
@@ -149,22 +156,22 @@ class IbDesk:
             self._heard = at
         if changed or waiting:
             orders = Order.objects.filter(account__number__in=list(self.brokers), client_order_id__in=_ids(changed | waiting))
-            found = {str(order.client_order_id): order for order in orders.select_related(*RELATED).order_by("portfolio_id", "id")}
-            for order in found.values():
+            for order in orders.select_related(*RELATED).order_by("portfolio_id", "id"):
                 self._bring_up(order, at)
-            self._ours |= set(found)
+                self._ours.add((order.account.number, str(order.client_order_id)))
             self._strangers(at)
 
     def _at_rest(self) -> bool:
         """Book what was said meanwhile; False while an execution waits for its commission, or an order for being booked."""
-        self._book(self._at)
+        self._book(self._now())
         recent = self.line.now() - FEE_PATIENCE.total_seconds()
         waits = self.line.ask(lambda book: any(one.fee is None and one.seen_at > recent for one in book.executions.values()))
         return not waits and not self._again
 
     def _bring_up(self, order: Order, at: datetime, *, gone_before: datetime | None = None, more: tuple[ExecutionReport, ...] = ()) -> None:
         try:
-            order_bring_up(order=order, broker=self.brokers[order.account.number], at=at, gone_before=gone_before, more=more)
+            broker = self.brokers[order.account.number]
+            self._end_late(order_bring_up(order=order, broker=broker, at=at, gone_before=gone_before, more=more), broker, at)
         except IllegalTransition as error:
             if f"illegal:{order.pk}:{error}" not in self._told:
                 self._told.add(f"illegal:{order.pk}:{error}")
@@ -178,13 +185,22 @@ class IbDesk:
         else:
             self.booked += 1
 
+    def _end_late(self, order: Order, broker: IbBroker, at: datetime) -> None:
+        """An order that has ended here and that the gateway works is cancelled there."""
+        if order.status not in ENDED_HERE or not broker.works(ib_order(order)):
+            self._late.gone(order)
+        elif self.line.ready and self._late.found(order, at):
+            broker.send_cancel(ib_order(order))
+
     def _strangers(self, at: datetime) -> None:
         """Executions that no order of the desk explains are told of, and never booked: reconciliation decides."""
-        executions = [one for one in self.line.ask(lambda book: list(book.executions.values())) if one.reference not in self._ours]
-        mine = Order.objects.filter(account__broker=IB, client_order_id__in=_ids({one.reference for one in executions}))
-        self._ours |= {str(key) for key in mine.values_list("client_order_id", flat=True)} if executions else set()
+        told = self.line.ask(lambda book: list(book.executions.values()))
+        executions = [one for one in told if one.account in self.brokers and (one.account, one.reference) not in self._ours]
+        if executions:
+            mine = Order.objects.filter(account__broker=IB, client_order_id__in=_ids({one.reference for one in executions}))
+            self._ours |= {(number, str(key)) for number, key in mine.values_list("account__number", "client_order_id")}
         for one in executions:
-            if one.reference not in self._ours and one.account in self.brokers:
+            if (one.account, one.reference) not in self._ours:
                 text = f"execution {one.execution_id} of {one.quantity:f} {one.symbol} at {one.price:f} belongs to no order of the desk"
                 self._tell_once(f"stranger:{one.execution_id}", "UNKNOWN_EXECUTION", text, self._portfolios[one.account], at)
 
@@ -198,13 +214,13 @@ class IbDesk:
         if at - self._looked_up < PATIENCE:
             return
         self._looked_up = at
-        late = Order.objects.filter(
-            account__number__in=list(self.brokers), status__in=[status.value for status in OPEN], events__requests__attempted_at__lte=at - PATIENCE
+        late = Q(status__in=[status.value for status in OPEN], events__requests__attempted_at__lte=at - PATIENCE) | Q(pk__in=self._late.order_ids)
+        orders = list(
+            Order.objects.filter(late, account__number__in=list(self.brokers)).distinct().select_related(*RELATED).order_by("portfolio_id", "id")
         )
-        orders = list(late.distinct().select_related(*RELATED).order_by("portfolio_id", "id"))
         if orders:
             self.line.refresh()
-            self._settle(orders, at)
+            self._settle(orders, self._now())
 
     def _settle(self, orders: Iterable[Order], at: datetime) -> None:
         """The gateway has just told everything it knows: bring these orders up to it."""
@@ -222,11 +238,11 @@ class IbDesk:
     def _missing(self, order: Order, broker: IbBroker, request: BrokerRequest, at: datetime) -> tuple[ExecutionReport, ...]:
         """What it means that the gateway knows nothing of an order that may have been sent."""
         same_day = request.attempted_at.astimezone(GATEWAY_ZONE).date() == at.astimezone(GATEWAY_ZONE).date()
-        # What was sent a moment ago over a line that broke may still be on its way through the gateway.
-        settled = at - request.attempted_at >= PATIENCE
+        # What was sent over a line that broke may still be on its way through the gateway for a moment after it listens again.
+        settled = at - max(request.attempted_at, self._opened) >= PATIENCE
         if same_day and settled and order.status in (OrderStatus.SENT, OrderStatus.UNKNOWN_SENT, OrderStatus.PENDING_CANCEL):
             return (broker.never_had(ib_order(order)),)
-        if not same_day:
+        if not same_day and order.status not in ENDED_HERE:
             text = f"order {order.pk} is not among the gateway's open orders, and what ended on an earlier day the gateway does not tell"
             self._tell_once(f"missing:{order.pk}:{at.date()}", "ORDER_NOT_AT_BROKER", text, order.portfolio_id, at)
         if order.status == OrderStatus.SENT:
@@ -236,7 +252,7 @@ class IbDesk:
     def _cancel_again(self, order: Order, broker: IbBroker, at: datetime) -> None:
         asked = OrderEvent.objects.filter(order=order, kind=OrderEventKind.PENDING_CANCEL.value).select_related("order").order_by("-id").first()
         if asked is not None and self.line.ready:
-            request_make(event=asked, broker=broker, at=at, cancels_after=at - PATIENCE)
+            request_make(event=asked, broker=broker, now=self._now, cancels_after=at - PATIENCE)
 
     def _tell_once(self, key: str, code: str, text: str, portfolio_id: int, at: datetime) -> None:
         if key in self._told:

@@ -1,21 +1,23 @@
 """One order at Interactive Brokers: sent once, asked for, and brought up to what the gateway has told of it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
 
 from apps.core.errors import Conflict
 from apps.core.money import ZERO
-from apps.core.trading import Side
+from apps.core.trading import Side, TimeInForce
 from apps.execution.brokers.ib import FEE_PATIENCE, IB, IbBroker
 from apps.execution.brokers.ib_book import IbExecution
 from apps.execution.brokers.ib_words import execution_parts
 from apps.execution.brokers.protocol import BrokerOrder, ExecutionReport
 from apps.execution.domain.amounts import trimmed
-from apps.execution.domain.states import OrderEventKind
+from apps.execution.domain.sessions import day_order_end
+from apps.execution.domain.states import OrderEventKind, OrderStatus
 from apps.execution.models import BrokerRequest, Fill, Order, OrderEvent
 from apps.execution.selectors.rates import booking_rate
 from apps.execution.services.broker_requests import change_is_gone, order_alert, request_commit, wanted_order
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Source of ledger entries for commissions that came after their fill.
 COMMISSION = "commission"
+#: The gateway's clock and ours.
+CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 def ib_order(order: Order) -> BrokerOrder:
@@ -36,7 +40,7 @@ def ib_order(order: Order) -> BrokerOrder:
     return replace(broker_order(order), currency=order.instrument.currency)
 
 
-def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_after: datetime | None = None) -> BrokerRequest | None:
+def request_make(*, event: OrderEvent, broker: IbBroker, now: Callable[[], datetime], cancels_after: datetime | None = None) -> BrokerRequest | None:
     """Do what an event asks for: commit that it is about to be done, then do it. None where nothing is to be sent any more.
 
     A cancel that was asked for before `cancels_after` and not answered may be made again; nothing else ever is.
@@ -44,7 +48,7 @@ def request_make(*, event: OrderEvent, broker: IbBroker, at: datetime, cancels_a
     """
     settings = broker.line.settings
     told = request_commit(
-        event=event, order_id=broker.line.next_id(), client_id=settings.client_id, gateway=str(settings), at=at, cancels_after=cancels_after
+        event=event, order_id=broker.line.next_id(), client_id=settings.client_id, gateway=str(settings), now=now, cancels_after=cancels_after
     )
     if told is None:
         return None
@@ -77,6 +81,7 @@ def order_bring_up(
         told = broker.reports(ib_order(locked), wanted=wanted, patience=FEE_PATIENCE)
         if told and gone_before and change_is_gone(locked, told, gone_before):
             told = (*told, ExecutionReport(kind=OrderEventKind.REPLACE_REJECT, reason="the gateway never had the change"))
+        told = _with_expiry(locked, told, broker, at)
         fresh = reports_fresh(locked, (*told, *more), same=execution_base)
         if fresh:
             reports_book(order=locked, reports=fresh, source=IB, at=at)
@@ -85,6 +90,18 @@ def order_bring_up(
             _late_commissions(locked, fills, broker, at)
             _corrections(locked, fills, broker, at)
         return locked
+
+
+def _with_expiry(order: Order, told: tuple[ExecutionReport, ...], broker: IbBroker, at: datetime) -> tuple[ExecutionReport, ...]:
+    """TWS calls cancelled what has expired. A cancel that nobody here has asked for, once the order's time was over, is the end of that time."""
+    if order.status == OrderStatus.PENDING_CANCEL or all(report.kind is not OrderEventKind.CANCELED for report in told):
+        return told
+    until = order.expire_at
+    if order.time_in_force == TimeInForce.DAY:
+        until = day_order_end(calendar=order.instrument.calendar, market_time=order.market_time or order.created_at)
+    if until is None or (broker.completed_at(ib_order(order)) or at) < until - CLOCKS_DIFFER:
+        return told
+    return tuple(replace(report, kind=OrderEventKind.EXPIRED) if report.kind is OrderEventKind.CANCELED else report for report in told)
 
 
 def execution_base(execution_id: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.core.errors import Conflict, DeskError, NotFound
 from apps.core.postgres.rows import NotAnswered, asked_together
@@ -64,7 +64,7 @@ def order_submit(
     The same client order id again returns the first order when the intent is the same. `at` is wall time.
     `link` says what it belongs to; orders of its own group are not counted beside it. `fence` is asked in the transaction that stores a
     new order: what it raises, when another process has taken over from this one, keeps the order from being made.
-    Raises Conflict (other intent under the same client order id; no account) and ModeMismatch.
+    Raises Conflict (other intent under the same client order id, in whichever portfolio; no account) and ModeMismatch.
     """
     ask = partial(_judged_and_stored, intent=intent, user=user, at=at, note=note, link=link, fence=fence)
     try:
@@ -102,7 +102,12 @@ def _judged_and_stored(
             protects=link.protects,
             savepoint=savepoint,
         )
-        order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
+        try:
+            order = _order_insert(intent=intent, account=account, gate=gate, user=user, at=at, note=note, link=link)
+        except IntegrityError as error:
+            if "order_client_id_once" not in str(error):
+                raise
+            raise _taken(intent) from error  # another portfolio was as quick
         order.portfolio = portfolio
         if order.status != OrderStatus.SENT:
             order_announce(order)  # a sent one is announced with the broker's answer
@@ -176,10 +181,16 @@ def order_withdraw(*, portfolio_id: int, order_id: int, reason: str, at: datetim
 
 def _earlier(intent: OrderIntent, order_id: int) -> Order:
     found = Order.objects.select_related(*RELATED).get(pk=order_id)
+    if found.portfolio_id != intent.portfolio_id:
+        raise _taken(intent)  # whoever asks may not see that portfolio
     if found.intent_digest != intent.digest:
         text = f"client order id {intent.client_order_id} belongs to another order, {found.pk}"
         raise Conflict(text, field="client_order_id", order_id=found.pk)
     return found
+
+
+def _taken(intent: OrderIntent) -> Conflict:
+    return Conflict(f"client order id {intent.client_order_id} belongs to another order", field="client_order_id")
 
 
 def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate, user: "User", at: datetime, note: str, link: OrderLink) -> Order:

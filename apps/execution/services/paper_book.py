@@ -30,7 +30,7 @@ left join portfolios_ledgerentry l on l.source = 'fill' and l.source_ref = 'pape
 where o.account_id = %s and e.kind = 'trade' order by e.id
 """
 _WORKING = """
-select o.id, i.symbol, o.side, o.quantity, o.limit_price, last.to_status
+select o.id, i.symbol, o.side, o.quantity, o.limit_price, o.stop_price, o.trail_offset
 from execution_order o join marketdata_instrument i on i.id = o.instrument_id
 cross join lateral (select to_status from execution_orderevent e where e.order_id = o.id order by e.id desc limit 1) last
 where o.account_id = %s and last.to_status = any(%s) order by o.id
@@ -106,6 +106,8 @@ def _working(account_id: int, traded: dict[int, Decimal]) -> tuple[BrokerOpenOrd
             quantity=quantity,
             cumulative=traded.get(order_id, ZERO),
             limit_price=limit_price,
+            stop_price=stop_price,
+            trail_offset=trail_offset,
         )
-        for order_id, symbol, side, quantity, limit_price, _ in rows
+        for order_id, symbol, side, quantity, limit_price, stop_price, trail_offset in rows
     )

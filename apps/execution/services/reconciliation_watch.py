@@ -1,10 +1,14 @@
 """When a broker's process reconciles its accounts: at its start, on a new line, soon after fills, and when it is told to."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 
+from apps.alerts.services import alert_raise
 from apps.core.errors import Unavailable
+from apps.core.models import JobRun
 from apps.execution.brokers.paper import PAPER
 from apps.execution.brokers.protocol import KeepsBooks
 from apps.execution.models import BrokerageAccount, Fill, ReconciliationRun
@@ -12,6 +16,7 @@ from apps.execution.models import ReconciliationTrigger as Trigger
 from apps.execution.services.outbox import tell
 from apps.execution.services.reconciliation import account_reconcile
 from apps.execution.services.routing import paper_broker
+from apps.portfolios.selectors.portfolios import portfolio_members
 
 #: How soon after a comparison a fill leads to another one. One that is slow is made less often: it takes a twentieth of the time at most.
 AFTER_FILLS = timedelta(seconds=10)
@@ -21,6 +26,10 @@ LOOK_EVERY = timedelta(seconds=1)
 ASKED = (Trigger.REQUEST, Trigger.BEAT)
 #: What a process is told to compare an account: this, why, and the account's number.
 WORD = "reconcile"
+#: The job that asks for everything, what its result says of an account that it handed on to a broker's process, and how long that may take.
+SCHEDULE = "execution.reconcile"
+HANDED_ON = "asked"
+ANSWER_WITHIN = timedelta(minutes=5)
 
 
 class ReconciliationWatch:
@@ -115,3 +124,38 @@ def reconcile_answered(*, account: BrokerageAccount, after: int, seconds: float,
             return run
         time.sleep(0.1)
     raise Unavailable(f"the process that holds the line to {account.broker} has not compared account {account.number}: is it running?")
+
+
+def silence_tell(*, at: datetime) -> None:
+    """Tell people of brokers whose process has not compared what the schedule asked it to compare the last time.
+
+    Once: not of those that had not answered the time before either. The answer to a request of the last `ANSWER_WITHIN` may be on its way.
+    """
+    runs = JobRun.objects.filter(job=SCHEDULE, result__isnull=False).order_by("-id")
+    told = [(run.scheduled_for or run.created_at, (run.result or {}).get("accounts", {})) for run in runs[:3]]
+    unanswered = [_unanswered(*one) for one in told if one[0] <= at - ANSWER_WITHIN]
+    silent = frozenset[int]().union(*unanswered[:1]).difference(*unanswered[1:2])
+    for broker, accounts in groupby(BrokerageAccount.objects.filter(pk__in=silent).order_by("broker", "id"), key=attrgetter("broker")):
+        _silence_alert(broker, list(accounts), at)
+
+
+def _unanswered(since: datetime, states: Mapping[str, str]) -> frozenset[int]:
+    """Accounts that were asked for at that time, and that nobody has compared since."""
+    asked = BrokerageAccount.objects.filter(number__in=[number for number, state in states.items() if state == HANDED_ON])
+    return frozenset(asked.exclude(reconciliations__recorded_at__gte=since).values_list("id", flat=True))
+
+
+def _silence_alert(broker: str, accounts: Sequence[BrokerageAccount], at: datetime) -> None:
+    numbers = ", ".join(account.number for account in accounts)
+    alert_raise(
+        code="BROKER_SILENT",
+        severity="critical",
+        title=f"The process that talks to {broker} does not answer",
+        detail=f"It was asked to compare {numbers}, and has not. Orders may wait unsent: is it running, and has it a line?",
+        subject=f"broker:{broker}",
+        data={"accounts": [account.number for account in accounts]},
+        recipients={member for account in accounts for member in portfolio_members(account.portfolio_id)},
+        occurred_at=at,
+        recorded_at=at,
+        key=f"broker_silent:{broker}",
+    )

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from threading import Barrier, Event
 from uuid import uuid4
 
@@ -10,18 +11,20 @@ from django.core.management import call_command
 from django.db import connection
 
 from apps.core import clock
+from apps.core.errors import Conflict
 from apps.core.roles import roles_synchronise
 from apps.execution.domain.halting import HaltLevel
 from apps.execution.models import BrokerageAccount, Fill, Order
 from apps.execution.services import orders as order_services
+from apps.execution.services.accounts import paper_account_create
 from apps.execution.services.halting import trading_stop
 from apps.execution.services.orders import order_cancel, order_submit, working_orders_cancel
 from apps.execution.services.paper_market import prices_match
-from apps.execution.tests.factories import make_desk, quote
+from apps.execution.tests.factories import make_desk, make_limits, quote
 from apps.execution.tests.services.test_paper_market import price
 from apps.portfolios.models import LedgerEntry
 from apps.portfolios.selectors.holdings import holdings
-from apps.portfolios.tests.factories import InstrumentFactory
+from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
 from apps.risk.models import TradingStateChange
 
 THREADS = 4
@@ -57,6 +60,19 @@ def test_one_client_order_id_makes_one_order(real_desk, _round):
     assert {order.pk for order in orders} == {Order.objects.get().pk}
     assert Fill.objects.count() == 1
     assert holdings(real_desk.portfolio.pk).positions[0].quantity == 10
+
+
+def test_one_client_order_id_makes_one_order_of_two_portfolios(real_desk):
+    """They wait for nobody's lock: the database decides, and whoever loses is told so."""
+    other = PortfolioFactory(owner=real_desk.trader, initial_capital=Decimal(10_000))
+    make_limits(other, at=clock.now())
+    paper_account_create(portfolio_id=other.pk)
+    for _ in range(5):
+        key = uuid4()
+        works = [partial(real_desk.submit, client_order_id=key, portfolio_id=one.pk, quantity="1") for one in (real_desk.portfolio, other)]
+        done = at_once(*works)
+        assert [type(one) for one in sorted(done, key=lambda one: isinstance(one, Conflict))] == [Order, Conflict], done
+        assert Order.objects.filter(client_order_id=key).count() == 1
 
 
 def test_the_same_cash_is_not_spent_twice(real_desk):

@@ -73,7 +73,7 @@ Examples:
             try:
                 while not self.progress.cancelled():
                     held.check()
-                    desk.step(at=clock.now())
+                    desk.step(now=clock.now)
                     desk.wait(LOOK_EVERY, fd=words.fileno())
                     desk.watch.hear(heard(words))
             finally:
@@ -87,7 +87,7 @@ Examples:
             desk = AlpacaDesk(settings, updates)
             while not self.progress.cancelled():
                 held.check()
-                desk.step(at=clock.now())
+                desk.step(now=clock.now)
                 updates.wait(LOOK_EVERY, fd=words.fileno())
                 desk.watch.hear(heard(words))
             desk.close()

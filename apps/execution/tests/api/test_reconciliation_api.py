@@ -1,6 +1,7 @@
 """REST, the command, the schedule and the page of reconciliation."""
 
 import json
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -9,16 +10,18 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from apps.alerts.models import Alert
 from apps.core import clock
 from apps.core.roles import Role
 from apps.core.schedule import run_once
 from apps.execution.api.reconciliation import ReconciliationBreakSerializer, ReconciliationRunSerializer
 from apps.execution.models import ReconciliationBreak, ReconciliationRun, ReconciliationTrigger
 from apps.execution.services.accounts import ib_account_create
-from apps.execution.services.outbox import heard, listening
+from apps.execution.services.outbox import listening
 from apps.execution.services.reconciliation_watch import reconcile_ask
 from apps.execution.tasks import compare_all
 from apps.execution.tests.factories import make_user
+from apps.execution.tests.services.ib.process import hears
 from apps.portfolios.tests.factories import PortfolioFactory
 
 
@@ -94,7 +97,32 @@ def test_the_schedule_compares_what_it_can_and_asks_for_the_rest(desk):
     with listening("ib") as words:
         done = run_once("execution.reconcile", scheduled_for=None, parameters={}, work=compare_all)
         assert done == {"accounts": {desk.account.number: "clean", "DU7654321": "asked"}}
-        assert heard(words) == ("reconcile beat DU7654321",)
+        assert hears(words) == ("reconcile beat DU7654321",)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_brokers_process_that_does_not_answer_the_schedule_is_told_of_once(desk):
+    account, other = (ib_account_create(portfolio_id=PortfolioFactory(owner=desk.trader).pk, number=f"DU765432{n}") for n in (1, 2))
+    at = clock.now()
+
+    def beats(number: int) -> list[tuple[str, str]]:
+        run_once("execution.reconcile", scheduled_for=at + number * timedelta(minutes=15), parameters={}, work=compare_all)
+        return [(alert.code, alert.subject) for alert in Alert.objects.order_by("id")]
+
+    def answer(number: int) -> None:
+        """Both accounts are compared after that beat."""
+        told = {"state": "clean", "trigger": "beat", "started_at": clock.now(), "recorded_at": at + timedelta(minutes=15 * number, seconds=1)}
+        for one in (account, other):
+            ReconciliationRun.objects.create(account=one, **told)
+
+    assert beats(0) == []
+    answer(0)
+    assert beats(1) == []
+    assert beats(2) == beats(3) == beats(4) == [("BROKER_SILENT", "broker:ib")]
+    assert {receipt.user_id for receipt in Alert.objects.get().receipts.all()} == {desk.trader.pk}
+    answer(4)
+    assert len(beats(5)) == 1
+    assert len(beats(6)) == 2
 
 
 def test_the_page_says_where_the_account_stands(desk, broken):

@@ -146,6 +146,19 @@ class StatementContract(BrokerContract):
         assert statement.positions == {"AAPL": Decimal(60)}
         assert statement.cash == {"USD": Decimal(100_000) - 60 * execution.price - execution.fee}
 
+    @pytest.mark.parametrize("order_type", OrderType)
+    def test_a_statement_tells_the_prices_of_what_works(self, order_type):
+        order = make_broker_order(
+            order_type=order_type,
+            limit_price=Decimal(90) if order_type.has_limit else None,
+            stop_price=Decimal(95) if order_type.has_stop else None,
+            trail_offset=Decimal(2) if order_type.has_trail else None,
+        )
+        broker = self.broker(None)
+        broker.submit(order)
+        (working,) = broker.statement(datetime(2024, 1, 1, tzinfo=UTC)).open_orders
+        assert (working.limit_price, working.stop_price, working.trail_offset) == (order.limit_price, order.stop_price, order.trail_offset)
+
 
 class TestPaperBroker(BrokerContract):
     COSTS = PaperCosts(slippage_bps=Decimal(5), commission=Decimal(1))

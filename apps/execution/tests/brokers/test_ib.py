@@ -144,7 +144,7 @@ class TestWords:
         ],
     )
     def test_the_end_of_an_order_in_the_words_of_tws(self, text, moment):
-        assert ib_words.good_till_from_ib(text) == moment
+        assert ib_words.moment_from_ib(text) == moment
 
     def test_a_correction_shares_the_base_of_the_execution(self):
         assert execution_parts("0000e0d5.571fcd44.01.01") == ("0000e0d5.571fcd44.01", 1)
@@ -262,6 +262,38 @@ class TestOverTheWire:
         with pytest.raises(Conflict):
             broker.send(make_broker_order())
         assert gateway.placed == ["7"]
+
+
+class TestAccounts:
+    """Two accounts behind one gateway: an order of another one is none of ours, whatever it is called."""
+
+    OTHER = "DU7654321"
+
+    @pytest.fixture
+    def gateway(self) -> Iterator[IbGateway]:
+        with IbGateway(accounts=(ACCOUNT, self.OTHER)) as running:
+            yield running
+
+    def test_an_order_of_another_account_is_not_taken_for_ours(self, gateway, line, broker):
+        gateway.price("AAPL", "100")
+        other, order = IbBroker(line=line, account=self.OTHER, mode=TradingMode.PAPER), make_broker_order()
+        other.submit(order)
+        until(other, order, "trade")
+        assert broker.reports(order) == ()
+        assert kinds(broker.lookup(order)) == ["rejected"]
+        with pytest.raises(Conflict):
+            broker.submit(order)
+        with pytest.raises(BrokerUnreachable):
+            broker.cancel(order)
+        assert gateway.placed == ["7"]
+
+    def test_what_another_account_does_under_our_reference_is_a_strangers(self, gateway, line, broker):
+        order = make_broker_order(order_type=OrderType.LIMIT, limit_price=Decimal(90))
+        broker.submit(order)
+        gateway.by_hand("AAPL", "3", "100", reference=order.reference, account=self.OTHER)
+        line.heartbeat()
+        assert kinds(broker.reports(order)) == ["new"]
+        assert [(one.reference, one.account) for one in line.ask(lambda book: list(book.executions.values()))] == [("", self.OTHER)]
 
 
 class TestDisorder:

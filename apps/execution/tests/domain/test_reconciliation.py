@@ -36,6 +36,8 @@ def test_books_that_agree_have_no_break():
         ({"orders": (replace(ORDER, cumulative=Decimal(41)),)}, ("qty", "order", "a traded", False)),
         ({"orders": (replace(ORDER, limit_price=Decimal("9.51")),)}, ("price", "order", "a", False)),
         ({"orders": (replace(ORDER, limit_price=None),)}, ("price", "order", "a", False)),
+        ({"orders": (replace(ORDER, stop_price=Decimal(9)),)}, ("price", "order", "a stop", False)),
+        ({"orders": (replace(ORDER, trail_offset=Decimal(1)),)}, ("price", "order", "a trail", False)),
         ({"orders": (replace(ORDER, side=Side.SELL),)}, ("side", "order", "a", False)),
         ({"fills": ()}, ("missing_at_broker", "execution", "x1", False)),
         ({"fills": (replace(FILL, quantity=Decimal(39)),)}, ("qty", "execution", "x1", False)),

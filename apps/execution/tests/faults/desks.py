@@ -106,12 +106,12 @@ class BusyDesk:
         desk = ib_desk.IbDesk(line)
         for _ in range(30):
             at += 2 * ib_desk.PATIENCE
-            desk.step(at=at)
+            desk.step(now=lambda at=at: at)
             if line.connected:
                 line.heartbeat()
             if not Order.objects.working().exists():
                 break
-        desk.step(at=at + timedelta(seconds=1))
+        desk.step(now=lambda: at + timedelta(seconds=1))
         line.close()
 
     def check(self) -> None:

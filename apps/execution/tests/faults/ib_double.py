@@ -136,7 +136,7 @@ class Gateway:
                 book.open_order(order_id=order.order_id, contract=_contract(), order=_order(order), status=order.status)
                 book.order_status(**_status(order))
             else:
-                book.completed_order(contract=_contract(), order=_order(order), status=order.status, reason="")
+                book.completed_order(contract=_contract(), order=_order(order), status=order.status, reason="", time="")
         for order in self.book.values():
             for one in order.executions:
                 self._tell_execution(book, order, one)
@@ -316,6 +316,7 @@ def _order(order: GatewayOrder) -> SimpleNamespace:
         permId=order.perm_id,
         account=ACCOUNT,
         action=values["action"],
+        orderType=values["orderType"],
         totalQuantity=values["totalQuantity"],
         lmtPrice=values.get("lmtPrice"),
         auxPrice=values.get("auxPrice"),

@@ -199,6 +199,6 @@ def line(*, port: int, seed: int, stop: str, life: int) -> None:
     while not Path(stop).exists():
         fatal = chance.random() < 0.01
         with Faults(kill).armed(chance.randrange(POINTS) if fatal else None):
-            desk.step(at=clock.now())
+            desk.step(now=clock.now)
         desk.wait(0.2)
     held.close()

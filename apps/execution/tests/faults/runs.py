@@ -19,13 +19,14 @@ from apps.core import clock
 from apps.core.errors import DeskError
 from apps.execution.brokers.paper import PAPER
 from apps.execution.models import Order
-from apps.execution.services import ib_desk, routing
+from apps.execution.services import alpaca_desk, ib_desk, routing
 from apps.execution.services.orders import order_cancel, order_submit
 from apps.execution.services.recovery import PATIENCE, orders_recover
 from apps.execution.services.replacements import order_replace
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.tests.factories import Desk, noon_at, quote
+from apps.execution.tests.faults.alpaca_double import SETTINGS, AlpacaVenue, VenueLine, VenueUpdates
 from apps.execution.tests.faults.checks import order_check
 from apps.execution.tests.faults.ib_double import Gateway, GatewayLine
 from apps.execution.tests.faults.injector import Crash, Faults
@@ -42,7 +43,7 @@ class FaultyDesk(ABC):
     #: About as many points as each step passes. A process that is to die later than its step takes lives on.
     POINTS: ClassVar[dict[str, int]]
 
-    def __init__(self, desk: Desk, venue: Venue | Gateway, faults: Faults) -> None:
+    def __init__(self, desk: Desk, venue: Venue | Gateway | AlpacaVenue, faults: Faults) -> None:
         self.desk, self.venue, self.faults = desk, venue, faults
         self.capital = holdings(desk.portfolio.pk).cash
         self.at = clock.now()
@@ -233,18 +234,80 @@ class OutboxDesk(FaultyDesk):
 
         def step() -> None:
             self.at += later
-            self.process.step(at=self.at)
+            self.process.step(now=lambda: self.at)
 
         return step
 
     def _recover(self) -> Step:
         def again() -> None:
             self._died()
-            self.process.step(at=self.at)
+            self.process.step(now=lambda: self.at)
 
         return again
 
     def _calm_down(self) -> None:
         for _ in range(4):
             self.at += 2 * ib_desk.PATIENCE
-            self.process.step(at=self.at)
+            self.process.step(now=lambda: self.at)
+
+
+class AlpacaRuns(FaultyDesk):
+    """A desk whose orders wait in the database for the process that talks to Alpaca. An order may arrive long after it was given up."""
+
+    POINTS: ClassVar = {"_submit": 54, "_cancel": 36, "_replace": 66, "_step": 60, "_recover": 60, "_market": 1, "_expire": 3, "_arrive": 1}
+    venue: AlpacaVenue
+
+    def __init__(self, desk: Desk) -> None:
+        venue = AlpacaVenue(account=desk.account.number)
+        super().__init__(desk, venue, Faults())
+        venue.cash = self.capital
+        self._died()
+
+    def trouble(self) -> str:
+        """An order takes several requests: each goes wrong more seldom."""
+        return "" if self.calm else self.random.choices(["", "away", "lost", "silent", "late"], [22, 1, 3, 1, 3])[0]
+
+    def _died(self) -> None:
+        self.updates = VenueUpdates(self.venue)
+        self.process = alpaca_desk.AlpacaDesk(SETTINGS, self.updates)
+        self.process.line = VenueLine(self.venue, around=self.faults.around, trouble=self.trouble)
+
+    def _later(self) -> list[Callable[[], Step]]:
+        return [self._cancel, self._replace, self._market, self._step, self._step, self._step, self._expire, self._arrive]
+
+    def _reference(self, order: Order) -> str:
+        return str(order.client_order_id)
+
+    def _arrive(self) -> Step:
+        return self.venue.arrive
+
+    def _step(self) -> Step:
+        later, cut = timedelta(seconds=self.random.choice([0, 1, 12])), self.random.random() < 0.2
+
+        def step() -> None:
+            self.at += later
+            if cut:
+                self.updates.cut()
+            self.process.step(now=lambda: self.at)
+
+        return step
+
+    def _recover(self) -> Step:
+        def again() -> None:
+            self._died()
+            self.process.step(now=lambda: self.at)
+
+        return again
+
+    def _calm_down(self) -> None:
+        if self.random.random() < 0.5:  # what is under way arrives before it is called dead, or after
+            self._wait()
+        self.venue.arrive()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Longer than anybody waits for an order to arrive."""
+        until = self.at + alpaca_desk.ARRIVAL_PATIENCE + 3 * alpaca_desk.PATIENCE
+        while self.at < until:
+            self.at += alpaca_desk.PATIENCE
+            self.process.step(now=lambda: self.at)

@@ -42,16 +42,16 @@ def test_a_change_that_waits_longer_than_its_decisions_hold_is_never_sent(world:
     """Neither by itself, nor beside the next change of the same order."""
     world.calm = True
     order = world.desk.submit(at=world.at, order_type="limit", limit_price="99", time_in_force="gtc")
-    world.process.step(at=world.at)
+    world.process.step(now=lambda: world.at)
     change(world, order, "12")
     world.at += timedelta(seconds=31)
-    world.process.step(at=world.at)
+    world.process.step(now=lambda: world.at)
     order.refresh_from_db()
     assert (order.status, order.quantity, world.venue.changed) == ("new", 10, [])
     assert order.events.order_by("-id").first().data == {"reason": "its decisions ran out before the gateway could be told"}
     change(world, order, "14")
     for _ in range(3):
-        world.process.step(at=world.at)
+        world.process.step(now=lambda: world.at)
     order.refresh_from_db()
     assert (order.status, order.quantity, len(world.venue.changed)) == ("new", 14, 1)
 
@@ -59,15 +59,15 @@ def test_a_change_that_waits_longer_than_its_decisions_hold_is_never_sent(world:
 def test_what_the_gateway_forgot_at_midnight_stays_unknown_and_is_told(world: OutboxDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ib_desk, "GATEWAY_ZONE", noon_at(world.at))
     world.calm = True
-    world.process.step(at=world.at)
+    world.process.step(now=lambda: world.at)
     world.line._trouble = lambda: "lost"
     order = world.desk.submit(at=world.at)
-    world.process.step(at=world.at)
+    world.process.step(now=lambda: world.at)
     world.line._trouble = world.trouble
     world.at += timedelta(hours=14)
     for _ in range(3):
         world.at += 2 * ib_desk.PATIENCE
-        world.process.step(at=world.at)
+        world.process.step(now=lambda: world.at)
     order.refresh_from_db()
     assert (order.status, world.venue.arrived) == ("unknown_sent", [])
     assert {alert.code for alert in Alert.objects.all()} == {"ORDER_NOT_AT_BROKER"}

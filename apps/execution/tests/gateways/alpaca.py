@@ -70,7 +70,8 @@ def stamp(moment: datetime) -> str:
 
 @dataclass
 class AlpacaGateway:
-    """`faults` are for the next requests, one each: a status, "cut" (done, but the line breaks before the answer), "silent", "lost" (not done).
+    """`faults` are for the next requests, one each: a status, "cut" (done, but the line breaks before the answer), "silent", "lost" (not done),
+    "late" (the line breaks; an order arrives by `arrive`). `depth` is what one price trades of an order at most.
 
     `held`: what happens is told on the stream only by `release`, in an order that `shuffle` makes; `repeat` says how often. Methods may be
     called from any thread, and wait for the request in hand.
@@ -78,11 +79,13 @@ class AlpacaGateway:
 
     account: str = "PA3TESTS"
     cash: Decimal = Decimal(100_000)
+    depth: Decimal = Decimal(1_000_000)
     prices: dict[str, str] = field(default_factory=dict)
     orders: list[Resting] = field(default_factory=list)
     fills: list[dict[str, Any]] = field(default_factory=list)
     faults: deque[Any] = field(default_factory=deque)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    under_way: list[dict[str, Any]] = field(default_factory=list)
     refusal: str = ""
     late_activities: bool = False
     repeat: int = 1
@@ -156,6 +159,13 @@ class AlpacaGateway:
             order = self.order(reference)
             order.status = status
             self._tell(order, status)
+
+    def arrive(self) -> None:
+        """Orders that were under way arrive after all."""
+        with self._lock:
+            bodies, self.under_way = self.under_way, []
+            for body in bodies:
+                self._post(body)
 
     def placed(self, reference: str) -> int:
         """How many orders there are under a reference, changes aside."""
@@ -251,7 +261,8 @@ class AlpacaGateway:
                     self._lock.acquire()
                 request.close_connection = True
                 return
-            if fault == "lost":
+            if fault in ("lost", "late"):
+                self.under_way += [body] if fault == "late" else []
                 request.close_connection = True
                 request.connection.close()
                 return
@@ -359,8 +370,8 @@ class AlpacaGateway:
         if price is None or order.status in ENDED or order.type not in ("market", "limit") or order.time_in_force == "cls":
             return
         if order.limit_price is None or (Decimal(order.limit_price) - Decimal(price)) * order.sign >= 0:
-            self._trade(order, order.qty - order.filled_qty, price)
-        elif order.time_in_force in ("ioc", "fok"):
+            self._trade(order, min(order.qty - order.filled_qty, self.depth), price)
+        if order.status not in ENDED and order.time_in_force in ("ioc", "fok"):
             order.status = "canceled"
             self._tell(order, "canceled")
 

@@ -14,8 +14,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apps.execution.tests.gateways import ib_messages as tws
 from apps.execution.tests.gateways.ib_messages import GatewayExecution, GatewayOrder
@@ -27,8 +29,8 @@ HELD_UNTIL_THEIR_PRICE = ("STP", "STP LMT", "TRAIL", "MOC")
 class IbGateway:
     """Use as a context manager; `port` is where it listens. All methods may be called from any thread.
 
-    Lines to cross: `lose_line` ("before", "after": around the next placeOrder), `silent`, `repeat` (each message so often), `shuffle` (the
-    messages of one happening in random order, from a seed), `hold` (message ids kept back until `release`).
+    Lines to cross: `lose_line` ("before", "after": around the next placeOrder; "late": it is read by `arrive`), `silent`, `repeat` (each message
+    so often), `shuffle` (the messages of one happening in random order, from a seed), `hold` (message ids kept back until `release`).
     """
 
     def __init__(self, *, accounts: tuple[str, ...] = ("DU1234567",), cash: str = "100000") -> None:
@@ -45,6 +47,7 @@ class IbGateway:
         self.largest_fill: Decimal | None = None
         self.refusal: tuple[int, str] | None = None
         self.lose_line = ""
+        self.under_way: list[GatewayOrder] = []
         self.silent = False
         self.repeat = 1
         self.shuffle: random.Random | None = None
@@ -96,23 +99,31 @@ class IbGateway:
             one.commission = one.commission if commission is None else Decimal(commission)
             self._say([tws.execution_details(-1, one), tws.commission_report(one)])
 
-    def cancel(self, reference: str, why: str = "Cancelled by Trader") -> None:
-        """The broker cancels an order unasked."""
+    def cancel(self, reference: str, why: str = "Cancelled by Trader", *, at: datetime | None = None) -> None:
+        """The broker cancels an order unasked, and may tell later that it was at that time."""
         with self._lock:
-            self._end(self.order(reference), "Cancelled", why)
+            order = self.order(reference)
+            order.completed = at.astimezone(ZoneInfo("US/Eastern")).strftime("%Y%m%d %H:%M:%S US/Eastern") if at else order.completed
+            self._end(order, "Cancelled", why)
 
     def trail(self, reference: str, stop: str) -> None:
         """The stop of a trailing order has followed the market to here."""
         with self._lock:
             self._say([tws.open_order(self.order(reference), trail_stop=stop)])
 
-    def by_hand(self, symbol: str, shares: str, price: str) -> None:
+    def by_hand(self, symbol: str, shares: str, price: str, *, reference: str = "", account: str = "") -> None:
         """Somebody buys at the gateway itself: an order that no desk sent."""
         with self._lock:
-            perm_id = 900_000 + len(self._orders)
-            order = GatewayOrder("", 0, 0, perm_id, self.accounts[0], symbol, "USD", "BUY", Decimal(shares), "MKT", "", "", "DAY", "")
+            perm_id, account = 900_000 + len(self._orders), account or self.accounts[0]
+            order = GatewayOrder(reference, 0, 0, perm_id, account, symbol, "USD", "BUY", Decimal(shares), "MKT", "", "", "DAY", "")
             self._orders.append(order)
             self._trade(order, Decimal(shares), Decimal(price))
+
+    def arrive(self) -> None:
+        """What was under way as the line broke is read now."""
+        with self._lock:
+            while self.under_way:
+                self._take(self.under_way.pop(0))
 
     def say_error(self, code: int, text: str = "", order_id: int = -1) -> None:
         with self._lock:
@@ -260,14 +271,13 @@ class IbGateway:
         return [*rows, [64, 1, request]]
 
     def _hear_order(self, line: socket.socket, fields: list[str]) -> None:
-        if self.lose_line == "before":
-            self.lose_line = ""
-            self._hang_up(line)
-            return
         new = tws.order_from(fields, client_id=self._lines[line], perm_id=1_000_000 + len(self._orders))
-        lost, self.lose_line = self.lose_line == "after", ""
-        if lost:
+        how, self.lose_line = self.lose_line, ""
+        if how:
             self._hang_up(line)
+        if how in ("before", "late"):
+            self.under_way += [new] if how == "late" else []
+            return
         known = next((order for order in self._orders if (order.client_id, order.order_id) == (new.client_id, new.order_id)), None)
         if known is None:
             self._take(new)

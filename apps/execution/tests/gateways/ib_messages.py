@@ -39,6 +39,7 @@ class GatewayOrder:
     status: str = "PendingSubmit"
     why: str = ""
     changes: int = 0
+    completed: str = "20240702 16:00:00 UTC"
     executions: list["GatewayExecution"] = field(default_factory=list)
 
     @property
@@ -126,7 +127,7 @@ def completed_order(order: GatewayOrder) -> list[Any]:
     scale = ["", "", "", "", "", "IB", 0, 0, ""]
     state = [0, order.status, 0, 0, 0]
     unset = "1.7976931348623157E308"
-    end = [unset, unset, "", 0, 0, "", order.filled, 0, 0, "", 0, 0, 0, "20240702 16:00:00 UTC", order.why]
+    end = [unset, unset, "", 0, 0, "", order.filled, 0, 0, "", 0, 0, 0, order.completed, order.why]
     return [*head, *owner, *flags, *volatility, *scale, *state, *end, "", "", "", "", ""]
 
 

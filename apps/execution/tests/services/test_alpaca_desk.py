@@ -12,11 +12,12 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import override_settings
 
+from apps.alerts.models import Alert
 from apps.core import clock
 from apps.core.errors import InvalidInput
-from apps.execution.brokers.alpaca_line import AlpacaSettings
+from apps.execution.brokers.alpaca_line import AlpacaLine, AlpacaSettings
 from apps.execution.brokers.alpaca_updates import AlpacaUpdates
-from apps.execution.models import BrokerageAccount, BrokerRequest, Order, ReconciliationRun
+from apps.execution.models import BrokerageAccount, BrokerRequest, Order, ReconciliationBreak, ReconciliationRun
 from apps.execution.services.accounts import alpaca_account_create
 from apps.execution.services.alpaca_desk import AlpacaDesk, alpaca_settings
 from apps.execution.services.orders import order_cancel
@@ -65,7 +66,7 @@ class Process:
 
     def step(self, *, later: timedelta = timedelta(0)) -> None:
         self.at += later
-        self.desk.step(at=self.at)
+        self.desk.step(now=lambda: self.at)
 
     def until(self, condition, *, stepping: bool = False) -> None:
         deadline = time.monotonic() + DEADLINE
@@ -94,6 +95,29 @@ def reference(order: Order) -> str:
 
 def limit(desk, **fields) -> Order:
     return desk.submit(order_type="limit", limit_price="99", **fields)
+
+
+def slow(process: Process, monkeypatch, taken: timedelta) -> None:
+    """From now on time goes on while an order is sent."""
+    ask = AlpacaLine.ask
+
+    def asked(line, method, path, data=None):
+        process.at += taken if method == "POST" else timedelta(0)
+        return ask(line, method, path, data)
+
+    monkeypatch.setattr(AlpacaLine, "ask", asked)
+
+
+def called_dead(desk, gateway, process) -> Order:
+    """An order under way that has not arrived for so long that it was given up."""
+    process.step()
+    order = limit(desk)
+    gateway.faults.append("late")
+    process.step()
+    for _ in range(7):
+        process.step(later=timedelta(seconds=11))
+    assert Order.objects.get(pk=order.pk).status == "rejected"
+    return order
 
 
 def assert_books_agree(desk, gateway) -> None:
@@ -147,11 +171,84 @@ class TestLostAnswers:
         gateway.faults.append(fault)
         process.step()
         assert Order.objects.get(pk=order.pk).status == "unknown_sent"
-        for _ in range(3):
+        for _ in range(7):
             process.step(later=timedelta(seconds=11))
         assert Order.objects.get(pk=order.pk).status == ends
         assert gateway.placed(reference(order)) == (ends == "new")
         assert sum(request == ("POST", "/v2/orders") for request in gateway.requests) == 1
+
+    def test_a_cancel_of_what_never_arrived_ends_it(self, desk, gateway, process):
+        process.step()
+        order = limit(desk)
+        gateway.faults.append("lost")
+        process.step()
+        order_cancel(order_id=order.pk, user=desk.trader, at=clock.now())
+        process.step(later=timedelta(seconds=2))
+        assert Order.objects.get(pk=order.pk).status == "pending_cancel"  # it may arrive yet
+        for _ in range(7):
+            process.step(later=timedelta(seconds=11))
+        order.refresh_from_db()
+        assert (order.status, order.leaves_quantity, gateway.orders) == ("canceled", 0, [])
+
+    def test_a_cancel_of_what_arrives_late_is_asked_for_again(self, desk, gateway, process):
+        process.step()
+        order = limit(desk)
+        gateway.faults.append("late")
+        process.step()
+        order_cancel(order_id=order.pk, user=desk.trader, at=clock.now())
+        process.step(later=timedelta(seconds=2))
+        gateway.arrive()
+        process.step(later=timedelta(seconds=11))
+        process.reach(order, "canceled")
+        assert gateway.order(reference(order)).status == "canceled"
+
+    def test_a_time_out_is_no_reject(self, desk, gateway, process, monkeypatch):
+        """Looked up right after an attempt that took long: that Alpaca does not have it yet proves nothing."""
+        process.step()
+        gateway.held = True
+        order = limit(desk)
+        slow(process, monkeypatch, timedelta(seconds=20))
+        gateway.faults.append("late")
+        process.step()
+        for _ in range(3):
+            process.step(later=timedelta(seconds=11))
+            assert Order.objects.get(pk=order.pk).status == "unknown_sent"
+        gateway.arrive()
+        process.step(later=timedelta(seconds=11))
+        assert Order.objects.get(pk=order.pk).status == "new"
+        assert_books_agree(desk, gateway)
+
+    @pytest.mark.parametrize("heard", ["of the stream", "on a new line"])
+    def test_what_arrives_after_it_was_called_dead_is_cancelled_and_told(self, desk, gateway, process, heard):
+        order = called_dead(desk, gateway, process)
+        gateway.held = heard == "on a new line"
+        gateway.arrive()
+        if gateway.held:
+            gateway.cut_streams()
+        process.until(lambda: gateway.order(reference(order)).status == "canceled", stepping=True)
+        for _ in range(3):
+            process.step(later=timedelta(seconds=11))
+        assert Order.objects.get(pk=order.pk).status == "rejected"
+        assert [alert.code for alert in Alert.objects.all()] == ["ORDER_ARRIVED_LATE"]
+        assert sum(method == "DELETE" for method, _ in gateway.requests) == 1
+        assert_books_agree(desk, gateway)
+
+    def test_what_trades_after_it_was_called_dead_is_booked(self, desk, gateway, process):
+        order = called_dead(desk, gateway, process)
+        gateway.price("AAPL", "98")
+        gateway.arrive()
+        process.reach(order, "filled")
+        assert [alert.code for alert in Alert.objects.all()] == ["LATE_FILL"]
+        assert_books_agree(desk, gateway)
+
+    def test_decisions_that_ran_out_while_another_order_was_sent(self, desk, gateway, process, monkeypatch):
+        """The moment counts at which each order goes out."""
+        process.step()
+        first, second = limit(desk), limit(desk)
+        slow(process, monkeypatch, timedelta(seconds=31))
+        process.step()
+        assert [Order.objects.get(pk=order.pk).status for order in (first, second)] == ["new", "expired"]
+        assert gateway.placed(reference(second)) == 0
 
     def test_a_start_is_a_recovery(self, desk, gateway, process):
         order = process.reach(limit(desk), "new")
@@ -202,6 +299,17 @@ class TestReconciliation:
         process.step()
         assert ReconciliationRun.objects.order_by("-id").first().state == "breaks"
         assert limit(desk).reason == "ACCOUNT_ON_HOLD"
+
+    def test_on_each_new_line_and_a_stop_that_was_changed_by_hand_is_a_break(self, desk, gateway, process):
+        order = process.reach(desk.submit(order_type="stop", stop_price="105"), "new")
+        opened = process.updates.opened
+        gateway.order(reference(order)).stop_price = "104"
+        gateway.cut_streams()
+        process.until(lambda: process.updates.opened > opened)
+        process.step(later=timedelta(seconds=11))  # not so soon after the last one
+        assert [(run.trigger, run.state) for run in ReconciliationRun.objects.order_by("id")] == [("start", "clean"), ("reconnect", "breaks")]
+        found = ReconciliationBreak.objects.get()
+        assert (found.kind, found.key, found.ours, found.theirs) == ("price", f"{reference(order)} stop", "105", "104")
 
 
 class TestAccounts:

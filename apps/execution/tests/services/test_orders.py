@@ -24,6 +24,7 @@ from apps.execution.tests.factories import make_limits, make_user, quote
 from apps.portfolios.models import LedgerEntry, PortfolioRole
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.services.portfolios import membership_grant
+from apps.portfolios.tests.factories import PortfolioFactory
 from apps.risk.services.state import trading_halt
 
 
@@ -91,6 +92,17 @@ class TestOrderSubmit:
             desk.submit(client_order_id=identity, quantity="11")
         assert caught.value.field == "client_order_id"
         assert Order.objects.count() == 1
+
+    def test_one_client_order_id_is_one_order_of_the_whole_desk(self, desk):
+        """Brokers know an order by it, whichever of their accounts it is for. What another portfolio has under it is not told."""
+        first = desk.submit()
+        other = PortfolioFactory(owner=desk.trader, initial_capital=Decimal(100_000))
+        make_limits(other, at=clock.now())
+        paper_account_create(portfolio_id=other.pk)
+        with pytest.raises(Conflict, match=r"belongs to another order$") as caught:
+            desk.submit(client_order_id=first.client_order_id, portfolio_id=other.pk)
+        assert caught.value.field == "client_order_id"
+        assert list(Order.objects.all()) == [first]
 
     def test_a_portfolio_without_an_account_takes_no_orders(self, desk):
         intent = desk.intent()

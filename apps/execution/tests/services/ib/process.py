@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from select import select
 from time import monotonic
 
 from apps.core import clock
@@ -9,6 +10,7 @@ from apps.execution.brokers.ib_line import GatewaySettings, IbLine
 from apps.execution.models import BrokerageAccount, Order
 from apps.execution.services.accounts import ib_account_create
 from apps.execution.services.ib_desk import IbDesk
+from apps.execution.services.outbox import heard
 from apps.execution.tests.factories import Desk
 from apps.execution.tests.gateways.ib import IbGateway
 from apps.portfolios.selectors.holdings import holdings
@@ -41,7 +43,7 @@ class Process:
 
     def step(self, *, later: timedelta = timedelta(0)) -> None:
         self.at += later
-        self.desk.step(at=self.at)
+        self.desk.step(now=lambda: self.at)
 
     def until(self, order: Order, *statuses: str) -> Order:
         """Go on until the order stands there."""
@@ -81,6 +83,15 @@ def assert_books_agree(desk: Desk, gateway: IbGateway) -> None:
 
 def kinds(order: Order) -> list[str]:
     return [event.kind for event in order.events.order_by("id")]
+
+
+def hears(words):
+    """What wakes the process: the database tells it in its own time, a moment after the commit."""
+    deadline = monotonic() + 60
+    while not (found := heard(words)):
+        assert monotonic() < deadline, "nothing was said"
+        select([words.fileno()], [], [], 0.1)
+    return found
 
 
 class Crash(BaseException):

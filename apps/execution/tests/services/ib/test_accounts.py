@@ -1,8 +1,5 @@
 """Accounts at Interactive Brokers: their number decides the mode, and an order in the database wakes the process."""
 
-from select import select
-from time import monotonic
-
 import pytest
 from django.db import IntegrityError, connection, transaction
 
@@ -17,7 +14,7 @@ from apps.execution.services.outbox import Outbox, heard, listening
 from apps.execution.services.routing import ModeMismatch, broker_build
 from apps.execution.tests.factories import make_desk
 from apps.execution.tests.gateways.ib import IbGateway
-from apps.execution.tests.services.ib.process import Process, at_ib
+from apps.execution.tests.services.ib.process import Process, at_ib, hears
 
 
 class TestAccounts:
@@ -62,15 +59,6 @@ class TestAccounts:
     def test_a_portfolio_has_one_account(self, desk):
         with pytest.raises(Conflict):
             paper_account_create(portfolio_id=desk.portfolio.pk)
-
-
-def hears(words):
-    """What wakes the process: the database tells it in its own time, a moment after the commit."""
-    deadline = monotonic() + 60
-    while not (found := heard(words)):
-        assert monotonic() < deadline, "nothing was said"
-        select([words.fileno()], [], [], 0.1)
-    return found
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,11 +11,21 @@ import pytest
 from apps.alerts.models import Alert
 from apps.core import clock
 from apps.execution.brokers.ib_line import IbLine
-from apps.execution.models import BrokerRequest, Order
+from apps.execution.models import BrokerRequest, Order, ReconciliationBreak, ReconciliationRun
 from apps.execution.services.ib_desk import PATIENCE, IbDesk
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.replacements import order_replace
 from apps.execution.tests.services.ib.process import Crash, assert_books_agree, crash, kinds, reference
+
+
+def under_way(desk, gateway, process) -> Order:
+    """An order that left as the line broke, and that the gateway has not read yet."""
+    process.step()
+    gateway.lose_line = "late"
+    order = desk.submit(order_type="limit", limit_price="99")
+    process.step()
+    process.sees(lambda: gateway.under_way and not process.line.connected)
+    return order
 
 
 class TestBrokenLines:
@@ -31,7 +41,8 @@ class TestBrokenLines:
         process.sees(lambda: not process.line.connected)
         if restarts:
             process.restart()
-        process.at += PATIENCE
+        process.step(later=PATIENCE)
+        process.at += PATIENCE  # from the new line on
         order = process.until(order, "rejected" if moment == "before" else "filled")
         assert gateway.placed == ([] if moment == "before" else [reference(order)])
         assert_books_agree(desk, gateway)
@@ -47,6 +58,29 @@ class TestBrokenLines:
         order = process.until(order, "rejected")
         assert kinds(order) == ["pending_new", "sent", "timed_out", "rejected"]
 
+    def test_what_the_gateway_reads_after_the_line_broke_is_found(self, desk, gateway, process):
+        """It stood still, and comes back with the order still under way: a new line tells nothing of the old one."""
+        order = under_way(desk, gateway, process)
+        process.step(later=timedelta(seconds=25))
+        assert Order.objects.get(pk=order.pk).status == "unknown_sent"
+        gateway.arrive()
+        process.until(order, "new")
+        assert_books_agree(desk, gateway)
+
+    def test_what_arrives_after_it_was_called_dead_is_cancelled_and_told(self, desk, gateway, process):
+        order = under_way(desk, gateway, process)
+        process.step(later=PATIENCE)
+        process.step(later=PATIENCE)
+        order = process.until(order, "rejected")
+        gateway.arrive()
+        process.settle()
+        process.sees(lambda: gateway.order(reference(order)).status == "Cancelled")
+        for _ in range(3):
+            process.step(later=PATIENCE)
+        assert [alert.code for alert in Alert.objects.all()] == ["ORDER_ARRIVED_LATE"]
+        assert (len(gateway.cancels), Order.objects.get(pk=order.pk).status) == (1, "rejected")
+        assert_books_agree(desk, gateway)
+
     def test_a_crash_between_the_commit_and_the_first_byte(self, desk, gateway, process, monkeypatch):
         process.step()
         monkeypatch.setattr(IbLine, "place", crash)
@@ -56,6 +90,7 @@ class TestBrokenLines:
         monkeypatch.undo()
         assert BrokerRequest.objects.filter(event__order=order).count() == 1
         process.restart()
+        process.step()
         process.at += PATIENCE
         process.until(order, "rejected")
         assert gateway.placed == []
@@ -131,6 +166,23 @@ class TestBrokenLines:
         gateway.silent = False
         process.step(later=timedelta(seconds=2))
         assert (process.line.connected, gateway.connections) == (True, 2)
+
+    @pytest.mark.parametrize("how", ["a line that broke", "a line that was restored"])
+    def test_each_new_line_is_a_comparison(self, desk, gateway, process, how):
+        """A stop that somebody changed by hand meanwhile is found by it."""
+        order = process.until(desk.submit(side="buy", order_type="stop", stop_price="105", time_in_force="gtc"), "new")
+        assert [run.trigger for run in ReconciliationRun.objects.all()] == ["start"]
+        gateway.order(reference(order)).aux = "104"
+        if how == "a line that broke":
+            gateway.drop()
+            process.sees(lambda: not process.line.connected)
+        else:
+            gateway.say_error(1102)
+            process.line.heartbeat()
+        process.step(later=2 * PATIENCE)  # not so soon after the last one
+        assert [(run.trigger, run.state) for run in ReconciliationRun.objects.order_by("id")] == [("start", "clean"), ("reconnect", "breaks")]
+        found = ReconciliationBreak.objects.get()
+        assert (found.kind, found.key, found.ours, found.theirs) == ("price", f"{reference(order)} stop", "105", "104")
 
     @pytest.mark.parametrize("code", [1101, 1102])
     def test_a_restored_line_is_asked_for_everything(self, desk, gateway, process, code):

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 from apps.alerts.models import Alert
+from apps.core import clock
 from apps.execution.models import Order
 from apps.execution.services import ib_orders
+from apps.execution.services.orders import order_cancel
 from apps.execution.tests.services.ib.process import assert_books_agree, reference
 from apps.portfolios.selectors.holdings import holdings
 from apps.portfolios.services.rebuild import positions_rebuild
@@ -64,6 +66,17 @@ class TestMoney:
         process.restart()
         process.settle()
         assert Order.objects.get(pk=order.pk).fills.count() == 1
+        assert_books_agree(desk, gateway)
+
+    def test_a_part_that_is_corrected_downwards_holds_up_no_cancel(self, desk, gateway, process):
+        """What the gateway counts as filled speaks of the execution before its correction."""
+        order = process.until(desk.submit(order_type="limit", limit_price="99"), "new")
+        gateway.fill(reference(order), "6", "99")
+        process.until(order, "partially_filled")
+        gateway.correct(reference(order), "99", shares="4")
+        process.settle()
+        order_cancel(order_id=order.pk, user=desk.trader, at=clock.now())
+        process.until(order, "canceled")
         assert_books_agree(desk, gateway)
 
     def test_a_correction_of_a_correction_and_of_the_quantity(self, desk, gateway, process):

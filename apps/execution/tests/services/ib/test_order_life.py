@@ -8,7 +8,9 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from apps.core import clock
-from apps.execution.brokers.ib_words import good_till_from_ib
+from apps.execution.brokers.ib_line import IbLine
+from apps.execution.brokers.ib_words import moment_from_ib
+from apps.execution.domain.sessions import day_order_end
 from apps.execution.models import BrokerRequest, Order
 from apps.execution.services.ib_desk import PATIENCE
 from apps.execution.services.orders import order_cancel, working_orders_cancel
@@ -73,8 +75,41 @@ class TestOrderLife:
         at_gateway = gateway.order(reference(order))
         assert kinds(order)[-1] == ("replace_reject" if lost else "replaced")
         assert at_gateway.tif == order.time_in_force.upper()
-        assert good_till_from_ib(at_gateway.good_till) == order.expire_at
+        assert moment_from_ib(at_gateway.good_till) == order.expire_at
         assert {name: getattr(order, name) for name in changes} == ({name: before[name] for name in changes} if lost else changes)
+
+    @pytest.mark.parametrize("heard", ["at once", "at the next start"])
+    @pytest.mark.parametrize(
+        ("time_in_force", "of_end", "ends"),
+        [
+            ("day", timedelta(seconds=1), "expired"),
+            ("day", timedelta(hours=-1), "canceled"),
+            ("gtd", timedelta(seconds=1), "expired"),
+            ("gtd", timedelta(hours=-1), "canceled"),
+            ("gtc", timedelta(days=9), "canceled"),
+        ],
+    )
+    def test_what_ends_when_its_time_is_over_has_expired(self, desk, gateway, process, time_in_force, of_end, ends, heard):
+        """TWS says of both that they are cancelled."""
+        expire_at = clock.now() + timedelta(days=1) if time_in_force == "gtd" else None
+        order = desk.submit(order_type="limit", limit_price="99", time_in_force=time_in_force, expire_at=expire_at)
+        order = process.until(order, "new")
+        ended_at = (order.expire_at or day_order_end(calendar=desk.instrument.calendar, market_time=order.created_at)) + of_end
+        if heard == "at once":
+            process.at = max(process.at, ended_at)
+            gateway.cancel(reference(order), "")
+        else:
+            process.die()
+            gateway.cancel(reference(order), "", at=ended_at)
+            process.at = ended_at + timedelta(hours=3)
+            process.start()
+        process.until(order, ends)
+
+    def test_a_cancel_that_somebody_asked_for_is_one_whenever_it_is_confirmed(self, desk, gateway, process):
+        order = process.until(desk.submit(order_type="limit", limit_price="99"), "new")
+        order_cancel(order_id=order.pk, user=desk.trader, at=clock.now())
+        process.at = day_order_end(calendar=desk.instrument.calendar, market_time=order.created_at) + timedelta(seconds=1)
+        process.until(order, "canceled")
 
     def test_a_trailing_stop_is_followed(self, desk, gateway, process):
         fields = {"order_type": "trailing_stop", "trail_offset": "2", "time_in_force": "gtc"}
@@ -114,6 +149,20 @@ class TestOrderLife:
     def test_what_waited_longer_than_its_decisions_hold_is_not_sent(self, desk, gateway, process):
         order = desk.submit()
         process.step(later=timedelta(seconds=31))
+        order.refresh_from_db()
+        assert (order.status, gateway.placed) == ("expired", [])
+
+    def test_decisions_that_ran_out_while_the_line_was_opened(self, desk, gateway, process, monkeypatch):
+        """The moment counts at which the order goes out."""
+        refresh = IbLine.refresh
+
+        def slow(line: IbLine) -> None:
+            process.at += timedelta(seconds=40)
+            refresh(line)
+
+        monkeypatch.setattr(IbLine, "refresh", slow)
+        order = desk.submit()
+        process.step()
         order.refresh_from_db()
         assert (order.status, gateway.placed) == ("expired", [])
 
