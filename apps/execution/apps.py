@@ -14,8 +14,10 @@ class ExecutionConfig(AppConfig):
         from apps.execution.receivers import carry_out_halt, keep_group_in_step, open_paper_account
         from apps.execution.selectors.judged import judged_orders
         from apps.execution.selectors.orders import account_modes
+        from apps.execution.selectors.working import orders_ahead
         from apps.execution.signals import order_changed
         from apps.portfolios.selectors.accounts import register_account_modes
+        from apps.portfolios.selectors.free_cash import register_orders
         from apps.portfolios.signals import portfolio_opened
         from apps.risk.selectors.replay import register_judged_orders
         from apps.risk.signals import trading_state_changed
@@ -36,6 +38,7 @@ class ExecutionConfig(AppConfig):
         trading_state_changed.connect(carry_out_halt, dispatch_uid="execution.carry_out_halt")
         register_account_modes(account_modes)
         register_judged_orders(judged_orders)
+        register_orders(orders_ahead)
         register_periodic(
             "execution.rebalance_watch",
             queue="trade",

@@ -8,6 +8,7 @@ from simple_history.admin import SimpleHistoryAdmin
 
 from apps.core.admin import ReadOnly, ReadOnlyAdmin
 from apps.portfolios.models import (
+    BookingRequest,
     CashBalance,
     LedgerEntry,
     LotClosure,
@@ -62,6 +63,17 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("portfolio", "book__portfolio", "instrument")
     search_fields = ("source_ref", "instrument__symbol")
     date_hierarchy = "effective_at"
+
+
+@admin.register(BookingRequest)
+class BookingRequestAdmin(ReadOnlyAdmin):
+    """Bookings by hand, with both people: asked for and decided on the portfolio's page, by REST or by `manage.py book`."""
+
+    list_display = ("id", "requested_at", "portfolio", "terms", "state", "requested_by", "decided_by", "decided_at", "reason")
+    list_filter = ("state", "kind", "portfolio")
+    list_select_related = ("portfolio", "instrument", "to_book__portfolio", "requested_by", "decided_by")
+    search_fields = ("reason", "requested_by__username")
+    date_hierarchy = "requested_at"
 
 
 @admin.register(LotClosure)
