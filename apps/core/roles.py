@@ -87,6 +87,8 @@ PERMISSIONS: dict[Role, tuple[str, ...]] = {
         "portfolios.view_position",
         "portfolios.approve_bookingrequest",
         "portfolios.view_bookingrequest",
+        "portfolios.add_borrowrate",
+        "portfolios.view_borrowrate",
         "execution.approve_order",
         "execution.view_order",
         "execution.view_fill",

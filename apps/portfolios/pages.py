@@ -26,6 +26,7 @@ from apps.portfolios.domain.settlement import local_date
 from apps.portfolios.forms import booking_terms, form_date, targets_parse, targets_text, terms_of, terms_percents
 from apps.portfolios.models import BookingKind, BookingState, Portfolio
 from apps.portfolios.selectors.bookings import bookings_of
+from apps.portfolios.selectors.borrow import short_rates
 from apps.portfolios.selectors.cash import action_entries, cash_flows, cash_lines
 from apps.portfolios.selectors.drift import portfolio_drift
 from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portfolio_overview, portfolio_overviews
@@ -94,7 +95,8 @@ def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, pa
     if tab == "cash":
         flows = Paginator(cash_flows(portfolio.pk), PAGE).get_page(page_number)
         cash = cash_lines(portfolio.pk, local_date(HOME_CALENDAR, market_time))
-        return {"entries": flows, "cash": cash, **bookings_context(user, portfolio)}
+        shorts = short_rates(portfolio.pk, local_date(HOME_CALENDAR, market_time))
+        return {"entries": flows, "cash": cash, "shorts": shorts, **bookings_context(user, portfolio)}
     if tab == "rebalance":
         return rebalance_context(user, portfolio, page_number)
     if tab in ("actions", "ledger"):

@@ -1,4 +1,5 @@
 from apps.portfolios.models.bookings import BookingKind, BookingRequest, BookingState
+from apps.portfolios.models.borrow import BorrowRate
 from apps.portfolios.models.ledger import EITHER, FLOW, FLOWS, INCOME, MOVED, OF_INSTRUMENT, TRADED, EntryKind, LedgerEntry, Lot, LotClosure
 from apps.portfolios.models.portfolios import MAIN_BOOK, Book, Portfolio, PortfolioMembership, PortfolioRole, PortfolioStatus
 from apps.portfolios.models.projections import CashBalance, PortfolioValue, Position
@@ -17,6 +18,7 @@ __all__ = [
     "BookingKind",
     "BookingRequest",
     "BookingState",
+    "BorrowRate",
     "CashBalance",
     "EntryKind",
     "LedgerEntry",

@@ -12,7 +12,7 @@ from apps.marketdata.selectors.market import HOME_CALENDAR
 from apps.marketdata.selectors.quotes import reference_prices
 
 
-def closing_prices(symbols: Collection[str], session: date, close: datetime) -> dict[str, Decimal]:
+def closing_prices(symbols: Collection[str], session: date, close: datetime, *, calendar: str = HOME_CALENDAR) -> dict[str, Decimal]:
     """The session's closes as traded; an instrument without a bar of it has its latest quote, when that is of the session. Others are left out."""
     if not symbols:
         return {}
@@ -23,7 +23,7 @@ def closing_prices(symbols: Collection[str], session: date, close: datetime) -> 
             if price == price:  # not NaN: the symbol has a bar of this session
                 prices[symbol] = price_from_float(float(price))
     if without := [symbol for symbol in symbols if symbol not in prices]:
-        opened, _ = calendars.session_hours(HOME_CALENDAR, session)
+        opened, _ = calendars.session_hours(calendar, session)
         quotes = reference_prices(without, market_time=close)
         prices |= {symbol: quote.price for symbol, quote in quotes.items() if opened <= quote.market_time <= close}
     return prices
