@@ -1,11 +1,12 @@
-"""One share of a ledger replayed, and its lots compared with the stored ones: the whole by one process, or a part by each of several.
+"""One share of a ledger replayed, and its lots and closures compared with the stored ones: the whole by one process, or a part by each of several.
 
 Rows come by COPY as whole numbers, are replayed by `domain.replay`, and are compared as such: a million entries in seconds. Nothing in here
 needs Django, so that another process begins at once.
 """
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ import psycopg
 import psycopg.sql
 
 from apps.core.money import MONEY_PLACES, QUANTITY_PLACES
-from apps.portfolios.domain.replay import COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Lot, Replay, Row
+from apps.portfolios.domain.replay import COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Lot, Replay, Row, closed_hash
 
 # Numbers come as the database writes them, with all places of their column: without the point they are whole units of `domain.closing`.
 # Empty text instead of null, and for what most entries have not: an amount in another currency, and what is moved.
@@ -32,6 +33,13 @@ copy (select entry_id, lot.quantity, cost, remaining, remaining_cost
 from portfolios_lot lot join portfolios_book book on book.id = lot.book_id
 where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout
 """
+_CLOSURES = """
+copy (select closure.entry_id, lot.entry_id, closure.quantity, closure.cost, closure.proceeds
+from portfolios_lotclosure closure join portfolios_lot lot on lot.id = closure.lot_id join portfolios_book book on book.id = lot.book_id
+where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout
+"""
+#: What is compared of a closure, with the places of each number. What it realised follows, and the database sees to it.
+_CLOSED = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("proceeds", MONEY_PLACES))
 #: What is compared of a lot, with the places of each number.
 _LOT = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("remaining", QUANTITY_PLACES), ("remaining_cost", MONEY_PLACES))
 _NOT_MOVED = (0, 0, 0)
@@ -62,7 +70,7 @@ class Share:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
     """What a share comes to. `positions` (quantity, cost, realised, last entry) by (book, instrument) and `cash` (amount, last entry) by currency,
-    in whole units; `wrong` the lots that are stored otherwise, as they must be, and the `differences` of lots by entry."""
+    in whole units; `wrong` the lots that are stored otherwise, as they must be, and the `differences` of lots and closures by entry."""
 
     entries: int
     positions: Mapping[tuple[int, int], tuple[int, int, int, int]]
@@ -72,7 +80,7 @@ class Replayed:
 
 
 def share_replay(connection: Connection, share: Share) -> Replayed:
-    """Replay a share and compare its lots, in the transaction that the connection is in."""
+    """Replay a share and compare its lots and closures, in the transaction that the connection is in."""
     replay = share_ledger(connection, share)
     lots = {lot[ENTRY_ID]: lot for line in replay.lines.values() for lot in line.lots}
     wrong, differences = _lot_differences(connection, share, lots)
@@ -81,7 +89,7 @@ def share_replay(connection: Connection, share: Share) -> Replayed:
         positions={key: (line.quantity, line.cost, line.realised, line.last_entry_id) for key, line in replay.lines.items()},
         cash={currency: (cash.amount, cash.last_entry_id) for currency, cash in replay.cash.items()},
         wrong=[lots[entry_id] for entry_id in wrong],
-        differences=differences,
+        differences=[*differences, *_closure_differences(connection, share, replay.closures)],
     )
 
 
@@ -94,9 +102,9 @@ def share_replay_there(parameters: Mapping[str, Any], snapshot: str, share: Shar
         return share_replay(connection, share)
 
 
-def share_ledger(connection: Connection, share: Share) -> Replay:
-    """What lots, positions and cash must be, by the ledger alone."""
-    replay = Replay()
+def share_ledger(connection: Connection, share: Share, watch: Container[int] = ()) -> Replay:
+    """What lots, closures, positions and cash must be, by the ledger alone. The pieces that entries closed are kept of those in `watch`."""
+    replay = Replay(watch=watch)
     for row in _entries(connection, share):
         replay.take(row)
     return replay
@@ -171,3 +179,23 @@ def _lot_differences(connection: Connection, share: Share, lots: Mapping[int, Lo
         rebuilt = [lot[QUANTITY], lot[COST], lot[REMAINING], lot[REMAINING_COST]]
         differences += [(entry_id, difference) for difference in compare(f"lot of entry {entry_id}", None, rebuilt, _LOT)]
     return wrong, differences
+
+
+def _closure_differences(connection: Connection, share: Share, rebuilt: Mapping[int, int]) -> list[tuple[int, Difference]]:
+    """Closures that are stored otherwise: those of each entry are compared as one number, and only where that differs, one by one."""
+    stored: dict[int, int] = defaultdict(int)
+    for entry_id, opened_by, quantity, cost, proceeds in _lines(connection, _CLOSURES, share):
+        stored[int(entry_id)] += closed_hash(int(opened_by), _whole(quantity), _whole(cost), _whole(proceeds))
+    wrong = {entry_id for entry_id in stored.keys() | rebuilt.keys() if stored.get(entry_id) != rebuilt.get(entry_id)}
+    if not wrong:
+        return []
+    right = {piece[:2]: piece[2:] for piece in share_ledger(connection, share, watch=wrong).closed}
+    there = {}
+    for fields in _lines(connection, _CLOSURES, share):
+        if int(fields[0]) in wrong:
+            there[int(fields[0]), int(fields[1])] = tuple(map(_whole, fields[2:]))
+    return [
+        (key[0], difference)
+        for key in sorted(right.keys() | there.keys())
+        for difference in compare(f"closure of the lot of entry {key[1]} by entry {key[0]}", there.get(key), right.get(key), _CLOSED)
+    ]
