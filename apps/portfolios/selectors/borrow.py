@@ -40,17 +40,16 @@ class Short:
     calendar: str
 
 
-def shorts_since(moment: datetime) -> list[Short]:
-    """Books of open portfolios that are short now, or closed a short position after `moment` (market time)."""
+def shorts_since(moment: datetime, *, instrument_ids: Collection[int]) -> list[Short]:
+    """Books of open portfolios that are short of one of these now, or closed a short position after `moment` (market time)."""
     fields = ("portfolio_id", "portfolio__base_currency", "pk")
     book = [f"book__{name}" for name in fields]
     of = ("instrument_id", "instrument__symbol", "instrument__currency", "instrument__calendar")
     active = Q(book__portfolio__status=PortfolioStatus.ACTIVE)
-    now = Position.objects.filter(active, quantity__lt=0).values_list(*book, *of)
+    now = Position.objects.filter(active, quantity__lt=0, instrument_id__in=instrument_ids).values_list(*book, *of)
     lots = [f"lot__{name}" for name in (*book, *of)]
-    closed = LotClosure.objects.filter(entry__effective_at__gt=moment, entry__portfolio__status=PortfolioStatus.ACTIVE, quantity__lt=0).values_list(
-        *lots
-    )
+    later = Q(entry__effective_at__gt=moment, entry__portfolio__status=PortfolioStatus.ACTIVE, entry__instrument_id__in=instrument_ids)
+    closed = LotClosure.objects.filter(later, quantity__lt=0).values_list(*lots)
     names = ("portfolio_id", "base_currency", "book_id", "instrument_id", "symbol", "currency", "calendar")
     return [Short(**dict(zip(names, row, strict=True))) for row in sorted({*now, *closed})]
 

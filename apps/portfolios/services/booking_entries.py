@@ -17,16 +17,13 @@ from apps.portfolios.selectors.free_cash import free_cash
 from apps.portfolios.services.entry_checks import number
 from apps.portfolios.services.ledger import entry_post
 from apps.portfolios.services.moves import fx_convert
-from apps.portfolios.services.portfolios import portfolio_lock
 from apps.portfolios.services.transfers import shares_deliver, shares_receive, shares_transfer
 
 SOURCE: Final = "booking"
 
 
 def booking_post(request: BookingRequest, *, source: str, source_ref: str, at: datetime, market_time: datetime) -> tuple[LedgerEntry, ...]:
-    """Post what the request says, in the caller's transaction. Raises InvalidInput, NotFound, Conflict."""
-    for portfolio_id in sorted(request.portfolio_ids):
-        portfolio_lock(portfolio_id)
+    """Post what the request says, in the transaction of a caller who has locked its portfolios. Raises InvalidInput, NotFound, Conflict."""
     facts: dict[str, Any] = {"source": source, "source_ref": source_ref, "effective_at": market_time, "recorded_at": at}
     if request.quantity is not None:
         return _shares(request, facts)

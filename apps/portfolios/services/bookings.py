@@ -16,7 +16,7 @@ from apps.marketdata.selectors.instruments import instrument_get
 from apps.portfolios.models import MAIN_BOOK, Book, BookingKind, BookingRequest, BookingState, Portfolio
 from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_may_trade, portfolio_members
 from apps.portfolios.services.booking_entries import SOURCE, booking_post
-from apps.portfolios.services.portfolios import portfolio_managed
+from apps.portfolios.services.portfolios import portfolio_managed, portfolios_lock
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -83,6 +83,7 @@ def booking_request(
     if not reason.strip():
         raise InvalidInput("a booking has a reason", field="reason")
     with transaction.atomic():
+        portfolios_lock({portfolio_id, terms.to_portfolio_id or portfolio_id})
         portfolio = portfolio_managed(user=user, portfolio_id=portfolio_id, act="books by hand")
         request = _request(portfolio, terms, user)
         request.reason, request.requested_by, request.requested_at, request.expires_at = reason.strip(), user, at, at + REQUEST_LIFE
@@ -108,6 +109,7 @@ def booking_decide(*, booking_id: int, user: "User", approve: bool, note: str = 
     if not approve and not said:
         raise InvalidInput("a rejection needs a reason", field="note")
     with transaction.atomic():
+        portfolios_lock(found.portfolio_ids)
         request = _decided(booking_id, BookingState.POSTED if approve else BookingState.REJECTED, user, said, at)
         if approve:
             booking_post(request, source=SOURCE, source_ref=str(request.pk), at=at, market_time=market_time)

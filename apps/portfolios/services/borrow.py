@@ -80,11 +80,13 @@ def borrow_fees_book(*, market_time: datetime, recorded_at: datetime) -> FeesBoo
     What was short at the close counts, at that close, by the instrument's own calendar. A price that is missing refuses the fee by name.
     """
     since = market_time - LOOK_BACK
-    known = set(LedgerEntry.objects.filter(source=SOURCE, effective_at__gt=since).values_list("source_ref", flat=True))
     rated = set(BorrowRate.objects.values_list("instrument_id", flat=True))
+    if not rated:
+        return FeesBooked(entries=(), refused={})
+    known = set(LedgerEntry.objects.filter(source=SOURCE, effective_at__gt=since).values_list("source_ref", flat=True))
     booked: list[int] = []
     refused: dict[str, str] = {}
-    for short in (one for one in shorts_since(since) if one.instrument_id in rated):
+    for short in shorts_since(since, instrument_ids=rated):
         for night in _nights(short.calendar, since, market_time):
             ref = f"{night.first.isoformat()}:{short.book_id}:{short.instrument_id}"
             if ref in known:

@@ -19,7 +19,7 @@ from apps.portfolios.domain.settlement import local_date
 from apps.portfolios.models import EntryKind, LedgerEntry, Portfolio
 from apps.portfolios.services.entry_checks import number
 from apps.portfolios.services.ledger import Named, entry_posted_as, fact_post, picks_of, portfolio_of_book, reference_check
-from apps.portfolios.services.portfolios import portfolio_lock
+from apps.portfolios.services.portfolios import portfolios_lock
 from apps.portfolios.services.posting import Fact, OpenPosition, Treatment, open_position
 
 
@@ -48,8 +48,7 @@ def shares_transfer(
     if from_book_id == to_book_id:
         raise InvalidInput("a transfer goes to another book", field="to_book_id")
     with transaction.atomic():
-        for portfolio_id in sorted({from_portfolio_id, to_portfolio_id}):
-            portfolio_lock(portfolio_id)
+        portfolios_lock({from_portfolio_id, to_portfolio_id})
         giver = portfolio_of_book(portfolio_id=from_portfolio_id, book_id=from_book_id)
         taker = portfolio_of_book(portfolio_id=to_portfolio_id, book_id=to_book_id)
         if posted := _transferred(source, source_ref, instrument_id, {from_book_id: -quantity, to_book_id: quantity}):
