@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import numpy as np
 from django.db import connection
 
 from benchmarks.report import Row
@@ -18,7 +19,6 @@ ENTRIES = 1_000_000
 INSTRUMENTS = 200
 METHODS = ("fifo", "fifo", "fifo", "lifo", "hifo", "average")
 LIMIT_SECONDS = 30.0
-EVERY = range(2**62)
 AT = datetime(2020, 1, 2, 15, tzinfo=UTC)
 COLUMNS = (
     "portfolio_id, book_id, kind, instrument_id, quantity, price, amount, fee, currency, fx_rate, base_amount, lot_method, source, source_ref, "
@@ -67,7 +67,7 @@ def _ledger() -> int:
     books = list(portfolio.books.order_by("id").values_list("id", flat=True))
     made = Instrument.objects.bulk_create([Instrument(symbol=f"LED{n:03d}", name=f"Ledger {n}", asset_class="stock") for n in range(INSTRUMENTS)])
     _copy("portfolios_ledgerentry", COLUMNS, _trades(portfolio.pk, books, [one.pk for one in made]))
-    replay = share_ledger(connection.connection, Share(portfolio=portfolio.pk), watch=EVERY)
+    replay = share_ledger(connection.connection, Share(portfolio=portfolio.pk))
     _copy("portfolios_lot", "book_id, instrument_id, entry_id, opened_at, quantity, cost, remaining, remaining_cost", _lots(replay))
     _closures(portfolio.pk, replay)
     positions = (
@@ -90,12 +90,13 @@ def _lots(replay: "Replay") -> Iterator[str]:
 
 def _closures(portfolio_id: int, replay: "Replay") -> None:
     """What entries closed. A closure names its lot by a number that the database has given."""
+    from apps.portfolios.domain.replay import CLOSED
     from apps.portfolios.models import Lot
 
     lots = dict(Lot.objects.filter(book__portfolio_id=portfolio_id).values_list("entry_id", "id"))
     lines = (
         f"{lots[opened_by]}\t{entry_id}\t{quantity / 1e6:.6f}\t{cost / 1e4:.4f}\t{proceeds / 1e4:.4f}\t{(proceeds - cost) / 1e4:.4f}\n"
-        for entry_id, opened_by, quantity, cost, proceeds in replay.closed
+        for entry_id, opened_by, quantity, cost, proceeds in np.frombuffer(replay.closed, np.int64).reshape(-1, CLOSED).tolist()
     )
     _copy("portfolios_lotclosure", "lot_id, entry_id, quantity, cost, proceeds, realised", lines)
 

@@ -1,8 +1,9 @@
 """Replaying a ledger in whole numbers (units of `domain.closing`): what lots, closures, positions and cash must be. No database, no Decimal."""
 
 import json
+from array import array
 from bisect import insort
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, running_cuts, split_quantity
@@ -34,25 +35,22 @@ class Cash:
     last_entry_id: int = 0
 
 
-#: What an entry closed of a lot: the closing entry, the one that opened the lot, quantity and cost (signed like the lot), proceeds.
-Closed = tuple[int, int, int, int, int]
+#: What is said of a piece that an entry closed: that entry, the one that opened the lot, quantity and cost (signed like the lot), proceeds.
+CLOSED = 5
 
 
-def closed_hash(opened_by: int, quantity: int, cost: int, proceeds: int) -> int:
-    """A piece that an entry closed, as one number. Doubled, because Python hashes -1 like -2."""
-    return hash((opened_by, 2 * quantity, 2 * cost, 2 * proceeds))
+def _none_closed() -> "array[int]":
+    return array("q")
 
 
 @dataclass(slots=True)
 class Replay:
-    """The projections of one ledger, as far as it was replayed. `lines` by (book, instrument), `cash` by currency, `closures` by closing entry: the
-    sum of the hashes of its pieces, which is what fits of millions of them. The pieces themselves are kept of the entries in `watch`."""
+    """The projections of one ledger, as far as it was replayed. `lines` by (book, instrument), `cash` by currency, `closed` one piece after another,
+    `CLOSED` numbers each: an array, because there are millions of them."""
 
     lines: dict[tuple[int, int], Line] = field(default_factory=dict)
     cash: dict[str, Cash] = field(default_factory=dict)
-    closures: dict[int, int] = field(default_factory=dict)
-    watch: Container[int] = ()
-    closed: list[Closed] = field(default_factory=list)
+    closed: "array[int]" = field(default_factory=_none_closed)
     entries: int = 0
 
     def take(self, row: "Row") -> None:
@@ -97,7 +95,8 @@ def _trade(replay: Replay, line: Line, entry_id: int, quantity: int, amount: int
         else:
             pieces = closing_pieces(lots, quantity=quantity, method=_METHODS[method])
         opened = quantity + sum([part for _, part, _ in pieces])
-        proceeds = running_cuts([-part for _, part, _ in pieces], of=quantity, amount=amount)
+        whole = len(pieces) == 1 and not opened
+        proceeds = [amount] if whole else running_cuts([-part for _, part, _ in pieces], of=quantity, amount=amount)
         cost = _close(replay, line, entry_id, pieces, proceeds)
         earned = sum(proceeds)
         line.cost -= cost
@@ -124,19 +123,15 @@ def _millionths(text: str) -> int:
 def _close(replay: Replay, line: Line, entry_id: int, pieces: list[Piece], proceeds: Sequence[int]) -> int:
     """Take the pieces out of their lots. Returns what they cost."""
     emptied = []
-    total = hashes = 0
+    total = 0
     for (at, closed, cost), received in zip(pieces, proceeds, strict=True):
         lot = line.open[at]
         lot[REMAINING] -= closed
         lot[REMAINING_COST] -= cost
         total += cost
-        hashes += closed_hash(lot[ENTRY_ID], closed, cost, received)
+        replay.closed.extend((entry_id, lot[ENTRY_ID], closed, cost, received))
         if not lot[REMAINING]:
             emptied.append(at)
-    replay.closures[entry_id] = hashes
-    if entry_id in replay.watch:
-        found = zip(pieces, proceeds, strict=True)
-        replay.closed += [(entry_id, line.open[at][ENTRY_ID], closed, cost, received) for (at, closed, cost), received in found]
     for at in sorted(emptied, reverse=True):
         del line.open[at]
     return total

@@ -5,17 +5,18 @@ needs Django, so that another process begins at once.
 """
 
 import gc
-from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import psycopg
 import psycopg.sql
+from numpy.typing import NDArray
 
 from apps.core.money import MONEY_PLACES, QUANTITY_PLACES
-from apps.portfolios.domain.replay import COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Lot, Replay, Row, closed_hash
+from apps.portfolios.domain.replay import CLOSED, COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Lot, Replay, Row
 
 # Numbers come as the database writes them, with all places of their column: without the point they are whole units of `domain.closing`.
 # Empty text instead of null, and for what most entries have not: an amount in another currency, and what is moved.
@@ -34,10 +35,13 @@ from portfolios_lot lot join portfolios_book book on book.id = lot.book_id
 where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout
 """
 _CLOSURES = """
-copy (select closure.entry_id, lot.entry_id, closure.quantity, closure.cost, closure.proceeds
+copy (select closure.entry_id, lot.entry_id, (closure.quantity * 1000000)::bigint, (closure.cost * 10000)::bigint, (closure.proceeds * 10000)::bigint
 from portfolios_lotclosure closure join portfolios_lot lot on lot.id = closure.lot_id join portfolios_book book on book.id = lot.book_id
-where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout
+where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout (format binary)
 """
+#: A row of that as PostgreSQL writes it in binary: how many columns, and each column's length before it. Header and trailer are around all rows.
+_CLOSED_ROW = np.dtype([("columns", ">i2"), ("values", [("length", ">i4"), ("value", ">i8")], (CLOSED,))])
+_HEADER, _TRAILER = 19, 2
 #: What is compared of a closure, with the places of each number. What it realised follows, and the database sees to it.
 _CLOSED = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("proceeds", MONEY_PLACES))
 #: What is compared of a lot, with the places of each number.
@@ -89,7 +93,7 @@ def share_replay(connection: Connection, share: Share) -> Replayed:
         positions={key: (line.quantity, line.cost, line.realised, line.last_entry_id) for key, line in replay.lines.items()},
         cash={currency: (cash.amount, cash.last_entry_id) for currency, cash in replay.cash.items()},
         wrong=[lots[entry_id] for entry_id in wrong],
-        differences=[*differences, *_closure_differences(connection, share, replay.closures)],
+        differences=[*differences, *_closure_differences(connection, share, replay)],
     )
 
 
@@ -102,9 +106,9 @@ def share_replay_there(parameters: Mapping[str, Any], snapshot: str, share: Shar
         return share_replay(connection, share)
 
 
-def share_ledger(connection: Connection, share: Share, watch: Container[int] = ()) -> Replay:
-    """What lots, closures, positions and cash must be, by the ledger alone. The pieces that entries closed are kept of those in `watch`."""
-    replay = Replay(watch=watch)
+def share_ledger(connection: Connection, share: Share) -> Replay:
+    """What lots, closures, positions and cash must be, by the ledger alone."""
+    replay = Replay()
     for row in _entries(connection, share):
         replay.take(row)
     return replay
@@ -181,21 +185,27 @@ def _lot_differences(connection: Connection, share: Share, lots: Mapping[int, Lo
     return wrong, differences
 
 
-def _closure_differences(connection: Connection, share: Share, rebuilt: Mapping[int, int]) -> list[tuple[int, Difference]]:
-    """Closures that are stored otherwise: those of each entry are compared as one number, and only where that differs, one by one."""
-    stored: dict[int, int] = defaultdict(int)
-    for entry_id, opened_by, quantity, cost, proceeds in _lines(connection, _CLOSURES, share):
-        stored[int(entry_id)] += closed_hash(int(opened_by), _whole(quantity), _whole(cost), _whole(proceeds))
-    wrong = {entry_id for entry_id in stored.keys() | rebuilt.keys() if stored.get(entry_id) != rebuilt.get(entry_id)}
-    if not wrong:
+def _closure_differences(connection: Connection, share: Share, replay: Replay) -> list[tuple[int, Difference]]:
+    """Pieces that are stored otherwise than the replay makes them."""
+    rebuilt, stored = _sorted(np.frombuffer(replay.closed, np.int64).reshape(-1, CLOSED)), _sorted(_stored_closures(connection, share))
+    if np.array_equal(rebuilt, stored):
         return []
-    right = {piece[:2]: piece[2:] for piece in share_ledger(connection, share, watch=wrong).closed}
-    there = {}
-    for fields in _lines(connection, _CLOSURES, share):
-        if int(fields[0]) in wrong:
-            there[int(fields[0]), int(fields[1])] = tuple(map(_whole, fields[2:]))
+    rows, counts = np.unique(np.concatenate([rebuilt, stored]), axis=0, return_counts=True)
+    single = {tuple(row) for row in rows[counts == 1].tolist()}
+    right, there = ({row[:2]: row[2:] for row in single & {tuple(row) for row in side.tolist()}} for side in (rebuilt, stored))
     return [
         (key[0], difference)
         for key in sorted(right.keys() | there.keys())
         for difference in compare(f"closure of the lot of entry {key[1]} by entry {key[0]}", there.get(key), right.get(key), _CLOSED)
     ]
+
+
+def _stored_closures(connection: Connection, share: Share) -> "NDArray[np.int64]":
+    """The stored pieces, [pieces, CLOSED] as a replay has them."""
+    with connection.cursor() as cursor, cursor.copy(_CLOSURES.format(**asdict(share))) as copy:
+        raw = b"".join(map(bytes, copy))
+    return np.frombuffer(raw[_HEADER:-_TRAILER], _CLOSED_ROW)["values"]["value"].astype(np.int64)
+
+
+def _sorted(pieces: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    return pieces[np.lexsort((pieces[:, 1], pieces[:, 0]))]
