@@ -16,8 +16,10 @@ class ExecutionConfig(AppConfig):
         from apps.execution.selectors import links
         from apps.execution.selectors.judged import judged_orders
         from apps.execution.selectors.orders import account_modes
+        from apps.execution.selectors.working import orders_ahead
         from apps.execution.signals import order_changed
         from apps.portfolios.selectors.accounts import register_account_modes
+        from apps.portfolios.selectors.free_cash import register_orders
         from apps.portfolios.signals import portfolio_opened
         from apps.risk.selectors.replay import register_judged_orders
         from apps.risk.signals import trading_state_changed
@@ -40,6 +42,7 @@ class ExecutionConfig(AppConfig):
         register_judged_orders(judged_orders)
         register_alert_link("portfolio", links.rebalance, codes=links.OF_REBALANCES)
         register_alert_link("order", links.order)
+        register_orders(orders_ahead)
         register_periodic(
             "execution.rebalance_watch",
             queue="trade",

@@ -2,12 +2,18 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 
 from apps.core.admin import ReadOnly, ReadOnlyAdmin
+from apps.core.clock import now
+from apps.core.errors import DeskError
 from apps.portfolios.models import (
+    BookingRequest,
+    BorrowRate,
     CashBalance,
     LedgerEntry,
     LotClosure,
@@ -20,6 +26,7 @@ from apps.portfolios.models import (
     TargetPlan,
     TargetWeight,
 )
+from apps.portfolios.services.borrow import borrow_rate_set
 
 
 class PortfolioMembershipInline(admin.TabularInline):
@@ -62,6 +69,71 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("portfolio", "book__portfolio", "instrument")
     search_fields = ("source_ref", "instrument__symbol")
     date_hierarchy = "effective_at"
+
+
+@admin.register(BookingRequest)
+class BookingRequestAdmin(ReadOnlyAdmin):
+    """Bookings by hand, with both people: asked for and decided on the portfolio's page, by REST or by `manage.py book`."""
+
+    list_display = ("id", "requested_at", "portfolio", "terms", "state", "requested_by", "decided_by", "decided_at", "reason")
+    list_filter = ("state", "kind", "portfolio")
+    list_select_related = ("portfolio", "instrument", "to_book__portfolio", "requested_by", "decided_by")
+    search_fields = ("reason", "requested_by__username")
+    date_hierarchy = "requested_at"
+
+
+class BorrowRateForm(forms.ModelForm):
+    """A new rate. The service that stores it is asked here, so that what it refuses is said beside the field."""
+
+    user: Any = None
+
+    class Meta:
+        model = BorrowRate
+        fields = ("instrument", "portfolio", "annual_rate", "from_session", "reason")
+
+    def clean(self) -> dict[str, Any]:
+        """Enter the rate once everything else is right."""
+        data = dict(super().clean() or {})
+        if self.errors:
+            return data
+        terms = {"annual_rate": data["annual_rate"], "from_session": data["from_session"], "reason": data["reason"]}
+        portfolio_id = data["portfolio"].pk if data["portfolio"] else None
+        try:
+            self.instance = borrow_rate_set(symbol=data["instrument"].symbol, portfolio_id=portfolio_id, user=self.user, at=now(), **terms)
+        except DeskError as error:
+            raise forms.ValidationError({error.field if error.field in self.fields else NON_FIELD_ERRORS: str(error)}) from error
+        return data
+
+    def _post_clean(self) -> None:
+        """The stored rate is what is shown: the model's own validation has nothing to add."""
+
+
+@admin.register(BorrowRate)
+class BorrowRateAdmin(admin.ModelAdmin):
+    """What borrowed shares cost. Another rate is another row."""
+
+    form = BorrowRateForm
+    list_display = ("id", "instrument", "portfolio", "annual_rate", "from_session", "reason", "created_by", "recorded_at")
+    list_filter = ("portfolio",)
+    list_select_related = ("instrument", "portfolio", "created_by")
+    raw_id_fields = ("instrument",)
+    search_fields = ("instrument__symbol", "reason")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody: a rate is never edited."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form knows who asks."""
+        made = super().get_form(request, obj, change=change, **kwargs)
+        return type(made.__name__, (made,), {"user": request.user})
+
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
+        """The form has stored it."""
 
 
 @admin.register(LotClosure)

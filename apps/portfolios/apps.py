@@ -29,3 +29,9 @@ class PortfoliosConfig(AppConfig):
             every=timedelta(minutes=1),  # before the first trades of the ex-date, which are by the new count
             description="Book splits and dividends to those who held the shares before the ex-date",
         )
+        register_periodic(
+            "portfolios.borrow_fees",
+            queue="trade",
+            every=timedelta(minutes=1),  # it looks whether a session has opened; a replayed night is short
+            description="Book what borrowed shares have cost, once for each session",
+        )

@@ -1,18 +1,21 @@
-"""The form of targets: one line for each instrument, as people write and paste them."""
+"""The forms of targets (one line for each instrument, as people write and paste them) and of bookings by hand."""
 
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apps.core.errors import InvalidInput
+from apps.portfolios.selectors.portfolios import portfolio_by_name
+from apps.portfolios.services.bookings import BookingTerms
 from apps.portfolios.services.targets import PlanTerms
 
 if TYPE_CHECKING:
     from apps.portfolios.models import TargetPlan
 
 PERCENT = Decimal(100)
+_NUMBERS = ("amount", "fx_rate", "rate", "quantity", "cost")
 
 
 def targets_text(weights: Mapping[str, Decimal]) -> str:
@@ -61,12 +64,12 @@ def whole_number(text: str, *, field: str) -> int:
         raise InvalidInput(f"{text!r} is no whole number", field=field) from error
 
 
-def form_date(text: str) -> date | None:
+def form_date(text: str, *, field: str = "effective_on") -> date | None:
     """A date as browsers send it; None for an empty field. Raises InvalidInput."""
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise InvalidInput(f"{text!r} is no date", field="effective_on") from error
+        raise InvalidInput(f"{text!r} is no date", field=field) from error
 
 
 def terms_of(given: Mapping[str, str]) -> PlanTerms:
@@ -76,3 +79,20 @@ def terms_of(given: Mapping[str, str]) -> PlanTerms:
         if text := given.get(field.name, "").strip():
             wanted[field.name] = percentage(text, field=field.name) / PERCENT if isinstance(field.default, Decimal) else text
     return PlanTerms(**wanted)  # type: ignore[arg-type] # each as its default is
+
+
+def booking_terms(form: Mapping[str, str]) -> BookingTerms:
+    """The fields that are filled in; portfolios by their names, days as their beginning in UTC. Raises InvalidInput, NotFound (portfolio)."""
+    given = {name: value.strip() for name, value in form.items() if value.strip()}
+    numbers: dict[str, Any] = {name: percentage(given[name], field=name) for name in _NUMBERS if name in given}
+    words: dict[str, Any] = {name: given[name].upper() for name in ("currency", "to_currency", "symbol") if name in given}
+    books: dict[str, Any] = {name: given[name] for name in ("book", "to_book") if name in given}
+    day = form_date(given.get("acquired_on", ""), field="acquired_at")
+    return BookingTerms(
+        kind=given.get("kind", ""),
+        to_portfolio_id=portfolio_by_name(given["to_portfolio"]).pk if "to_portfolio" in given else None,
+        acquired_at=datetime.combine(day, time(), UTC) if day else None,
+        **numbers,
+        **words,
+        **books,
+    )

@@ -25,9 +25,11 @@ from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.domain.rebalancing import Every, RebalanceStatus, StopAction
 from apps.portfolios.domain.settlement import local_date
-from apps.portfolios.forms import form_date, percentage, targets_parse, targets_text, terms_of, terms_percents, whole_number
-from apps.portfolios.models import Portfolio
+from apps.portfolios.forms import booking_terms, form_date, percentage, targets_parse, targets_text, terms_of, terms_percents, whole_number
+from apps.portfolios.models import BookingKind, BookingState, Portfolio
 from apps.portfolios.selectors.accounts import paper_trading
+from apps.portfolios.selectors.bookings import bookings_of
+from apps.portfolios.selectors.borrow import short_rates
 from apps.portfolios.selectors.cash import action_entries, cash_flows, cash_lines
 from apps.portfolios.selectors.drift import portfolio_drift, portfolio_drifts
 from apps.portfolios.selectors.overviews import ledger_entries, open_lots, portfolio_overview, portfolio_overviews
@@ -37,6 +39,7 @@ from apps.portfolios.selectors.rebalances import proposal_view, proposals, rebal
 from apps.portfolios.selectors.round_trips import closures, round_trips
 from apps.portfolios.selectors.targets import plan_weights, target_history
 from apps.portfolios.selectors.values import PortfolioValues, portfolio_values
+from apps.portfolios.services.bookings import APPROVE, REQUEST, booking_decide, booking_request, booking_withdraw
 from apps.portfolios.services.portfolios import MOST_POSITIONS, portfolio_close, portfolio_open
 from apps.portfolios.services.targets import TERMS, targets_set
 
@@ -158,13 +161,27 @@ def _tab(tab: str, user: "User", portfolio: Portfolio, market_time: datetime, as
         return {"closures": closed, "trips": round_trips(list(closed))}
     if tab == "cash":
         flows = Paginator(cash_flows(portfolio.pk), PAGE).get_page(page_number)
-        return {"entries": flows, "cash": cash_lines(portfolio.pk, local_date(HOME_CALENDAR, market_time))}
+        cash = cash_lines(portfolio.pk, local_date(HOME_CALENDAR, market_time))
+        shorts = short_rates(portfolio.pk, local_date(HOME_CALENDAR, market_time))
+        return {"entries": flows, "cash": cash, "shorts": shorts, **bookings_context(user, portfolio)}
     if tab == "rebalance":
         return rebalance_context(user, portfolio, page_number)
     if tab in ("actions", "ledger"):
         entries = action_entries(portfolio.pk) if tab == "actions" else ledger_entries(portfolio.pk)
         return {"entries": Paginator(entries, PAGE).get_page(page_number)}
     return {}
+
+
+def bookings_context(user: "User", portfolio: Portfolio) -> dict[str, Any]:
+    """What the tab Cash flows shows of bookings by hand."""
+    found = list(bookings_of(portfolio.pk)[:PAGE])
+    return {
+        "bookings": found,
+        "booking_kinds": BookingKind.choices,
+        "pending": BookingState.PENDING,
+        "may_ask": user.has_perm(REQUEST) and portfolio_manages(user=user, portfolio_id=portfolio.pk),
+        "may_decide": user.has_perm(APPROVE),
+    }
 
 
 def rebalance_context(user: "User", portfolio: Portfolio, page_number: str | None) -> dict[str, Any]:
@@ -216,6 +233,50 @@ def targets_save(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
     return redirect(back)
 
 
+@require_POST
+@page
+def booking_ask(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
+    """Ask for a booking as the form has it, then go back."""
+    at = now()
+    try:
+        booking = booking_request(
+            portfolio_id=portfolio_id,
+            terms=booking_terms(request.POST.dict()),
+            reason=request.POST.get("reason", ""),
+            user=request.user,
+            at=at,
+            market_time=market_clock(at).market_time,
+        )
+    except DeskError as error:
+        messages.error(request, f"Nothing is asked for: {error.detail}")
+    else:
+        messages.info(request, f"Booking {booking.pk} waits for a second person until {booking.expires_at:%Y-%m-%d %H:%M} UTC.")
+    return redirect(way_back(request, f"{reverse('portfolio-detail', args=[portfolio_id])}?tab=cash"))
+
+
+@require_POST
+@page
+def booking_answer(request: RequestOfUser, portfolio_id: int, booking_id: int) -> HttpResponse:
+    """Approve, reject or take back a booking, then go back."""
+    at, act = now(), request.POST.get("act", "")
+    portfolio_get(user=request.user, portfolio_id=portfolio_id)
+    try:
+        if act == "withdraw":
+            booking = booking_withdraw(booking_id=booking_id, user=request.user, at=at)
+        elif act in ("approve", "reject"):
+            note = request.POST.get("note", "")
+            booking = booking_decide(
+                booking_id=booking_id, user=request.user, approve=act == "approve", note=note, at=at, market_time=market_clock(at).market_time
+            )
+        else:
+            raise InvalidInput(f"{act!r} is none of approve, reject, withdraw", field="act")
+    except DeskError as error:
+        messages.error(request, f"The booking stays as it was: {error.detail}")
+    else:
+        messages.info(request, f"Booking {booking.pk} is {booking.state}.")
+    return redirect(way_back(request, f"{reverse('portfolio-detail', args=[portfolio_id])}?tab=cash"))
+
+
 @require_GET
 @page
 def drift_chart(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
@@ -262,6 +323,8 @@ def ledger_csv(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
         "fx_rate",
         "base_amount",
         "ratio",
+        "cost",
+        "market_value",
         "lot_method",
         "settles_on",
         "source",
@@ -283,6 +346,8 @@ def ledger_csv(request: RequestOfUser, portfolio_id: int) -> HttpResponse:
             e.fx_rate,
             e.base_amount,
             e.ratio,
+            e.cost,
+            e.market_value,
             e.lot_method,
             e.settles_on,
             e.source,

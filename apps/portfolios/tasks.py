@@ -8,6 +8,7 @@ from apps.core.clock import now
 from apps.core.jobs import Progress
 from apps.core.schedule import scheduled_task
 from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.services.borrow import borrow_fees_book
 from apps.portfolios.services.corporate_actions import actions_book
 from apps.portfolios.services.values import portfolio_values_catch_up
 
@@ -33,5 +34,15 @@ def actions_booked(*, at: datetime, progress: Progress, **_: Any) -> dict[str, A
     report = actions_book(market_time=market_clock(at).market_time, recorded_at=now())
     for reference, why in report.refused.items():
         logger.warning("corporate action %s is not booked: %s", reference, why)
+    progress.say(f"{len(report.entries)} entries booked, {len(report.refused)} refused")
+    return {"entries": list(report.entries), "refused": dict(report.refused)}
+
+
+@scheduled_task("portfolios.borrow_fees")
+def borrow_fees(*, at: datetime, progress: Progress, **_: Any) -> dict[str, Any]:
+    """Book the fees of short positions for the nights that have ended by the market's clock."""
+    report = borrow_fees_book(market_time=market_clock(at).market_time, recorded_at=now())
+    for reference, why in report.refused.items():
+        logger.warning("borrow fee %s is not booked: %s", reference, why)
     progress.say(f"{len(report.entries)} entries booked, {len(report.refused)} refused")
     return {"entries": list(report.entries), "refused": dict(report.refused)}

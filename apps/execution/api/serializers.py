@@ -46,10 +46,18 @@ class OrderIntentSerializer(StrictSerializer):
     strategy = serializers.CharField(max_length=100, default="", allow_blank=True)
 
 
+class OrderLotSerializer(StrictSerializer):
+    """An open lot of the order's book, and how much of it the order closes."""
+
+    lot = serializers.IntegerField(min_value=1)
+    quantity = DecimalString(max_digits=QUANTITY_DIGITS, decimal_places=QUANTITY_PLACES, help_text="Above zero; all together are the order's")
+
+
 class OrderSubmitSerializer(OrderIntentSerializer):
-    """The same with a note for people."""
+    """The same with a note for people, and the lots that the order names."""
 
     note = serializers.CharField(max_length=200, default="", allow_blank=True)
+    lots = OrderLotSerializer(many=True, required=False, help_text="Lots that it shall close, in this order; by the lot method when left out")
 
 
 class ReplaceSerializer(StrictSerializer):
@@ -97,6 +105,7 @@ class OrderSerializer(serializers.Serializer):
     reason = serializers.CharField(allow_blank=True)
     strategy = serializers.CharField(allow_blank=True)
     note = serializers.CharField(allow_blank=True)
+    lots = OrderLotSerializer(many=True, help_text="Lots that it closes, in this order; empty: by the lot method")
     algo_id = serializers.IntegerField(allow_null=True, help_text="The parent whose child it is")
     slice = serializers.IntegerField(allow_null=True)
     venue = serializers.CharField(allow_blank=True, help_text="Where it was routed to")

@@ -38,7 +38,7 @@ from apps.execution.selectors.proofs import fill_get, fill_proof
 from apps.execution.selectors.rows import order_row
 from apps.execution.services.approvals import order_approve
 from apps.execution.services.intents import intent_build
-from apps.execution.services.orders import order_cancel, order_submit
+from apps.execution.services.orders import OrderLink, order_cancel, order_submit
 from apps.execution.services.preview import order_preview
 from apps.execution.services.replacements import order_replace
 from apps.execution.services.sizing import order_size
@@ -76,11 +76,12 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Submit an order. A paper order that can trade at once comes back filled."""
         data = validated(OrderSubmitSerializer, request.data)
-        note = data.pop("note")
+        note, lots = data.pop("note"), data.pop("lots", ())
         if data["client_order_id"] is None:
             data["client_order_id"] = request.idempotency_uuid  # type: ignore[attr-defined]
         intent = intent_build(user=desk_user(request), **data)
-        order = order_submit(intent=intent, user=desk_user(request), at=clock.now(), note=note)
+        link = OrderLink(lots=tuple((one["lot"], one["quantity"]) for one in lots))
+        order = order_submit(intent=intent, user=desk_user(request), at=clock.now(), note=note, link=link)
         if order.status == OrderStatus.DENIED:
             return _denied(order, request)
         return Response(order_row(order), status=status.HTTP_201_CREATED, headers={"Location": f"/api/v1/orders/{order.pk}/"})

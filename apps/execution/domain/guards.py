@@ -27,6 +27,7 @@ FIXED_COLUMNS = (
     "created_by_id",
     "market_time",
     "created_at",
+    "lots",
 )
 #: Columns that only an allowed replacement changes, all of them together.
 REPLACEABLE_COLUMNS = ("quantity", "time_in_force", "limit_price", "stop_price", "trail_offset", "expire_at", "intent_digest")

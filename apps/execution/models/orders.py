@@ -50,6 +50,7 @@ class Order(models.Model):
     venue = models.CharField(max_length=20, blank=True, help_text="Where it was routed to; empty: the broker decides")
     group = models.ForeignKey("execution.OrderGroup", on_delete=models.PROTECT, null=True, blank=True, related_name="orders", db_index=False)
     group_role = models.CharField(max_length=15, blank=True, help_text="What it is in its bracket or OCO pair")
+    lots = models.JSONField(null=True, blank=True, help_text="Lots that it closes, in this order: [lot, quantity as text]; null: by the lot method")
     intent_digest = models.CharField(max_length=64)
     status = models.CharField(max_length=20, choices=STATUS_CHOICES, default=OrderStatus.PENDING_NEW.value)
     stop_triggered = models.BooleanField(default=False)

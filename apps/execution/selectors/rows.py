@@ -41,6 +41,7 @@ def order_row(order: Order) -> dict[str, Any]:
         "reason": order.reason,
         "strategy": order.strategy,
         "note": order.note,
+        "lots": [{"lot": lot, "quantity": part} for lot, part in order.lots or ()],
         "algo_id": order.algo_id,
         "slice": order.slice,
         "venue": order.venue,

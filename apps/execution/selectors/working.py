@@ -103,6 +103,12 @@ def working_orders(portfolio_id: int) -> tuple[WorkingOrder, ...]:
     return tuple(line.working for line in found if line.working is not None)
 
 
+def orders_ahead(portfolio_id: int) -> tuple[WorkingOrder, ...]:
+    """The same, and what working parents have not sent yet, each like one order whose id is minus the parent's."""
+    ((lines,),) = fetch(f"select ({_UNSENT})", {"portfolio": portfolio_id, "algo": None, "between": BETWEEN, "line": LINE})
+    return working_orders(portfolio_id) + (tuple(map(_unsent, lines.split(LINE))) if lines else ())
+
+
 def group_order_ids(group_id: int | None) -> tuple[int, ...]:
     """The orders of a bracket or an OCO pair; none, and no query, for an order that belongs to no group."""
     return () if group_id is None else tuple(Order.objects.filter(group_id=group_id).values_list("id", flat=True))

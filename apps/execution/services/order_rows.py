@@ -11,6 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from psycopg.types.json import Jsonb
+
 from apps.core.documents import plain
 from apps.core.postgres.rows import fetch
 from apps.core.trading import Verdict, check_as_dict
@@ -115,6 +117,7 @@ def order_row_insert(order: Order, *, verdicts: Sequence[Verdict], events: Seque
         for n, verdict in enumerate(verdicts)
     ]
     values: dict[str, Any] = {column: getattr(order, _ATTRIBUTES[column]) for column in _GIVEN}
+    values["lots"] = None if order.lots is None else Jsonb(order.lots)
     ((order.pk,),) = fetch(_INSERT, {**values, "decisions": json.dumps(decisions), "events": _event_rows(events), "expires_at": expires_at})
     order._state.adding = False
     return order

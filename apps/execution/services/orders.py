@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from apps.execution.selectors.working import group_order_ids
 from apps.execution.services.accounts import account_and_earlier_order, account_question
 from apps.execution.services.gate import DECISION_VALIDITY, CheckBroke, Gate, gate_check, gate_questions, locates_take
 from apps.execution.services.intents import portfolio_check
+from apps.execution.services.order_lots import lots_stored, order_lots_check
 from apps.execution.services.order_rows import order_row_insert
 from apps.execution.services.report_filter import reports_fresh
 from apps.execution.services.reports import event_of, made_order_lock, order_announce, order_lock, reports_book
@@ -39,8 +41,8 @@ WAITS = "waits for the approval of a second person"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderLink:
-    """What an order belongs to: the slice of a parent, a role in a group, a venue that it was routed to. `protects`: the desk leaves a position
-    on its own by it, so that it passes where a day trade too many does not."""
+    """What an order belongs to: the slice of a parent, a role in a group, a venue that it was routed to; and the lots (id, quantity > 0) that it
+    shall close, in this order. `protects`: the desk leaves a position on its own by it, so that it passes where a day trade too many does not."""
 
     algo_id: int | None = None
     slice: int | None = None
@@ -48,6 +50,7 @@ class OrderLink:
     group_id: int | None = None
     group_role: str = ""
     protects: bool = False
+    lots: tuple[tuple[int, Decimal], ...] = ()
 
 
 ALONE = OrderLink()
@@ -64,7 +67,8 @@ def order_submit(
     The same client order id again returns the first order when the intent is the same. `at` is wall time.
     `link` says what it belongs to; orders of its own group are not counted beside it. `fence` is asked in the transaction that stores a
     new order: what it raises, when another process has taken over from this one, keeps the order from being made.
-    Raises Conflict (other intent under the same client order id, in whichever portfolio; no account) and ModeMismatch.
+    Raises Conflict (other intent under the same client order id, in whichever portfolio; no account), ModeMismatch, and InvalidInput for lots
+    that it cannot close.
     """
     ask = partial(_judged_and_stored, intent=intent, user=user, at=at, note=note, link=link, fence=fence)
     try:
@@ -87,9 +91,11 @@ def _judged_and_stored(
         portfolio = portfolio_lock(intent.portfolio_id)
         account, earlier = account_and_earlier_order(portfolio_id=intent.portfolio_id, client_order_id=intent.client_order_id)
         if earlier is not None:
-            return _earlier(intent, earlier), False
+            return _earlier(intent, earlier, link), False
         if fence is not None:
             fence()
+        if link.lots:
+            order_lots_check(intent=intent, lots=link.lots)
         broker_build(account)  # before anything is stored: an account that no adapter serves takes no orders
         beside = group_order_ids(link.group_id)
         gate = gate_check(
@@ -179,11 +185,11 @@ def order_withdraw(*, portfolio_id: int, order_id: int, reason: str, at: datetim
     return _cancel(portfolio_id=portfolio_id, order_id=order_id, source=DESK, reason=reason, at=at)
 
 
-def _earlier(intent: OrderIntent, order_id: int) -> Order:
+def _earlier(intent: OrderIntent, order_id: int, link: OrderLink) -> Order:
     found = Order.objects.select_related(*RELATED).get(pk=order_id)
     if found.portfolio_id != intent.portfolio_id:
         raise _taken(intent)  # whoever asks may not see that portfolio
-    if found.intent_digest != intent.digest:
+    if found.intent_digest != intent.digest or found.lots != lots_stored(link.lots):
         text = f"client order id {intent.client_order_id} belongs to another order, {found.pk}"
         raise Conflict(text, field="client_order_id", order_id=found.pk)
     return found
@@ -219,6 +225,7 @@ def _order_insert(*, intent: OrderIntent, account: BrokerageAccount, gate: Gate,
         venue=link.venue,
         group_id=link.group_id,
         group_role=link.group_role,
+        lots=lots_stored(link.lots),
         intent_digest=intent.digest,
         status=OrderStatus.PENDING_NEW.value,
         reference_price=gate.reference_price,

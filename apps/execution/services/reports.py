@@ -22,6 +22,7 @@ from apps.execution.domain.states import IllegalTransition, OrderEventKind, Orde
 from apps.execution.models import Fill, Order
 from apps.execution.selectors.rates import booking_rate
 from apps.execution.selectors.rows import RELATED, order_row
+from apps.execution.services.order_lots import order_lots_of_fill
 from apps.execution.services.order_rows import NewEvent, NewFill, order_row_update
 from apps.execution.signals import order_changed
 from apps.portfolios.selectors.portfolios import portfolio_members
@@ -213,15 +214,18 @@ def _write(booking: _Booking) -> None:
         return
     order.updated_at = booking.at
     order_row_update(order, events=booking.events, fills=booking.fills)
+    done = order.cumulative_quantity - sum((fill.quantity for fill in booking.fills), ZERO)
     for fill in booking.fills:
-        _post(order, fill, booking.at)
+        _post(order, fill, booking.at, done)
+        done += fill.quantity
     for fill in booking.late:
         _late_fill_alert(order, fill, booking.at)
     order_announce(order)
 
 
-def _post(order: Order, fill: NewFill, at: datetime) -> None:
-    """A fill in another currency than the portfolio's is booked in its own, at the rate of now, and so is a fee that is charged in the account's."""
+def _post(order: Order, fill: NewFill, at: datetime, done: Decimal) -> None:
+    """A fill in another currency than the portfolio's is booked in its own, at the rate of now, and so is a fee that is charged in the account's.
+    `done` is what the order had traded before."""
     rate = booking_rate(order)
     fee = fill.fee if rate is None or fee_currency(fill) == order.instrument.currency else money(fill.fee / rate)
     entry_post(
@@ -234,6 +238,7 @@ def _post(order: Order, fill: NewFill, at: datetime) -> None:
         fee=fee,
         currency=order.instrument.currency,
         fx_rate=rate,
+        lots=order_lots_of_fill(order, quantity=fill.quantity, done=done, at=at) if order.lots else None,
         source="fill",
         source_ref=f"{fill.broker}:{fill.execution_id}",
         effective_at=fill.market_time,

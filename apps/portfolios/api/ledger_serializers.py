@@ -35,6 +35,20 @@ class RoundTripSerializer(serializers.Serializer):
         return {**super().get_fields(), "return": serializers.FloatField(source="return_", allow_null=True)}
 
 
+class LotSerializer(serializers.Serializer):
+    """What is open of a lot. Signed: negative for a short."""
+
+    id = serializers.IntegerField(help_text="What an order names it by")
+    symbol = serializers.CharField(source="instrument.symbol")
+    book = serializers.CharField(source="book.name")
+    opened_at = serializers.DateTimeField(help_text="When it was acquired, in market time")
+    quantity = Quantity(help_text="As it was opened, in shares of today")
+    remaining = Quantity()
+    remaining_cost = Money(help_text="In the portfolio's currency, fees included")
+    unit_cost = Price(help_text="Cost per share of what remains")
+    entry_id = serializers.IntegerField(help_text="The ledger entry that opened it")
+
+
 class NodeSerializer(serializers.Serializer):
     """A part of the desk and what it is worth. null is unknown: a price is missing, or the level has none of it."""
 

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api.filters import refuse_unknown_parameters
+from apps.core.api.pagination import CatalogueOrder
 from apps.core.api.users import desk_user
 from apps.core.clock import now
 from apps.marketdata.selectors.market import HOME_CALENDAR, market_clock
@@ -14,12 +15,14 @@ from apps.portfolios.api.ledger_serializers import (
     CashQuerySerializer,
     CashSerializer,
     LotMethodSerializer,
+    LotSerializer,
     NodeSerializer,
     RoundTripSerializer,
 )
 from apps.portfolios.domain.settlement import local_date
-from apps.portfolios.models import LotClosure
+from apps.portfolios.models import Lot, LotClosure
 from apps.portfolios.selectors.cash import cash_lines
+from apps.portfolios.selectors.overviews import open_lots
 from apps.portfolios.selectors.portfolios import portfolio_get
 from apps.portfolios.selectors.round_trips import closures, round_trips
 from apps.portfolios.selectors.tree import position_tree
@@ -40,6 +43,23 @@ class PortfolioRoundTrips(GenericAPIView):
         portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
         rows = self.paginate_queryset(closures(portfolio.pk)) or []
         return self.get_paginated_response(RoundTripSerializer(round_trips(rows), many=True).data)
+
+
+class PortfolioLots(GenericAPIView):
+    """Open tax lots of a portfolio."""
+
+    queryset = Lot.objects.none()
+    serializer_class = LotSerializer
+    pagination_class = CatalogueOrder
+    filter_backends = ()
+
+    @extend_schema(responses=LotSerializer(many=True))
+    def get(self, request: Request, portfolio_id: int) -> Response:
+        """Open lots by symbol, the oldest first."""
+        refuse_unknown_parameters(request, {"page", "limit"})
+        portfolio = portfolio_get(user=desk_user(request), portfolio_id=portfolio_id)
+        rows = self.paginate_queryset(open_lots(portfolio.pk)) or []
+        return self.get_paginated_response(LotSerializer(rows, many=True).data)
 
 
 class PositionTree(APIView):

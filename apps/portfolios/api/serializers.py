@@ -164,6 +164,7 @@ class LedgerEntrySerializer(serializers.Serializer):
     base_amount = Money(help_text="The amount in the portfolio's currency")
     ratio = DecimalString(max_digits=24, decimal_places=10, allow_null=True, help_text="New shares per old of a split")
     cost = Money(allow_null=True, help_text="What transferred shares cost, signed like the quantity")
+    market_value = Money(help_text="What transferred shares were worth when they were moved, in the portfolio's currency, signed like the quantity")
     lot_method = serializers.CharField(help_text="By which lots were closed; empty for cash")
     settles_on = serializers.DateField()
     source = serializers.CharField()  # type: ignore[assignment]

@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from apps.portfolios.api.ledger_views import PortfolioCash, PortfolioLotMethod, PortfolioRoundTrips, PositionTree
+from apps.portfolios.api.booking_views import BookingDecide, BookingWithdraw, PortfolioBookings
+from apps.portfolios.api.borrow_views import BorrowRates
+from apps.portfolios.api.ledger_views import PortfolioCash, PortfolioLotMethod, PortfolioLots, PortfolioRoundTrips, PositionTree
 from apps.portfolios.api.rebalancing_views import PortfolioDriftView, PortfolioRebalanceEvents, PortfolioRebalances, PortfolioTargets
 from apps.portfolios.api.views import PortfolioDetail, PortfolioLedger, PortfolioList, PortfolioPositions, PositionList
 
@@ -15,6 +17,11 @@ urlpatterns = [
     path("portfolios/<int:portfolio_id>/ledger/", PortfolioLedger.as_view(), name="api-portfolio-ledger"),
     path("portfolios/<int:portfolio_id>/round-trips/", PortfolioRoundTrips.as_view(), name="api-portfolio-round-trips"),
     path("portfolios/<int:portfolio_id>/cash/", PortfolioCash.as_view(), name="api-portfolio-cash"),
+    path("borrow-rates/", BorrowRates.as_view(), name="api-borrow-rates"),
+    path("portfolios/<int:portfolio_id>/bookings/", PortfolioBookings.as_view(), name="api-portfolio-bookings"),
+    path("portfolios/<int:portfolio_id>/bookings/<int:booking_id>/decide/", BookingDecide.as_view(), name="api-booking-decide"),
+    path("portfolios/<int:portfolio_id>/bookings/<int:booking_id>/withdraw/", BookingWithdraw.as_view(), name="api-booking-withdraw"),
+    path("portfolios/<int:portfolio_id>/lots/", PortfolioLots.as_view(), name="api-portfolio-lots"),
     path("portfolios/<int:portfolio_id>/lot-method/", PortfolioLotMethod.as_view(), name="api-portfolio-lot-method"),
     path("portfolios/<int:portfolio_id>/targets/", PortfolioTargets.as_view(), name="api-portfolio-targets"),
     path("portfolios/<int:portfolio_id>/drift/", PortfolioDriftView.as_view(), name="api-portfolio-drift"),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from apps.core.money import ZERO
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayEnd:
@@ -18,7 +20,8 @@ class DayEnd:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayEntry:
     """A ledger entry as it changes a value: `kind` is the ledger's; `symbol` "" for pure cash; `quantity` signed; `amount` the signed change of
-    cash in `currency` after `fee`, `base_amount` the same in the portfolio's currency when it was booked."""
+    cash in `currency` after `fee`, `base_amount` the same in the portfolio's currency when it was booked, `market_value` what moved shares were
+    worth then."""
 
     kind: str
     symbol: str
@@ -27,6 +30,7 @@ class DayEntry:
     fee: Decimal
     currency: str
     base_amount: Decimal
+    market_value: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,32 @@ def trade_book(
     return Booking(closures=closures, opening=opening)
 
 
+def fill_lots(
+    *, named: Sequence[tuple[int, Decimal]], done: Decimal, quantity: Decimal, open_lots: Sequence[tuple[int, Decimal]]
+) -> dict[int, Decimal]:
+    """What one fill of an order closes, lot id -> quantity (> 0), of the lots that the order named, in its order.
+
+    `done` is what the order had traded before and `quantity` what it trades now. A lot gives no more than there is of it (`open_lots`, all that
+    the order can close, oldest first); what is then missing comes from the oldest others. Empty when all together are not enough: the
+    trade closes everything, and there is nothing to choose.
+    """
+    left = dict(open_lots)
+    if sum(left.values(), ZERO) < quantity:
+        return {}
+    taken: dict[int, Decimal] = {}
+    wanted = []
+    for lot_id, part in named:
+        skipped = min(part, done)
+        done -= skipped
+        wanted.append((lot_id, part - skipped))
+    for lot_id, part in (*wanted, *open_lots):
+        if part := min(part, left.get(lot_id, ZERO), quantity):
+            taken[lot_id] = taken.get(lot_id, ZERO) + part
+            left[lot_id] -= part
+            quantity -= part
+    return taken
+
+
 def _positions(open_lots: Sequence[OpenLot], named: Mapping[int, Decimal]) -> dict[int, int]:
     """The named quantities by the lots' places in the sequence. Raises InvalidInput for a lot that is not among them."""
     places = {lot.lot_id: at for at, lot in enumerate(open_lots)}

@@ -1,10 +1,12 @@
-"""Replaying a ledger in whole numbers (units of `domain.closing`): what lots, positions and cash must be. No database, no Decimal."""
+"""Replaying a ledger in whole numbers (units of `domain.closing`): what lots, closures, positions and cash must be. No database, no Decimal."""
 
 import json
+from array import array
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, rounded, split_quantity
+from apps.portfolios.domain.closing import LotMethod, Piece, closing_pieces, named_pieces, running_cuts, split_quantity
 
 _METHODS = {method.value: method for method in LotMethod}
 
@@ -33,12 +35,22 @@ class Cash:
     last_entry_id: int = 0
 
 
+#: What is said of a piece that an entry closed: that entry, the one that opened the lot, quantity and cost (signed like the lot), proceeds.
+CLOSED = 5
+
+
+def _none_closed() -> "array[int]":
+    return array("q")
+
+
 @dataclass(slots=True)
 class Replay:
-    """The projections of one ledger, as far as it was replayed. `lines` by (book, instrument), `cash` by currency."""
+    """The projections of one ledger, as far as it was replayed. `lines` by (book, instrument), `cash` by currency, `closed` one piece after another,
+    `CLOSED` numbers each: an array, because there are millions of them."""
 
     lines: dict[tuple[int, int], Line] = field(default_factory=dict)
     cash: dict[str, Cash] = field(default_factory=dict)
+    closed: "array[int]" = field(default_factory=_none_closed)
     entries: int = 0
 
     def take(self, row: "Row") -> None:
@@ -57,11 +69,11 @@ class Replay:
         if line is None:
             line = self.lines[key] = Line()
         if kind == "trade":
-            _trade(line, entry_id, quantity, base_amount, at, method, picks)
+            _trade(self, line, entry_id, quantity, base_amount, at, method, picks)
         elif kind == "split":
             _split(line, at, moved[0])
         elif picks:
-            _give(line, quantity, picks, moved[1])
+            _give(self, line, entry_id, quantity, picks, moved[1])
         else:
             _open(line, [quantity, moved[1], moved[2], entry_id, quantity, moved[1]])
             line.cost += moved[1]
@@ -75,26 +87,23 @@ Row = tuple[int, int, str, int, int, int, str, int, int, str, str, tuple[int, in
 RATIO_UNIT = 10**10
 
 
-def _trade(line: Line, entry_id: int, quantity: int, amount: int, at: int, method: str, picks: str) -> None:
+def _trade(replay: Replay, line: Line, entry_id: int, quantity: int, amount: int, at: int, method: str, picks: str) -> None:
     lots = line.open
     if lots and (lots[0][REMAINING] > 0) != (quantity > 0):
         if picks:
             pieces = named_pieces(lots, quantity=quantity, named=_named(lots, picks))
         else:
             pieces = closing_pieces(lots, quantity=quantity, method=_METHODS[method])
-        closed = cost = 0
-        for _, part, part_cost in pieces:
-            closed += part
-            cost += part_cost
-        opened = quantity + closed
-        # What all running cuts together come to.
-        proceeds = rounded(-amount * closed, quantity) if opened else amount
-        _close(line, pieces)
+        opened = quantity + sum([part for _, part, _ in pieces])
+        whole = len(pieces) == 1 and not opened
+        proceeds = [amount] if whole else running_cuts([-part for _, part, _ in pieces], of=quantity, amount=amount)
+        cost = _close(replay, line, entry_id, pieces, proceeds)
+        earned = sum(proceeds)
         line.cost -= cost
-        line.realised += proceeds - cost
+        line.realised += earned - cost
         if not opened:
             return
-        amount -= proceeds
+        amount -= earned
         quantity = opened
     _open(line, [quantity, -amount, at, entry_id, quantity, -amount])
     line.cost -= amount
@@ -111,16 +120,21 @@ def _millionths(text: str) -> int:
     return int(whole + places.ljust(6, "0"))
 
 
-def _close(line: Line, pieces: list[Piece]) -> None:
+def _close(replay: Replay, line: Line, entry_id: int, pieces: list[Piece], proceeds: Sequence[int]) -> int:
+    """Take the pieces out of their lots. Returns what they cost."""
     emptied = []
-    for at, closed, cost in pieces:
+    total = 0
+    for (at, closed, cost), received in zip(pieces, proceeds, strict=True):
         lot = line.open[at]
         lot[REMAINING] -= closed
         lot[REMAINING_COST] -= cost
+        total += cost
+        replay.closed.extend((entry_id, lot[ENTRY_ID], closed, cost, received))
         if not lot[REMAINING]:
             emptied.append(at)
     for at in sorted(emptied, reverse=True):
         del line.open[at]
+    return total
 
 
 def _open(line: Line, lot: Lot) -> None:
@@ -139,10 +153,10 @@ def _split(line: Line, at: int, ratio: int) -> None:
             lot[QUANTITY] = split_quantity(lot[QUANTITY], new=ratio, old=RATIO_UNIT)
 
 
-def _give(line: Line, quantity: int, picks: str, cost: int) -> None:
+def _give(replay: Replay, line: Line, entry_id: int, quantity: int, picks: str, cost: int) -> None:
     """A piece of a lot goes to another book at its cost; quantity and cost are signed against the lot."""
     ((at, closed),) = _named(line.open, picks).items()
     if closed != -quantity:
         raise ValueError(f"a transfer of {quantity} names {closed}")
-    _close(line, [(at, closed, -cost)])
+    _close(replay, line, entry_id, [(at, closed, -cost)], [-cost])
     line.cost += cost

@@ -34,8 +34,10 @@ OUTLAY = (EntryKind.WITHDRAWAL, EntryKind.FEE, EntryKind.DIVIDEND_PAID, EntryKin
 EITHER = (EntryKind.INTEREST, EntryKind.FX)
 #: Cash kinds which an instrument causes.
 OF_INSTRUMENT = (EntryKind.DIVIDEND_PAID, EntryKind.BORROW_FEE)
-#: What comes into a portfolio from outside and leaves it again: no gain, no loss.
-FLOWS = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL)
+#: What comes into a portfolio from outside and leaves it again: no gain, no loss. Everybody who counts flows counts these, by `FLOW`.
+FLOWS = (EntryKind.DEPOSIT, EntryKind.WITHDRAWAL, EntryKind.TRANSFER)
+#: What such an entry is worth in the portfolio's currency: cash at its rate, shares at their price when they were moved.
+FLOW = F("base_amount") + F("market_value")
 
 FX_DIGITS, FX_PLACES = 20, 10
 RATIO_DIGITS, RATIO_PLACES = 24, 10
@@ -49,7 +51,8 @@ class LedgerEntry(models.Model):
     `quantity` is signed (+ in, - out); `amount` is the signed change of cash in `currency` after `fee` (>= 0), `base_amount` the same in the
     portfolio's currency at `fx_rate` (base per unit of `currency`, at the time of the entry), which lots and gains are counted in.
     For a trade: amount = -(quantity x price), rounded half up to four places, - fee. A split multiplies the book's lots by `ratio` (new
-    shares per old), its quantity is what that added. A transfer carries `cost` (signed like the quantity) and `acquired_at` of one lot.
+    shares per old), its quantity is what that added. A transfer carries `cost` and `acquired_at` of one lot, and its `market_value` in the
+    portfolio's currency when it was moved; cost and value are signed like the quantity.
     Cash kinds carry an amount and nothing else; a dividend may name its instrument. `lot_method` is the one in force when it was booked,
     `lot_picks` the lots that were named: [entry that opened the lot, quantity closed of it]. That the book is the portfolio's own is a
     composite foreign key, in migration 0002.
@@ -69,6 +72,7 @@ class LedgerEntry(models.Model):
     ratio = models.DecimalField(max_digits=RATIO_DIGITS, decimal_places=RATIO_PLACES, null=True)
     cost = models.DecimalField(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, null=True)
     acquired_at = models.DateTimeField(null=True)
+    market_value = models.DecimalField(max_digits=MONEY_DIGITS, decimal_places=MONEY_PLACES, default=0, db_default=0)
     lot_method = models.CharField(max_length=8, choices=_METHODS, blank=True)
     lot_picks = models.JSONField(null=True)
     source = models.CharField(max_length=50, help_text='Who booked it, e.g. "fill", "cash", "demo"')
@@ -112,8 +116,8 @@ class LedgerEntry(models.Model):
             models.CheckConstraint(
                 name="ledger_transfer_carries_lot",
                 condition=Q(kind=EntryKind.TRANSFER, cost__isnull=False, acquired_at__isnull=False)
-                & (Q(quantity__gt=0, cost__gte=0) | Q(quantity__lt=0, cost__lte=0))
-                | ~Q(kind=EntryKind.TRANSFER) & Q(cost__isnull=True, acquired_at__isnull=True),
+                & (Q(quantity__gt=0, cost__gte=0, market_value__gte=0) | Q(quantity__lt=0, cost__lte=0, market_value__lte=0))
+                | ~Q(kind=EntryKind.TRANSFER) & Q(cost__isnull=True, acquired_at__isnull=True, market_value=0),
             ),
             models.CheckConstraint(
                 name="ledger_base_amount",

@@ -1,5 +1,6 @@
 """Cash by currency, at trade date and at settlement date, and what moved it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -7,7 +8,7 @@ from decimal import Decimal
 from django.db.models import QuerySet, Sum
 
 from apps.core.money import ZERO
-from apps.portfolios.models import FLOWS, MOVED, TRADED, CashBalance, LedgerEntry
+from apps.portfolios.models import FLOW, FLOWS, MOVED, TRADED, CashBalance, LedgerEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,11 @@ class CashLine:
 def settled_cash(portfolio_id: int, on: date) -> dict[str, Decimal]:
     """Cash by currency that has settled by the end of a day. Entries that settle later do not count, whenever they were traded."""
     return {line.currency: line.settled for line in cash_lines(portfolio_id, on)}
+
+
+def available_cash(portfolio_id: int, on: date) -> dict[str, Decimal]:
+    """Cash by currency that has settled by the end of a day and is not spent yet, whenever what was bought settles."""
+    return {line.currency: min(line.traded, line.settled) for line in cash_lines(portfolio_id, on)}
 
 
 def cash_lines(portfolio_id: int, on: date) -> tuple[CashLine, ...]:
@@ -72,6 +78,11 @@ def entries_by_reference(portfolio_id: int, reference: str) -> list[LedgerEntry]
 
 
 def net_deposits(portfolio_id: int) -> Decimal:
-    """All that was ever paid in less what was paid out, in the portfolio's currency."""
-    paid = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS).aggregate(total=Sum("base_amount"))
-    return Decimal(paid["total"] or 0)
+    """All that ever came in from outside less what went out, cash and shares, in the portfolio's currency."""
+    return net_deposits_many([portfolio_id]).get(portfolio_id, ZERO)
+
+
+def net_deposits_many(portfolio_ids: Collection[int]) -> dict[int, Decimal]:
+    """The same of several portfolios; those without any are left out."""
+    flows = LedgerEntry.objects.filter(portfolio_id__in=portfolio_ids, kind__in=FLOWS).order_by("portfolio_id").values_list("portfolio_id")
+    return dict(flows.annotate(total=Sum(FLOW)))

@@ -52,6 +52,7 @@ def _entries(rows: QuerySet[LedgerEntry]) -> list[tuple[DayEntry, str]]:
                 fee=row.fee,
                 currency=row.currency,
                 base_amount=row.base_amount,
+                market_value=row.market_value,
             ),
             row.instrument.currency if row.instrument else "",
         )

@@ -4,17 +4,17 @@ from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from apps.core.errors import NotFound
 from apps.core.money import ZERO
 from apps.core.postgres.rows import fetch
 from apps.portfolios.domain.holdings import Holding, Holdings
 from apps.portfolios.domain.valuation import Traded
-from apps.portfolios.models import TRADED, EntryKind, LedgerEntry
+from apps.portfolios.models import MOVED, TRADED, EntryKind, LedgerEntry
 
-#: Kinds that belong to the day's P&L of an instrument: trades, what a split adds, and the dividend by which the price falls.
-OF_DAY = (*TRADED, EntryKind.SPLIT, EntryKind.DIVIDEND, EntryKind.DIVIDEND_PAID)
+#: Kinds that belong to the day's P&L of an instrument: trades, what a split adds, what was moved, and the dividend by which the price falls.
+OF_DAY = (*TRADED, *MOVED, EntryKind.DIVIDEND, EntryKind.DIVIDEND_PAID)
 
 __all__ = [
     "OF_DAY",
@@ -112,8 +112,9 @@ def cash_at(portfolio_id: int, moment: datetime) -> dict[str, Decimal]:
 
 
 def traded_since(portfolio_id: int, since: datetime) -> dict[int, Traded]:
-    """Net quantity and cash of what was effective at or after `since` (market time), by instrument: trades, and splits and dividends, so
-    that an ex-day is no loss. What `domain.valuation.value_holdings` needs for an exact day P&L."""
+    """Net quantity and cash of what was effective at or after `since` (market time), by instrument: trades, splits and dividends, so
+    that an ex-day is no loss, and moved shares as if traded at their price then. What `domain.valuation.value_holdings` needs for an exact
+    day P&L."""
     return traded_since_many([portfolio_id], since)[portfolio_id]
 
 
@@ -122,7 +123,7 @@ def traded_since_many(portfolio_ids: Collection[int], since: datetime) -> dict[i
     rows = (
         LedgerEntry.objects.filter(portfolio_id__in=portfolio_ids, kind__in=OF_DAY, instrument__isnull=False, effective_at__gte=since)
         .values("portfolio_id", "instrument_id", "instrument__symbol", "instrument__currency", "portfolio__base_currency")
-        .annotate(total_quantity=Sum("quantity"), total_amount=Sum("base_amount"))
+        .annotate(total_quantity=Sum("quantity"), total_amount=Sum(F("base_amount") - F("market_value")))
         .order_by("portfolio_id", "instrument_id")
     )
     found: dict[int, dict[int, Traded]] = {portfolio_id: {} for portfolio_id in portfolio_ids}

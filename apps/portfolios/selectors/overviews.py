@@ -6,15 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from django.db.models import Sum
-
 from apps.core.money import ZERO
 from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.market import HOME_CALENDAR, MarketClock
 from apps.marketdata.selectors.quotes import previous_closes, reference_prices
 from apps.portfolios.domain.holdings import Holdings
 from apps.portfolios.domain.valuation import Traded, Valuation, value_holdings
-from apps.portfolios.models import FLOWS, LedgerEntry, Lot, Portfolio
+from apps.portfolios.models import LedgerEntry, Lot, Portfolio
+from apps.portfolios.selectors.cash import net_deposits_many
 from apps.portfolios.selectors.holdings import holdings_many, traded_since_many
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortfolioOverview:
-    """One portfolio at the latest prices. `deposited` is deposits less withdrawals.
+    """One portfolio at the latest prices. `deposited` is what came in less what went out.
 
     `day_return` = day P&L / (total - day P&L); `total_return` = total / deposited - 1. None means unknown: a price is missing,
     or there is nothing to divide by.
@@ -57,13 +56,7 @@ def portfolio_overviews(portfolios: Collection[Portfolio], *, market: MarketCloc
     ids = [portfolio.pk for portfolio in portfolios]
     held = holdings_many(ids)
     traded = traded_since_many(ids, calendars.session_hours(HOME_CALENDAR, market.session)[0])
-    deposited = dict(
-        LedgerEntry.objects.filter(portfolio_id__in=ids, kind__in=FLOWS)
-        .order_by("portfolio_id")
-        .values("portfolio_id")
-        .annotate(flow=Sum("base_amount"))
-        .values_list("portfolio_id", "flow")
-    )
+    deposited = net_deposits_many(ids)
     symbols = _symbols(held.values(), traded)
     prices = reference_prices(symbols, market_time=market.market_time)
     closes = previous_closes(symbols, market.market_time)

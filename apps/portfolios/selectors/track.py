@@ -14,7 +14,7 @@ from apps.portfolios.models import FLOWS, LedgerEntry, Portfolio, PortfolioStatu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """`values` are (total, flow) of each recorded value, oldest first; `flow` is the net of deposits and withdrawals after the last of them."""
+    """`values` are (total, flow) of each recorded value, oldest first; `flow` is what came in less what went out after the last of them."""
 
     values: tuple[tuple[Decimal, Decimal], ...]
     flow: Decimal
@@ -55,7 +55,7 @@ def ledger_versions() -> dict[int, tuple[int, int, datetime | None]]:
 
 # The kinds are part of the text, so that any plan may use the index of them.
 _FLOWS = f"""
-select w.portfolio_id, (select sum(e.base_amount) from portfolios_ledgerentry e
+select w.portfolio_id, (select sum(e.base_amount + e.market_value) from portfolios_ledgerentry e
     where e.portfolio_id = w.portfolio_id and e.kind in ({", ".join(f"'{kind.value}'" for kind in FLOWS)}) and e.id > w.after)
 from unnest(%s::bigint[], %s::bigint[]) as w(portfolio_id, after)
 """  # noqa: S608 - names of ours

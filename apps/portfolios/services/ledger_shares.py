@@ -1,4 +1,4 @@
-"""One share of a ledger replayed, and its lots compared with the stored ones: the whole by one process, or a part by each of several.
+"""One share of a ledger replayed, and its lots and closures compared with the stored ones: the whole by one process, or a part by each of several.
 
 Rows come by COPY as whole numbers, are replayed by `domain.replay`, and are compared as such: a million entries in seconds. Nothing in here
 needs Django, so that another process begins at once.
@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import psycopg
 import psycopg.sql
+from numpy.typing import NDArray
 
 from apps.core.money import MONEY_PLACES, QUANTITY_PLACES
-from apps.portfolios.domain.replay import COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Lot, Replay, Row
+from apps.portfolios.domain.replay import CLOSED, COST, ENTRY_ID, QUANTITY, REMAINING, REMAINING_COST, Lot, Replay, Row
 
 # Numbers come as the database writes them, with all places of their column: without the point they are whole units of `domain.closing`.
 # Empty text instead of null, and for what most entries have not: an amount in another currency, and what is moved.
@@ -32,6 +34,16 @@ copy (select entry_id, lot.quantity, cost, remaining, remaining_cost
 from portfolios_lot lot join portfolios_book book on book.id = lot.book_id
 where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout
 """
+_CLOSURES = """
+copy (select closure.entry_id, lot.entry_id, (closure.quantity * 1000000)::bigint, (closure.cost * 10000)::bigint, (closure.proceeds * 10000)::bigint
+from portfolios_lotclosure closure join portfolios_lot lot on lot.id = closure.lot_id join portfolios_book book on book.id = lot.book_id
+where book.portfolio_id = {portfolio} and lot.instrument_id % {parts} = {part}) to stdout (format binary)
+"""
+#: A row of that as PostgreSQL writes it in binary: how many columns, and each column's length before it. Header and trailer are around all rows.
+_CLOSED_ROW = np.dtype([("columns", ">i2"), ("values", [("length", ">i4"), ("value", ">i8")], (CLOSED,))])
+_HEADER, _TRAILER = 19, 2
+#: What is compared of a closure, with the places of each number. What it realised follows, and the database sees to it.
+_CLOSED = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("proceeds", MONEY_PLACES))
 #: What is compared of a lot, with the places of each number.
 _LOT = (("quantity", QUANTITY_PLACES), ("cost", MONEY_PLACES), ("remaining", QUANTITY_PLACES), ("remaining_cost", MONEY_PLACES))
 _NOT_MOVED = (0, 0, 0)
@@ -62,7 +74,7 @@ class Share:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
     """What a share comes to. `positions` (quantity, cost, realised, last entry) by (book, instrument) and `cash` (amount, last entry) by currency,
-    in whole units; `wrong` the lots that are stored otherwise, as they must be, and the `differences` of lots by entry."""
+    in whole units; `wrong` the lots that are stored otherwise, as they must be, and the `differences` of lots and closures by entry."""
 
     entries: int
     positions: Mapping[tuple[int, int], tuple[int, int, int, int]]
@@ -72,7 +84,7 @@ class Replayed:
 
 
 def share_replay(connection: Connection, share: Share) -> Replayed:
-    """Replay a share and compare its lots, in the transaction that the connection is in."""
+    """Replay a share and compare its lots and closures, in the transaction that the connection is in."""
     replay = share_ledger(connection, share)
     lots = {lot[ENTRY_ID]: lot for line in replay.lines.values() for lot in line.lots}
     wrong, differences = _lot_differences(connection, share, lots)
@@ -81,7 +93,7 @@ def share_replay(connection: Connection, share: Share) -> Replayed:
         positions={key: (line.quantity, line.cost, line.realised, line.last_entry_id) for key, line in replay.lines.items()},
         cash={currency: (cash.amount, cash.last_entry_id) for currency, cash in replay.cash.items()},
         wrong=[lots[entry_id] for entry_id in wrong],
-        differences=differences,
+        differences=[*differences, *_closure_differences(connection, share, replay)],
     )
 
 
@@ -95,7 +107,7 @@ def share_replay_there(parameters: Mapping[str, Any], snapshot: str, share: Shar
 
 
 def share_ledger(connection: Connection, share: Share) -> Replay:
-    """What lots, positions and cash must be, by the ledger alone."""
+    """What lots, closures, positions and cash must be, by the ledger alone."""
     replay = Replay()
     for row in _entries(connection, share):
         replay.take(row)
@@ -171,3 +183,29 @@ def _lot_differences(connection: Connection, share: Share, lots: Mapping[int, Lo
         rebuilt = [lot[QUANTITY], lot[COST], lot[REMAINING], lot[REMAINING_COST]]
         differences += [(entry_id, difference) for difference in compare(f"lot of entry {entry_id}", None, rebuilt, _LOT)]
     return wrong, differences
+
+
+def _closure_differences(connection: Connection, share: Share, replay: Replay) -> list[tuple[int, Difference]]:
+    """Pieces that are stored otherwise than the replay makes them."""
+    rebuilt, stored = _sorted(np.frombuffer(replay.closed, np.int64).reshape(-1, CLOSED)), _sorted(_stored_closures(connection, share))
+    if np.array_equal(rebuilt, stored):
+        return []
+    rows, counts = np.unique(np.concatenate([rebuilt, stored]), axis=0, return_counts=True)
+    single = {tuple(row) for row in rows[counts == 1].tolist()}
+    right, there = ({row[:2]: row[2:] for row in single & {tuple(row) for row in side.tolist()}} for side in (rebuilt, stored))
+    return [
+        (key[0], difference)
+        for key in sorted(right.keys() | there.keys())
+        for difference in compare(f"closure of the lot of entry {key[1]} by entry {key[0]}", there.get(key), right.get(key), _CLOSED)
+    ]
+
+
+def _stored_closures(connection: Connection, share: Share) -> "NDArray[np.int64]":
+    """The stored pieces, [pieces, CLOSED] as a replay has them."""
+    with connection.cursor() as cursor, cursor.copy(_CLOSURES.format(**asdict(share))) as copy:
+        raw = b"".join(map(bytes, copy))
+    return np.frombuffer(raw[_HEADER:-_TRAILER], _CLOSED_ROW)["values"]["value"].astype(np.int64)
+
+
+def _sorted(pieces: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    return pieces[np.lexsort((pieces[:, 1], pieces[:, 0]))]

@@ -1,23 +1,21 @@
-"""What moves shares without a trade, and cash between currencies: splits, transfers, conversions. Each is once under its reference."""
+"""What changes shares without a trade, and cash between currencies: splits and conversions. Each is once under its reference."""
 
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Sum
 
 from apps.core.errors import Conflict, InvalidInput
-from apps.core.money import QUANTITY_DIGITS, QUANTITY_PLACES, ZERO
+from apps.core.money import QUANTITY_PLACES, ZERO
 from apps.marketdata.selectors.market import HOME_CALENDAR
-from apps.portfolios.domain.closing import LotMethod, split_quantity
-from apps.portfolios.domain.lots import Booking, Closure, Opening, trade_book
+from apps.portfolios.domain.closing import split_quantity
+from apps.portfolios.domain.lots import Booking
 from apps.portfolios.domain.settlement import local_date
-from apps.portfolios.models import EntryKind, LedgerEntry, Lot, LotClosure, Portfolio
+from apps.portfolios.models import EntryKind, LedgerEntry, Lot, LotClosure
 from apps.portfolios.models.ledger import RATIO_DIGITS, RATIO_PLACES
 from apps.portfolios.services.entry_checks import number
-from apps.portfolios.services.ledger import Named, entry_post, entry_posted_as, fact_post, picks_of, portfolio_of_book, reference_check
-from apps.portfolios.services.portfolios import portfolio_lock
-from apps.portfolios.services.posting import Fact, OpenPosition, Treatment, lots_resize, open_position
+from apps.portfolios.services.ledger import entry_post, entry_posted_as, fact_post, portfolio_of_book, reference_check
+from apps.portfolios.services.posting import Fact, Treatment, lots_resize
 
 
 def split_post(
@@ -95,102 +93,6 @@ def _resized(book_id: int, instrument_id: int, ratio: Decimal, at: datetime) -> 
 def _split(quantity: Decimal, ratio: Decimal) -> Decimal:
     units = split_quantity(int(quantity.scaleb(QUANTITY_PLACES)), new=int(ratio.scaleb(RATIO_PLACES)), old=10**RATIO_PLACES)
     return Decimal(units).scaleb(-QUANTITY_PLACES)
-
-
-def shares_transfer(
-    *,
-    from_portfolio_id: int,
-    from_book_id: int,
-    to_portfolio_id: int,
-    to_book_id: int,
-    instrument_id: int,
-    quantity: Decimal,
-    lots: Named | None = None,
-    source: str,
-    source_ref: str,
-    effective_at: datetime,
-    recorded_at: datetime,
-) -> tuple[LedgerEntry, ...]:
-    """Move shares between books, lot by lot, with their cost and day of acquisition; nothing is earned. Entries in pairs: out, in.
-
-    `quantity` is signed like the position. Lots go by the giving portfolio's method, or as `lots` names them.
-    Raises InvalidInput (one book, more than is held, portfolios of different currencies), NotFound, Conflict (the receiving book holds the
-    other side, or the reference was used for something else).
-    """
-    quantity = number(quantity, places=QUANTITY_PLACES, digits=QUANTITY_DIGITS, field="quantity")
-    if not quantity:
-        raise InvalidInput("a transfer has a quantity", field="quantity")
-    if from_book_id == to_book_id:
-        raise InvalidInput("a transfer goes to another book", field="to_book_id")
-    reference_check(source, source_ref)
-    with transaction.atomic():
-        for portfolio_id in sorted({from_portfolio_id, to_portfolio_id}):
-            portfolio_lock(portfolio_id)
-        giver = portfolio_of_book(portfolio_id=from_portfolio_id, book_id=from_book_id)
-        taker = portfolio_of_book(portfolio_id=to_portfolio_id, book_id=to_book_id)
-        if posted := _transferred(source, source_ref, from_book_id, to_book_id, instrument_id, quantity):
-            return posted
-        if giver.base_currency != taker.base_currency:
-            raise InvalidInput(f"{giver.name} counts in {giver.base_currency}, {taker.name} in {taker.base_currency}", field="to_portfolio_id")
-        if open_position(book_id=to_book_id, instrument_id=instrument_id, against=quantity).lots:
-            raise Conflict("the receiving book holds the other side: the shares would close it", field="to_book_id")
-        held = open_position(book_id=from_book_id, instrument_id=instrument_id, against=-quantity)
-        entries: list[LedgerEntry] = []
-        for count, closure in enumerate(_leaving(held, quantity, giver, lots)):
-            pair = _pair(closure, held, giver, taker, (from_book_id, to_book_id), instrument_id, effective_at)
-            for leg, (fact, treatment) in zip(("out", "in"), pair, strict=True):
-                ref = f"{source_ref}:{count}:{leg}"
-                entries.append(fact_post(fact, treatment=treatment, source=source, source_ref=ref, recorded_at=recorded_at))
-        return tuple(entries)
-
-
-def _transferred(source: str, source_ref: str, from_book: int, to_book: int, instrument: int, quantity: Decimal) -> tuple[LedgerEntry, ...]:
-    """The entries of this transfer, if it was made before."""
-    if entry_posted_as(source, f"{source_ref}:0:out") is None:
-        return ()
-    entries = LedgerEntry.objects.filter(source=source, source_ref__startswith=f"{source_ref}:", kind=EntryKind.TRANSFER).order_by("id")
-    moved = {row["book_id"]: row["total"] for row in entries.filter(instrument_id=instrument).values("book_id").annotate(total=Sum("quantity"))}
-    if moved != {from_book: -quantity, to_book: quantity}:
-        raise Conflict(f"{source}:{source_ref} was posted before, and says otherwise", field="source_ref")
-    return tuple(entries)
-
-
-def _leaving(held: OpenPosition, quantity: Decimal, giver: Portfolio, lots: Named | None) -> tuple[Closure, ...]:
-    """The pieces that leave. Raises InvalidInput when there are not as many."""
-    booking = trade_book(open_lots=held.lots, quantity=-quantity, amount=ZERO, method=LotMethod(giver.lot_method), named=lots)
-    if booking.opening is not None:
-        raise InvalidInput(f"the book holds {sum((lot.remaining for lot in held.lots), ZERO):f}, not {quantity:f}", field="quantity")
-    return booking.closures
-
-
-def _pair(
-    closure: Closure, held: OpenPosition, giver: Portfolio, taker: Portfolio, books: tuple[int, int], instrument_id: int, at: datetime
-) -> tuple[tuple[Fact, Treatment], tuple[Fact, Treatment]]:
-    """One lot's piece, out of one book and into the other, at its cost."""
-    settles_on, acquired_at = local_date(HOME_CALENDAR, at), held.opened_at[closure.lot_id]
-
-    def fact(portfolio: Portfolio, book_id: int, sign: int) -> Fact:
-        return Fact(
-            portfolio_id=portfolio.pk,
-            book_id=book_id,
-            kind=EntryKind.TRANSFER,
-            instrument_id=instrument_id,
-            quantity=sign * closure.quantity,
-            cost=sign * closure.cost,
-            acquired_at=acquired_at,
-            currency=portfolio.base_currency,
-            effective_at=at,
-        )
-
-    at_cost = Closure(lot_id=closure.lot_id, quantity=closure.quantity, cost=closure.cost, proceeds=closure.cost)
-    leaving = Treatment(
-        settles_on=settles_on,
-        booking=Booking(closures=(at_cost,)),
-        lot_method=LotMethod.SPECIFIC.value,
-        picks=picks_of(held, {closure.lot_id: closure.quantity}),
-    )
-    arriving = Treatment(settles_on=settles_on, booking=Booking(opening=Opening(quantity=closure.quantity, cost=closure.cost)))
-    return (fact(giver, books[0], -1), leaving), (fact(taker, books[1], 1), arriving)
 
 
 def fx_convert(

@@ -1,5 +1,6 @@
 """Portfolios, their books and who may see them."""
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -135,6 +136,12 @@ def portfolio_lock(portfolio_id: int) -> Portfolio:
     if not found:
         raise NotFound(f"no portfolio {portfolio_id}", field="portfolio_id")
     return found[0]
+
+
+def portfolios_lock(portfolio_ids: Collection[int]) -> None:
+    """The same for several, in the order in which everybody locks them."""
+    for portfolio_id in sorted(portfolio_ids):
+        portfolio_lock(portfolio_id)
 
 
 def portfolio_lock_question(portfolio_id: int) -> Question:

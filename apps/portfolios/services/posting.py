@@ -31,9 +31,9 @@ where i.id = %s order by lot.opened_at, lot.id
 _POST = """
 with entry as (
     insert into portfolios_ledgerentry (portfolio_id, book_id, kind, instrument_id, quantity, price, amount, fee, currency, fx_rate,
-        base_amount, ratio, cost, acquired_at, lot_method, lot_picks, source, source_ref, effective_at, settles_on, recorded_at)
+        base_amount, ratio, cost, acquired_at, market_value, lot_method, lot_picks, source, source_ref, effective_at, settles_on, recorded_at)
     values (%(portfolio_id)s, %(book_id)s, %(kind)s, %(instrument_id)s, %(quantity)s, %(price)s, %(amount)s, %(fee)s, %(currency)s,
-        %(fx_rate)s, %(base_amount)s, %(ratio)s, %(cost)s, %(acquired_at)s, %(lot_method)s, %(lot_picks)s,
+        %(fx_rate)s, %(base_amount)s, %(ratio)s, %(cost)s, %(acquired_at)s, %(market_value)s, %(lot_method)s, %(lot_picks)s,
         %(source)s, %(source_ref)s, %(effective_at)s, %(settles_on)s, %(recorded_at)s)
     returning *
 ), opened as (
@@ -83,6 +83,7 @@ class Fact:
     ratio: Decimal | None = None
     cost: Decimal | None = None
     acquired_at: datetime | None = None
+    market_value: Decimal = ZERO
     effective_at: datetime
 
     @property

@@ -1,4 +1,4 @@
-"""Rebuilding what follows from the ledger, and comparing it with what is stored: the proof that positions and cash are right.
+"""Rebuilding what follows from the ledger, and comparing it with what is stored: the proof that the projections are right.
 
 A large ledger is replayed by as many processes as the machine has cores: what happens to one instrument touches no other.
 """
@@ -21,6 +21,7 @@ from apps.portfolios.domain.replay import ENTRY_ID, QUANTITY, REMAINING, REMAINI
 from apps.portfolios.models import CashBalance, Position
 from apps.portfolios.services.ledger_shares import Difference, Names, Replayed, Share, compare, decimal, share_replay, share_replay_there
 from apps.portfolios.services.portfolios import portfolio_lock
+from apps.portfolios.services.rebuild_values import values_correct, values_rebuild
 
 #: A ledger of so many entries is worth the second that another process takes to begin.
 LARGE = 100_000
@@ -45,27 +46,30 @@ class Rebuild:
 
 
 def positions_rebuild(*, portfolio_id: int, check: bool = True) -> Rebuild:
-    """Replay the portfolio's ledger by the same closing functions as posting, and compare lots, positions and cash.
+    """Replay the portfolio's ledger by the same closing functions as posting, and compare lots, closures, positions, cash and recorded values.
 
-    With `check` nothing is written. Without it, positions, cash and what remains of lots are put right; a lot that is missing or
-    cost something else stays as it is, because append-only closures refer to it: that is for people to look into. The portfolio is locked
-    meanwhile. Raises NotFound.
+    With `check` nothing is written. Without it, positions, cash, values and what remains of lots are put right; a lot that is missing or
+    cost something else stays as it is, because closures refer to it, and so do closures, which are append-only: that is for people to look
+    into. The portfolio is locked meanwhile. Raises NotFound.
     """
     alone = connection.in_atomic_block  # then the caller may have written what no other connection sees
     with transaction.atomic(), _collector_resting():
-        portfolio_lock(portfolio_id)
+        portfolio = portfolio_lock(portfolio_id)
         shares = _replayed(portfolio_id, alone=alone)
         positions = {key: line for share in shares for key, line in share.positions.items()}
         wrong = [lot for share in shares for lot in share.wrong]
         lots = sorted((found for share in shares for found in share.differences), key=lambda found: found[0])
         cash = _cash(shares)
+        value_differences, values = values_rebuild(portfolio)
         differences = (
             *_position_differences(portfolio_id, positions),
             *(difference for _, difference in lots),
             *_cash_differences(portfolio_id, cash),
+            *value_differences,
         )
         if differences and not check:
             _correct(portfolio_id, positions, cash, wrong)
+            values_correct(values)
         entries = sum(share.entries for share in shares)
         return Rebuild(portfolio_id=portfolio_id, entries=entries, differences=differences, corrected=bool(differences) and not check)
 

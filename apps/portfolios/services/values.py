@@ -8,15 +8,13 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Max, Q, QuerySet, Sum
 
-from apps.core.money import ZERO, money
+from apps.core.money import ZERO
 from apps.marketdata.domain import calendars
 from apps.marketdata.selectors.market import HOME_CALENDAR
-from apps.portfolios.domain.holdings import pair
-from apps.portfolios.models import FLOWS, EntryKind, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
+from apps.portfolios.domain.values import ValueState, daily_return
+from apps.portfolios.models import FLOW, FLOWS, LedgerEntry, Portfolio, PortfolioStatus, PortfolioValue
 from apps.portfolios.selectors.closing_prices import closing_prices
 from apps.portfolios.services.portfolios import portfolio_lock
-
-ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,25 +25,6 @@ class ValuesRecorded:
     session: date
     recorded: tuple[int, ...]
     missing: dict[int, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
-    """A portfolio as it was at a moment of the market: cash by currency, shares by symbol, the last entry that was known, and the pair
-    by which each symbol and currency is converted, for those that are not of the base currency. `moved` are the shares that were
-    transferred from and to other portfolios since the row before: no gain, but a flow at their price."""
-
-    base: str
-    cash: Mapping[str, Decimal]
-    shares: Mapping[str, Decimal]
-    moved: Mapping[str, Decimal]
-    pairs: Mapping[str, str]
-    last_entry_id: int
-
-    @property
-    def priced(self) -> tuple[str, ...]:
-        """All that must have a price."""
-        return tuple(dict.fromkeys([*self.shares, *self.moved, *self.pairs.values()]))
 
 
 def portfolio_values_record(
@@ -67,7 +46,7 @@ def portfolio_values_record(
         with transaction.atomic():
             portfolio = portfolio_lock(portfolio_id)
             before = PortfolioValue.objects.filter(portfolio_id=portfolio_id, ts__lt=close).order_by("-ts").first()
-            state = _state_at(portfolio, close, before)
+            state = _state_at(portfolio, close)
             if state is None:  # it did not exist yet
                 continue
             prices = closing_prices(state.priced, session, close)
@@ -96,43 +75,28 @@ def portfolio_values_catch_up(
     return tuple(portfolio_values_record(session=day, market_time=market_time, recorded_at=recorded_at, on_each=on_each) for day in sessions)
 
 
-def _state_at(portfolio: Portfolio, moment: datetime, before: PortfolioValue | None) -> _State | None:
+def _state_at(portfolio: Portfolio, moment: datetime) -> ValueState | None:
     """Summed from the ledger, so that late and early calls see the same; None when nothing had happened by then."""
     entries = LedgerEntry.objects.filter(portfolio=portfolio, effective_at__lte=moment)
     # The newest entry comes with the sums: asked by itself, it was looked for from the end of the whole desk's ledger.
     by_currency = list(entries.order_by("currency").values_list("currency").annotate(total=Sum("amount"), last=Max("id")))
     if not by_currency:
         return None
-    base = portfolio.base_currency
-    rows = entries.exclude(quantity=0).values_list("instrument__symbol", "instrument__currency").annotate(total=Sum("quantity"))
-    held = {symbol: (total, currency) for symbol, currency, total in rows.order_by("instrument__symbol") if total}
-    cash = {currency: total for currency, total, _ in by_currency if total}
-    transfers = _new_since(entries.filter(kind=EntryKind.TRANSFER), before).values_list("instrument__symbol", "instrument__currency")
-    moved = {symbol: (total, currency) for symbol, currency, total in transfers.annotate(total=Sum("quantity")).order_by() if total}
-    foreign = {symbol: currency for symbol, (_, currency) in (held | moved).items()} | {f"cash {currency}": currency for currency in cash}
-    return _State(
-        base=base,
-        cash=cash,
-        shares={symbol: total for symbol, (total, _) in held.items()},
-        moved={symbol: total for symbol, (total, _) in moved.items()},
-        pairs={name: pair(currency, base) for name, currency in foreign.items() if currency != base},
+    held = entries.exclude(quantity=0).values_list("instrument__symbol", "instrument__currency").annotate(total=Sum("quantity"))
+    return ValueState.of(
+        portfolio.base_currency,
+        cash={currency: total for currency, total, _ in by_currency},
+        shares={(symbol, currency): total for symbol, currency, total in held.order_by("instrument__symbol")},
         last_entry_id=max(last for _, _, last in by_currency),
     )
 
 
 def _record(
-    portfolio_id: int, close: datetime, before: PortfolioValue | None, state: _State, prices: Mapping[str, Decimal], recorded_at: datetime
+    portfolio_id: int, close: datetime, before: PortfolioValue | None, state: ValueState, prices: Mapping[str, Decimal], recorded_at: datetime
 ) -> bool:
-
-    def rate(name: str) -> Decimal:
-        return prices[state.pairs[name]] if name in state.pairs else ONE
-
-    invested = sum((money(quantity * prices[symbol] * rate(symbol)) for symbol, quantity in state.shares.items()), ZERO)
-    cash = sum((money(amount * rate(f"cash {currency}")) for currency, amount in state.cash.items()), ZERO)
+    cash, invested = state.worth(prices)
     total = cash + invested
     flow = _flow_since(portfolio_id, before, close)
-    flow += sum((money(quantity * prices[symbol] * rate(symbol)) for symbol, quantity in state.moved.items()), ZERO)
-    daily_return = float((total - flow) / before.total - 1) if before is not None and before.total > 0 else None
     _, created = PortfolioValue.objects.get_or_create(
         portfolio_id=portfolio_id,
         ts=close,
@@ -141,7 +105,7 @@ def _record(
             "invested": invested,
             "total": total,
             "flow": flow,
-            "daily_return": daily_return,
+            "daily_return": daily_return(total, flow, None if before is None else before.total),
             "last_entry_id": state.last_entry_id,
             "recorded_at": recorded_at,
         },
@@ -150,9 +114,9 @@ def _record(
 
 
 def _flow_since(portfolio_id: int, before: PortfolioValue | None, close: datetime) -> Decimal:
-    """Deposits less withdrawals that this row knows of and the row before did not: effective later, or booked later."""
+    """What came in less what went out that this row knows of and the row before did not: effective later, or booked later."""
     flows = LedgerEntry.objects.filter(portfolio_id=portfolio_id, kind__in=FLOWS, effective_at__lte=close)
-    return _new_since(flows, before).aggregate(total=Sum("base_amount"))["total"] or ZERO
+    return _new_since(flows, before).aggregate(total=Sum(FLOW))["total"] or ZERO
 
 
 def _new_since(entries: QuerySet[LedgerEntry], before: PortfolioValue | None) -> QuerySet[LedgerEntry]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import factory
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 
 from apps.marketdata.models import AssetClass, Instrument
 from apps.portfolios.models import Book, EntryKind, LedgerEntry, Portfolio, PortfolioMembership, PortfolioRole
@@ -97,3 +98,9 @@ class CashEntryFactory(LedgerEntryFactory):
     quantity = Decimal(0)
     price = None
     amount = Decimal(1000)
+
+
+def permitted(user, *names):
+    """The user, read again, with permissions of this app."""
+    user.user_permissions.add(*Permission.objects.filter(content_type__app_label="portfolios", codename__in=names))
+    return type(user).objects.get(pk=user.pk)

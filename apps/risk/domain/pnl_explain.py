@@ -113,8 +113,8 @@ def pnl_explained(day: PortfolioDay, opening: Mapping[str, Decimal], closing: Ma
             shares = entry.quantity * closing[entry.symbol] * rate(closing, day.currencies[entry.symbol])
             if entry.kind in TRADED:
                 own["trading"] += shares + (entry.amount + entry.fee) * now
-            elif entry.kind == "split":
-                own["price"] += shares
+            else:  # a split has no value of its own; what was moved came, or went, at its price then
+                own["price"] += shares - entry.market_value
         if entry.kind in FLOWS:
             fx += entry.amount * now - entry.base_amount
         elif entry.kind == "fx":

@@ -29,6 +29,7 @@ from apps.marketdata.selectors.quotes import FeedMessage
 from apps.marketdata.services.corporate_actions import action_release, actions_store
 from apps.marketdata.services.ticks import trades_store
 from apps.marketdata.tests.factories import InstrumentFactory, make_series, store_series
+from apps.portfolios.selectors.free_cash import free_cash
 from apps.portfolios.selectors.holdings import holdings
 from apps.risk.services.state import trading_halt, trading_release
 
@@ -389,3 +390,13 @@ def test_a_cap_holds_back_what_the_volume_does_not_carry(desk):
     assert standing(parent)[1] == "50"
     assert working_orders_cancel(portfolio_id=desk.portfolio.pk, reason="test", at=clock.now()) == 0
     assert algo_advance(algo_id=parent.pk, portfolio_id=parent.portfolio_id, at=clock.now()) == 0
+
+
+def test_cash_that_working_orders_and_parents_may_take_is_not_free(desk, market) -> None:
+    portfolio = desk.portfolio
+    stand(OPEN)
+    before = free_cash(portfolio, "USD", market_time=OPEN)
+    desk.submit(symbol="AAPL", side="buy", quantity="10", order_type="limit", limit_price="90")
+    assert before - free_cash(portfolio, "USD", market_time=OPEN) == 900
+    make(desk, quantity="60")
+    assert before - free_cash(portfolio, "USD", market_time=OPEN) == 900 + 60 * 100

@@ -1,4 +1,4 @@
-"""Prove, or restore, that positions and cash follow from the ledger."""
+"""Prove, or restore, that all projections follow from the ledger."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from apps.portfolios.services.rebuild import Rebuild, positions_rebuild
 class Command(DeskCommand):
     """Replays each ledger and compares. Ends with 1 when something differs under --check."""
 
-    help = "Rebuild lots, positions and cash from the ledger, and compare them with what is stored (--check) or put them right."
+    help = "Rebuild lots, closures, positions, cash and recorded values from the ledger; compare with what is stored (--check) or put right."
 
     def add_options(self, parser: CommandParser) -> None:
         """Which portfolio, and whether to write."""

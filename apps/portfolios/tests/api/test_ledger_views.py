@@ -7,7 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from apps.marketdata.tests.factories import make_series, store_series
-from apps.portfolios.models import Portfolio
+from apps.portfolios.models import Lot, Portfolio
 from apps.portfolios.services.portfolios import membership_grant
 from apps.portfolios.tests.factories import InstrumentFactory, LedgerEntryFactory, PortfolioFactory, UserFactory
 
@@ -52,6 +52,14 @@ class TestRoundTrips:
 
     def test_those_of_others_do_not_exist(self, client):
         assert client.get(f"/api/v1/portfolios/{PortfolioFactory().pk}/round-trips/").status_code == 404
+
+
+class TestLots:
+    def test_what_is_open_by_the_number_that_an_order_names(self, client, portfolio):
+        [lot] = client.get(f"/api/v1/portfolios/{portfolio.pk}/lots/").json()["results"]
+        stored = Lot.objects.get(book__portfolio=portfolio)
+        assert (lot["id"], lot["symbol"], lot["remaining"], lot["remaining_cost"]) == (stored.pk, "AAPL", "40.000000", "400.0000")
+        assert client.get(f"/api/v1/portfolios/{PortfolioFactory().pk}/lots/").status_code == 404
 
 
 class TestTree:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from apps.core.errors import InvalidInput
 from apps.portfolios.domain.closing import LotMethod, closing_pieces, rounded, running_cuts, split_quantity
-from apps.portfolios.domain.lots import OpenLot, trade_amount, trade_book
+from apps.portfolios.domain.lots import OpenLot, fill_lots, trade_amount, trade_book
 
 quantities = st.decimals(min_value=Decimal(-5000), max_value=Decimal(5000), places=6).filter(bool)
 prices = st.decimals(min_value=Decimal("0.000001"), max_value=Decimal(9999), places=6)
@@ -183,3 +183,22 @@ class TestSplit:
         smaller, larger = sorted((one, other))
         assert 0 < split_quantity(smaller, new=ratio, old=10**10) <= split_quantity(larger, new=ratio, old=10**10)
         assert split_quantity(-smaller, new=ratio, old=10**10) == -split_quantity(smaller, new=ratio, old=10**10)
+
+
+class TestLotsOfAFill:
+    @pytest.mark.parametrize(
+        ("done", "quantity", "taken"),
+        [
+            ("0", "3", {3: "3"}),
+            ("0", "7", {3: "5", 2: "2"}),
+            ("5", "2", {2: "2"}),
+            ("4", "4", {3: "1", 2: "3"}),
+            ("5", "5", {2: "4", 1: "1"}),  # more than was named: the oldest
+            ("0", "15", {3: "5", 2: "4", 1: "6"}),
+            ("0", "16", {}),  # the position turns: the method closes everything
+        ],
+    )
+    def test_in_the_order_in_which_they_were_named(self, done, quantity, taken):
+        open_lots = [(1, Decimal(6)), (2, Decimal(4)), (3, Decimal(5))]
+        found = fill_lots(named=[(3, Decimal(5)), (2, Decimal(4))], done=Decimal(done), quantity=Decimal(quantity), open_lots=open_lots)
+        assert found == {lot: Decimal(part) for lot, part in taken.items()}

@@ -372,3 +372,11 @@ class TestSignal:
         finally:
             entry_posted.disconnect(hear)
         assert heard[-1] == (entry.pk, EntryKind.TRADE, entry.instrument_id)
+
+
+def test_a_trade_settles_by_the_rules_of_its_instrument_s_own_market():
+    thursday = datetime(2024, 6, 6, 15, tzinfo=UTC)
+    terms = {"effective_at": thursday, "currency": "EUR", "fx_rate": Decimal("1.08")}
+    home, paris = (InstrumentFactory(symbol=symbol, calendar=calendar).pk for symbol, calendar in (("IBM", "XNYS"), ("MC", "XPAR")))
+    assert LedgerEntryFactory(instrument_id=home, effective_at=thursday).settles_on == date(2024, 6, 7)
+    assert LedgerEntryFactory(instrument_id=paris, **terms).settles_on == date(2024, 6, 10)

@@ -10,8 +10,12 @@ from django.db import transaction
 from apps.core.errors import Conflict, InvalidInput
 from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.models import Book, CashBalance, LedgerEntry, Lot, LotClosure, Portfolio, Position
-from apps.portfolios.services.moves import fx_convert, shares_transfer, split_post
+from apps.portfolios.selectors.cash import net_deposits
+from apps.portfolios.selectors.holdings import traded_since
+from apps.portfolios.selectors.track import portfolio_tracks
+from apps.portfolios.services.moves import fx_convert, split_post
 from apps.portfolios.services.rebuild import positions_rebuild
+from apps.portfolios.services.transfers import shares_deliver, shares_receive, shares_transfer
 from apps.portfolios.tests.factories import START, BookFactory, CashEntryFactory, InstrumentFactory, LedgerEntryFactory, PortfolioFactory
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +115,7 @@ class TestTransfers:
                 "to_book_id": there.pk,
                 "instrument_id": given["instrument_id"],
             }
-            facts = {"source": "test", "source_ref": "move", "effective_at": EX, "recorded_at": EX}
+            facts = {"price": Decimal(12), "source": "test", "source_ref": "move", "effective_at": EX, "recorded_at": EX}
             return shares_transfer(**places | facts | more, quantity=Decimal(quantity))
 
         return move
@@ -164,6 +168,53 @@ class TestTransfers:
         with pytest.raises(InvalidInput) as caught:
             transfer(5, to_portfolio_id=other.pk, to_book_id=other.books.get().pk)
         assert caught.value.field == "to_portfolio_id"
+
+    def test_what_moves_is_a_flow_of_both_portfolios_and_no_gain_of_the_day(self, given, there, transfer):
+        LedgerEntryFactory(**given, quantity=Decimal(10), price=Decimal(10))
+        paid = {pk: net_deposits(pk) for pk in (given["portfolio_id"], there.portfolio_id)}
+        transfer(4)
+        assert net_deposits(given["portfolio_id"]) - paid[given["portfolio_id"]] == -48
+        assert net_deposits(there.portfolio_id) - paid[there.portfolio_id] == 48
+        [moved] = traded_since(there.portfolio_id, EX).values()
+        assert (moved.quantity, moved.amount) == (4, -48)  # as if bought at its price
+        track = portfolio_tracks([there.portfolio_id], before=EX)[there.portfolio_id]
+        assert track.flow == 48
+
+
+class TestInAndOutOfTheDesk:
+    facts = {"price": Decimal(12), "source": "test", "source_ref": "move", "effective_at": EX, "recorded_at": EX}
+
+    def test_shares_come_with_what_was_paid_for_them_and_are_a_flow_at_their_price(self, given):
+        before = net_deposits(given["portfolio_id"])
+        [entry] = shares_receive(**given, **self.facts, quantity=Decimal(50), cost=Decimal(450), acquired_at=START - timedelta(days=400))
+        assert (entry.cost, entry.market_value, entry.amount) == (450, 600, 0)
+        lot = Lot.objects.get(entry=entry)
+        assert (lot.opened_at, lot.remaining, lot.remaining_cost) == (START - timedelta(days=400), 50, 450)
+        assert net_deposits(given["portfolio_id"]) - before == 600
+        assert positions_rebuild(portfolio_id=given["portfolio_id"]).differences == ()
+
+    def test_shares_leave_by_lots_at_their_cost(self, given):
+        LedgerEntryFactory(**given, quantity=Decimal(10), price=Decimal(10))
+        LedgerEntryFactory(**given, quantity=Decimal(10), price=Decimal(20))
+        before = net_deposits(given["portfolio_id"])
+        entries = shares_deliver(**given, **self.facts, quantity=Decimal(15))
+        assert [(entry.quantity, entry.cost, entry.market_value) for entry in entries] == [(-10, -100, -120), (-5, -100, -60)]
+        assert position(given["book_id"]) == (5, 100, 0)
+        assert net_deposits(given["portfolio_id"]) - before == -180
+        assert positions_rebuild(portfolio_id=given["portfolio_id"]).differences == ()
+        assert shares_deliver(**given, **self.facts, quantity=Decimal(15)) == entries
+
+    @pytest.mark.parametrize(("field", "value"), [("cost", Decimal(-1)), ("acquired_at", EX + timedelta(days=1)), ("price", Decimal(0))])
+    def test_what_cannot_be_is_refused(self, given, field, value):
+        terms = given | self.facts | {"quantity": Decimal(50), "cost": Decimal(450), "acquired_at": START}
+        with pytest.raises(InvalidInput) as caught:
+            shares_receive(**terms | {field: value})
+        assert caught.value.field == field
+
+    def test_more_than_is_held_does_not_leave(self, given):
+        with pytest.raises(InvalidInput) as caught:
+            shares_deliver(**given, **self.facts, quantity=Decimal(1))
+        assert caught.value.field == "quantity"
 
 
 class TestConversions:
@@ -243,7 +294,7 @@ class Dealer:
             lot = self.random.choice(held)
             shares_transfer(
                 from_portfolio_id=giver, from_book_id=from_book, to_portfolio_id=taker, to_book_id=to_book,
-                instrument_id=lot.instrument_id, quantity=lot.remaining, **self.facts(),
+                instrument_id=lot.instrument_id, quantity=lot.remaining, price=Decimal(7), **self.facts(),
             )  # fmt: skip
 
     def convert(self):

@@ -8,8 +8,9 @@ from apps.marketdata.domain import calendars
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.models import PortfolioValue
 from apps.portfolios.selectors.values import portfolio_values
-from apps.portfolios.services.moves import shares_transfer, split_post
+from apps.portfolios.services.moves import split_post
 from apps.portfolios.services.portfolios import portfolio_close
+from apps.portfolios.services.transfers import shares_transfer
 from apps.portfolios.services.values import portfolio_values_catch_up, portfolio_values_record
 from apps.portfolios.tests.factories import CashEntryFactory, InstrumentFactory, LedgerEntryFactory, PortfolioFactory, UserFactory
 
@@ -140,7 +141,7 @@ class TestMoves:
         facts = {"source": "test", "effective_at": at, "recorded_at": at}
         shares_transfer(
             from_portfolio_id=portfolio.pk, from_book_id=book.pk, to_portfolio_id=there.portfolio_id, to_book_id=there.pk,
-            instrument_id=instrument.pk, quantity=Decimal(40), source_ref="move", **facts,
+            instrument_id=instrument.pk, quantity=Decimal(40), price=Decimal(11), source_ref="move", **facts,
         )  # fmt: skip
         record(DAYS[1])
         left = PortfolioValue.objects.filter(portfolio_id=portfolio.pk).order_by("-ts").first()

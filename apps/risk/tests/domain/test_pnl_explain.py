@@ -48,7 +48,7 @@ def day_of(shares, cash, entries, opening=OPENING, closing=CLOSING) -> Portfolio
         if one.kind in {"deposit", "withdrawal"}:
             flow += one.base_amount
         if one.kind == "transfer":
-            flow += one.quantity * closing[one.symbol] * rate(closing, CURRENCIES[one.symbol])
+            flow += one.market_value
     return PortfolioDay(
         currency="USD",
         opened=DayEnd(ts=OPENED, total=worth(shares, cash, opening), flow=D(0)),
@@ -113,8 +113,10 @@ def entries(draw) -> DayEntry:
         st.sampled_from(["trade", "cash_in_lieu", "split", "transfer", "deposit", "withdrawal", "fee", "dividend", "borrow_fee", "interest", "fx"])
     )
     symbol, currency = draw(symbols), draw(st.sampled_from(["USD", "EUR"]))
-    if kind in {"split", "transfer"}:
+    if kind == "split":
         return entry(kind, symbol, draw(quantities))
+    if kind == "transfer":
+        return replace(entry(kind, symbol, draw(quantities.filter(bool))), market_value=draw(amounts))
     if kind in {"trade", "cash_in_lieu"}:
         return entry(
             kind, symbol, draw(quantities.filter(bool)), amount=draw(amounts), fee=draw(st.decimals(0, 10, places=2)), currency=CURRENCIES[symbol]
