@@ -56,6 +56,14 @@ class Conflict(DeskError):
     exit_code = 4
 
 
+class PreconditionFailed(DeskError):
+    """The thing has changed since the caller looked at it."""
+
+    code = "PRECONDITION_FAILED"
+    status = 412
+    exit_code = 4
+
+
 class RuleRefused(DeskError):
     """A business rule refuses the request as a whole (HTTP 422)."""
 

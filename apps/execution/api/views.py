@@ -1,7 +1,7 @@
 """REST of orders and trades."""
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,6 +14,7 @@ from apps.core.api.problems import problem, problem_response
 from apps.core.api.schema import ProblemSerializer
 from apps.core.api.serializers import validated
 from apps.core.api.users import desk_user
+from apps.core.errors import PreconditionFailed
 from apps.execution.api.algos import RoutingSerializer
 from apps.execution.api.filters import FillFilter, OrderFilter
 from apps.execution.api.serializers import (
@@ -46,6 +47,16 @@ from apps.execution.services.sizing import order_size
 HALT = "TRADING_HALTED"
 
 
+def _revision(header: str) -> int | None:
+    """The revision that an If-Match names; None without the header and for "*". Raises PreconditionFailed for a tag that no order ever had."""
+    tag = header.strip().strip('"')
+    if tag in ("", "*"):
+        return None
+    if not tag.isdecimal():
+        raise PreconditionFailed(f"{header[:40]} is no ETag of an order")
+    return int(tag)
+
+
 class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     """Orders of the portfolios that the user sees, newest first."""
 
@@ -61,8 +72,9 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     @extend_schema(responses=OrderDetailSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One order with its events, decisions and fills."""
-        return Response(OrderDetailSerializer(order_detail(user=desk_user(request), order_id=int(pk))).data)
+        """One order with its events, decisions and fills. Its `ETag` is another one after each change of the order."""
+        detail = order_detail(user=desk_user(request), order_id=int(pk))
+        return Response(OrderDetailSerializer(detail).data, headers={"ETag": f'"{detail.revision}"'})
 
     @extend_schema(
         request=OrderSubmitSerializer,
@@ -110,7 +122,12 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     @extend_schema(
         request=ReplaceSerializer,
-        responses={200: OrderSerializer, 422: OpenApiResponse(ProblemSerializer, "Refused: `checks` says why; the order works on as it was")},
+        parameters=[OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the order that is meant")],
+        responses={
+            200: OrderSerializer,
+            412: OpenApiResponse(ProblemSerializer, "It has changed since: `If-Match` is not its `ETag` any more"),
+            422: OpenApiResponse(ProblemSerializer, "Refused: `checks` says why; the order works on as it was"),
+        },
     )
     @action(detail=True, methods=["post"])
     @idempotent
@@ -121,6 +138,7 @@ class OrderViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
             user=desk_user(request),
             replacement_id=request.idempotency_uuid,  # type: ignore[attr-defined]
             changes=validated(ReplaceSerializer, request.data),
+            seen=_revision(request.headers.get("If-Match", "")),
             at=clock.now(),
         )
         return Response(order_row(order))

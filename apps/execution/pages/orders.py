@@ -222,7 +222,8 @@ def replace(request: RequestOfUser, order_id: int) -> HttpResponse:
     try:
         changes = {name: Decimal(text) for name in CHANGES if (text := request.POST.get(name, "").replace(",", "").strip())}
         replacement_id = UUID(request.POST.get("replacement_id", ""))
-        changed = order_replace(order_id=order_id, user=request.user, replacement_id=replacement_id, changes=changes, at=now())
+        seen = int(request.POST["seen"]) if "seen" in request.POST else None
+        changed = order_replace(order_id=order_id, user=request.user, replacement_id=replacement_id, changes=changes, at=now(), seen=seen)
     except (ArithmeticError, ValueError):
         messages.error(request, f"Order {order_id} was not changed: a number is not a number.")
     except DeskError as error:

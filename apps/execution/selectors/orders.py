@@ -24,9 +24,13 @@ SNAPSHOT_ORDERS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDetail:
-    """One order with everything that happened to it, oldest first, as plain values; `preview` is what was said of it before, None if nothing."""
+    """One order with everything that happened to it, oldest first, as plain values; `preview` is what was said of it before, None if nothing.
+
+    `revision` is another one after each change of the order.
+    """
 
     order: dict[str, Any]
+    revision: int
     events: tuple[dict[str, Any], ...]
     decisions: tuple[dict[str, Any], ...]
     fills: tuple[dict[str, Any], ...]
@@ -60,6 +64,7 @@ def order_detail(*, user: "User", order_id: int) -> OrderDetail:
         fill.order = order
     return OrderDetail(
         order=order_row(order),
+        revision=order.revision,
         events=event_rows(order),
         decisions=decision_rows(order),
         fills=tuple(fill_row(fill) for fill in fills),

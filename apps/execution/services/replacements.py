@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.core.check_codes import CheckCode
-from apps.core.errors import Conflict, InvalidInput, RuleRefused
+from apps.core.errors import Conflict, InvalidInput, PreconditionFailed, RuleRefused
 from apps.core.trading import OrderIntent, TimeInForce, check_as_dict
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
@@ -41,13 +41,15 @@ class ReplacementDenied(RuleRefused):
     code = "REPLACEMENT_DENIED"
 
 
-def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes: Mapping[str, Any], at: datetime) -> Order:
-    """Change quantity, prices or time in force of a working order; `changes` holds the new values of what changes.
+def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes: Mapping[str, Any], at: datetime, seen: int | None = None) -> Order:
+    """Change quantity, prices or time in force of a working order; `changes` holds the new values of what changes, `seen` the revision of the
+    order that somebody looked at who wants it, None for whatever it is now.
 
     The same `replacement_id` again returns the order and changes nothing. What trades before the broker has changed it trades as it
     was. Raises NotFound and NotPermitted as for a cancel, InvalidInput (naming the field: a value that no new order could have,
     nothing that changes, a quantity that has traded already), Conflict (it does not work, or another change is on its way, or the
-    id belongs to another change, or it would be worth more than may be sent alone) and ReplacementDenied.
+    id belongs to another change, or it would be worth more than may be sent alone), PreconditionFailed (it has changed since it was seen) and
+    ReplacementDenied.
     """
     order = order_get(user=user, order_id=order_id)
     intent = _intent(order, user, changes)
@@ -56,6 +58,8 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
         earlier = locked.replacements.filter(replacement_id=replacement_id).first()
         if earlier is not None:
             return _earlier(locked, earlier, intent)
+        if seen is not None and locked.revision != seen:
+            raise PreconditionFailed(f"order {order_id} has changed since you looked at it: {_now(locked)}")
         _check(locked, intent)
         rest = replace(intent, quantity=intent.quantity - locked.cumulative_quantity)
         beside = (order_id, *group_order_ids(locked.group_id))
@@ -68,6 +72,10 @@ def order_replace(*, order_id: int, user: "User", replacement_id: UUID, changes:
     if refusal is not None:
         raise refusal
     return _ask(locked, at)
+
+
+def _now(order: Order) -> str:
+    return f"it is {order.status.replace('_', ' ')}, and {order.cumulative_quantity.normalize():f} of {order.quantity.normalize():f} have traded"
 
 
 def _intent(order: Order, user: "User", changes: Mapping[str, Any]) -> OrderIntent:

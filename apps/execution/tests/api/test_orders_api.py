@@ -198,3 +198,30 @@ class TestLists:
     @pytest.mark.parametrize("query", ["colour=red", "status=open", "limit=501", "portfolio=x"])
     def test_a_wrong_parameter_is_refused(self, desk, client, query):
         assert client.get(f"/api/v1/orders/?{query}").status_code == 400
+
+
+class TestChange:
+    @pytest.fixture
+    def order(self, desk, client):
+        return post(client, "orders/", body(desk, order_type="limit", limit_price="90", time_in_force="gtc")).json()["id"]
+
+    def change(self, client, order, tag, **changes):
+        headers = {"Idempotency-Key": str(uuid4())} | ({} if tag is None else {"If-Match": tag})
+        return client.post(f"/api/v1/orders/{order}/replace/", changes, format="json", headers=headers)
+
+    @pytest.mark.parametrize("tag", [None, "*"])
+    def test_whatever_it_is_now(self, client, order, tag):
+        assert self.change(client, order, tag, limit_price="91").json()["limit_price"] == "91"
+
+    def test_only_the_order_that_somebody_looked_at_is_changed(self, client, order):
+        seen = client.get(f"/api/v1/orders/{order}/")["ETag"]
+        assert self.change(client, order, seen, quantity="20").status_code == 200
+        late = self.change(client, order, seen, quantity="30")
+        assert (late.status_code, late.json()["code"]) == (412, "PRECONDITION_FAILED")
+        assert "it is new, and 0 of 20 have traded" in late.json()["detail"]
+        assert Order.objects.get(pk=order).quantity == 20
+        now = client.get(f"/api/v1/orders/{order}/")["ETag"]
+        assert self.change(client, order, now, quantity="30").json()["quantity"] == "30"
+
+    def test_a_tag_of_nothing_matches_nothing(self, client, order):
+        assert self.change(client, order, '"W/abc"', limit_price="91").status_code == 412
