@@ -88,7 +88,8 @@ def test_a_round_trip_leaves_a_ledger_that_rebuilds(small_desk: SmallDesk) -> No
     for side, price in (("buy", "100"), ("buy", "110"), ("sell", "120"), ("sell", "90")):
         small_desk.now += timedelta(seconds=10)  # the same order within five seconds would be a duplicate
         small_desk.price(price)
-        assert order_submit(intent=small_desk.intent(side), user=small_desk.trader, at=small_desk.now).status == OrderStatus.FILLED
+        order = order_submit(intent=small_desk.intent(side), user=small_desk.trader, at=small_desk.now)
+        assert (order.status, order.reason) == (OrderStatus.FILLED, "")
     position = Position.objects.get(book__portfolio=small_desk.portfolio)
     assert position.quantity == 0
     assert holdings(small_desk.portfolio.pk).cash == Decimal(100_000) + position.realised

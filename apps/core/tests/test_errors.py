@@ -12,7 +12,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
 
 @pytest.mark.parametrize("error", CLASSES)
 def test_status_and_exit_code_are_in_the_agreed_range(error: type[DeskError]) -> None:
-    assert error.status in {400, 403, 404, 409, 422, 423, 500, 503}
+    assert error.status in {400, 403, 404, 409, 412, 422, 423, 500, 503}
     assert error.exit_code in {1, 2, 4, 5}
 
 

@@ -96,6 +96,7 @@ class Wanted:
 PASSING = frozenset(
     {
         CheckCode.RATE_LIMIT_GLOBAL,
+        CheckCode.RATE_LIMIT_DESK,
         CheckCode.RATE_LIMIT_SYMBOL,
         CheckCode.RATE_LIMIT_ALGO,
         CheckCode.PRICE_MISSING,

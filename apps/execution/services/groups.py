@@ -20,6 +20,7 @@ from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, DeskError, InvalidInput
 from apps.core.money import ZERO
 from apps.core.trading import OrderIntent, OrderType, Side, TimeInForce, closable_quantity
+from apps.execution.domain.cycles import passes
 from apps.execution.domain.groups import (
     EXITS,
     GROUP_ORDERS,
@@ -33,8 +34,8 @@ from apps.execution.domain.groups import (
     group_order_id,
 )
 from apps.execution.domain.halting import RETRY_AFTER
-from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderStatus
-from apps.execution.models import Order, OrderGroup, OrderReplacement
+from apps.execution.domain.states import CHANGEABLE_STATUSES, TERMINAL_STATUSES, OrderEventKind, OrderStatus
+from apps.execution.models import Order, OrderEvent, OrderGroup, OrderReplacement
 from apps.execution.selectors.working import group_order_ids, working_orders
 from apps.execution.services.intents import Number, intent_build
 from apps.execution.services.orders import OrderLink, order_submit, order_withdraw
@@ -280,7 +281,13 @@ def _to_follow(group: OrderGroup, at: datetime) -> frozenset[int]:
 def _may_follow(group: OrderGroup, order: Order) -> bool:
     """An exit for the day ends with its day, as it was asked to; one that ends again and again is a matter for people."""
     for_the_day = order.status == OrderStatus.EXPIRED and group.time_in_force == TimeInForce.DAY
-    return not for_the_day and Order.objects.filter(group_id=group.pk, group_role=order.group_role).count() < MOST_ATTEMPTS
+    ended = [one for one in Order.objects.filter(group_id=group.pk, group_role=order.group_role) if not _passes(one)]
+    return not for_the_day and len(ended) < MOST_ATTEMPTS
+
+
+def _passes(order: Order) -> bool:
+    """Whether the gate denied it for what passes by itself: a pause of the market, a rate, an old price."""
+    return order.status == OrderStatus.DENIED and passes(order.reason.split(", "))
 
 
 def _act(group: OrderGroup, action: GroupAction, again: Collection[int], at: datetime) -> bool:
@@ -290,6 +297,8 @@ def _act(group: OrderGroup, action: GroupAction, again: Collection[int], at: dat
     try:
         if action.act is Act.WITHDRAW:
             order_withdraw(portfolio_id=group.portfolio_id, order_id=action.order_id, reason=action.reason, at=at)
+        elif _refused_lately(action.order_id, at):
+            return False  # what the refusal itself sets off would only be refused again
         else:
             change = _change_id(group, action)
             order_replace(order_id=action.order_id, user=group.created_by, replacement_id=change, changes={"quantity": action.quantity}, at=at)
@@ -300,6 +309,11 @@ def _act(group: OrderGroup, action: GroupAction, again: Collection[int], at: dat
         logger.info("order %s of group %s: %s", action.order_id, group.pk, error)
         return False
     return True
+
+
+def _refused_lately(order_id: int, at: datetime) -> bool:
+    refused = OrderEvent.objects.filter(order_id=order_id, kind=OrderEventKind.REPLACE_REJECT.value, recorded_at__gt=at - RETRY_AFTER)
+    return refused.exists()
 
 
 def _change_id(group: OrderGroup, action: GroupAction) -> UUID:
@@ -351,8 +365,8 @@ def _still_held(intent: OrderIntent, group: OrderGroup) -> bool:
 
 
 def _tell_lost(group: OrderGroup, order: Order, at: datetime) -> None:
-    """Once for each order."""
-    key = f"group:{group.pk}:order:{order.pk}"
+    """Once for each order; once for each reason where orders are denied until it has passed."""
+    key = f"group:{group.pk}:{order.group_role}:{order.reason}"[:120] if _passes(order) else f"group:{group.pk}:order:{order.pk}"
     if alert_raised(key):
         return
     follows = f"Another one is sent in {RETRY_AFTER.seconds} s" if _may_follow(group, order) else "No other one is sent"

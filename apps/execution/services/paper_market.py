@@ -73,11 +73,15 @@ def _taken(order: Order, price: MarketPrice) -> Decimal:
 def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
     """End the resting paper orders whose time is over by `market_time`; returns how many.
 
-    Day orders end with their session, good-till-date orders at their date, market-on-close orders trade at the session's last price.
+    Day orders end with their session, good-till-date orders at their date, market-on-close orders trade at the session's last price. An immediate
+    order that waits for its account's latency ends when no price has come for so long after it.
     """
     closing = cache(latest_price)  # of each symbol one price, however often it is asked for
 
     def reports(order: Order) -> tuple[ExecutionReport, ...]:
+        if TimeInForce(order.time_in_force).is_immediate:
+            waited = at - order.created_at >= latency_of(order.account) + PATIENCE
+            return (ExecutionReport(kind=OrderEventKind.CANCELED, reason="no price came to trade at"),) if waited else ()
         if _order_end(order) > market_time:
             return ()
         if order.order_type == OrderType.MARKET_ON_CLOSE and (price := closing(order.instrument.symbol)):
@@ -86,7 +90,7 @@ def day_orders_expire(*, market_time: datetime, at: datetime) -> int:
         return (ExecutionReport(kind=OrderEventKind.EXPIRED, reason=reason),)
 
     became = OrderReplacement.objects.filter(order=OuterRef("pk"), day_since__isnull=False).order_by("-id").values("day_since")[:1]
-    ending = _resting().filter(time_in_force__in=[TimeInForce.DAY.value, TimeInForce.GTD.value])
+    ending = _resting().exclude(time_in_force=TimeInForce.GTC.value)
     return _drive(ending.annotate(day_since=Coalesce(Subquery(became), "market_time", "created_at")), reports, at)
 
 

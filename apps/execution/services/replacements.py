@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.core.check_codes import CheckCode
 from apps.core.errors import Conflict, InvalidInput, PreconditionFailed, RuleRefused
+from apps.core.money import ZERO
 from apps.core.trading import OrderIntent, TimeInForce, check_as_dict
 from apps.execution.brokers.protocol import BrokerTimeout, BrokerUnreachable, ExecutionReport
 from apps.execution.domain.guards import REPLACEABLE_COLUMNS
@@ -117,17 +118,21 @@ def _check(order: Order, intent: OrderIntent) -> None:
         raise InvalidInput("an order that works cannot become an immediate one", field="time_in_force")
 
 
-def _waits_whole(intent: OrderIntent, gate: Gate) -> bool:
-    """Whether the whole order, what has traded included, would be worth more than may be sent alone: as the database asks it."""
+def _waits_whole(order: Order, intent: OrderIntent, gate: Gate) -> bool:
+    """Whether the whole order, what has traded included, would be worth more than may be sent alone: at the price of now, and at that by which
+    the order was judged first, as the database asks it."""
     check = next((made for _, made in gate.checks if made.code == CheckCode.APPROVAL_REQUIRED), None)
     if check is None or check.after is None or check.limit is None or check.message.startswith(WAIVED):
         return False
-    return check.after / gate.snapshot.intent.quantity * intent.quantity > check.limit
+    asked = [price for price in (intent.limit_price, intent.stop_price, order.reference_price) if price is not None]
+    rate = next((made.before for _, made in gate.checks if made.code == CheckCode.FX_RATE_MISSING and made.before), Decimal(1))
+    first = max(asked, default=ZERO) * rate
+    return max(check.after / gate.snapshot.intent.quantity, first) * intent.quantity > check.limit
 
 
 def _refusal(order: Order, intent: OrderIntent, gate: Gate, at: datetime) -> RuleRefused | Conflict | None:
     """Why the order stays as it was, told in its life; None for a change that may be asked for."""
-    waits = _waits_whole(intent, gate)
+    waits = _waits_whole(order, intent, gate)
     if gate.allowed and not waits:
         return None
     codes = ", ".join((*gate.codes, CheckCode.APPROVAL_REQUIRED) if waits else gate.codes)

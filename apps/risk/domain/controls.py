@@ -28,19 +28,19 @@ def duplicate(case: Case) -> list[Check]:
 
 def rates(case: Case) -> list[Check]:
     """Orders and changes in a minute, this one counted: of the portfolio, of the symbol, of the strategy; and all messages of the desk, where it
-    limits them."""
+    limits them. A reduction is waived through that one: others' messages, and the cancels of a flattening, must not keep anybody in a position."""
     intent, limits = case.intent, case.limits
     counts = [
-        ("RATE_LIMIT_GLOBAL", limits.get(LimitKind.ORDER_RATE), case.orders_last_minute, "orders of the portfolio"),
-        ("RATE_LIMIT_DESK", case.desk_rate, case.desk_messages_last_minute, "messages of the desk"),
-        ("RATE_LIMIT_SYMBOL", limits.get(LimitKind.SYMBOL_ORDER_RATE), case.symbol_orders_last_minute, f"orders of {intent.symbol}"),
+        ("RATE_LIMIT_GLOBAL", limits.get(LimitKind.ORDER_RATE), case.orders_last_minute, "orders of the portfolio", False),
+        ("RATE_LIMIT_DESK", case.desk_rate, case.desk_messages_last_minute, "messages of the desk", case.reduces),
+        ("RATE_LIMIT_SYMBOL", limits.get(LimitKind.SYMBOL_ORDER_RATE), case.symbol_orders_last_minute, f"orders of {intent.symbol}", False),
     ]
     if intent.strategy:
         limit = limits.get(LimitKind.STRATEGY_ORDER_RATE)
-        counts.append(("RATE_LIMIT_ALGO", limit, case.strategy_orders_last_minute, f"orders of strategy {intent.strategy}"))
+        counts.append(("RATE_LIMIT_ALGO", limit, case.strategy_orders_last_minute, f"orders of strategy {intent.strategy}", False))
     return [
-        against(limit, code=code, before=Decimal(count), after=Decimal(count + 1), what=f"{what} in a minute")
-        for code, limit, count, what in counts
+        against(limit, code=code, before=Decimal(count), after=Decimal(count + 1), what=f"{what} in a minute", waived=waived)
+        for code, limit, count, what, waived in counts
         if limit
     ]
 

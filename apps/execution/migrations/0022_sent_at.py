@@ -16,7 +16,7 @@ where o.cumulative_quantity > 0 or o.status not in ('canceled', 'denied', 'expir
 
 
 class Migration(migrations.Migration):
-    dependencies = [("execution", "0020_engine_attempts")]
+    dependencies = [("execution", "0021_order_lots")]
 
     operations = [
         migrations.AddField("historicalorder", "sent_at", models.DateTimeField(null=True, editable=False, help_text=HELP)),

@@ -6,6 +6,6 @@ from apps.execution.domain.fact_guards import decision_guard_removal_sql, decisi
 
 
 class Migration(migrations.Migration):
-    dependencies = [("execution", "0022_group_roles_work_once")]
+    dependencies = [("execution", "0023_group_roles_work_once")]
 
     operations = [migrations.RunSQL(decision_guard_sql(), decision_guard_removal_sql())]

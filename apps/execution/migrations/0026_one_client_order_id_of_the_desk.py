@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0024_messages_counted'),
+        ('execution', '0025_messages_counted'),
         ('marketdata', '0018_instrument_sector'),
         ('portfolios', '0007_fewer_indexes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

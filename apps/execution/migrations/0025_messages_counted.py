@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0023_decision_guard'),
+        ('execution', '0024_decision_guard'),
     ]
 
     operations = [
