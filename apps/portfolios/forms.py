@@ -44,16 +44,19 @@ def targets_parse(text: str) -> dict[str, Decimal]:
         symbol = words[0].upper()
         if symbol in found:
             raise InvalidInput(f"line {number} of the targets has {symbol} again", field="weights")
-        found[symbol] = percentage(words[1], field="weights") / PERCENT
+        found[symbol] = plain_number(words[1], field="weights") / PERCENT
     return found
 
 
-def percentage(text: str, *, field: str) -> Decimal:
-    """A plain number. Raises InvalidInput."""
+def plain_number(text: str, *, field: str) -> Decimal:
+    """A finite number. Raises InvalidInput."""
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation as error:
         raise InvalidInput(f"{text!r} is no number", field=field) from error
+    if not number.is_finite():
+        raise InvalidInput(f"{text!r} is no number", field=field)
+    return number
 
 
 def whole_number(text: str, *, field: str) -> int:
@@ -77,14 +80,14 @@ def terms_of(given: Mapping[str, str]) -> PlanTerms:
     wanted: dict[str, Decimal | str] = {}
     for field in fields(PlanTerms):
         if text := given.get(field.name, "").strip():
-            wanted[field.name] = percentage(text, field=field.name) / PERCENT if isinstance(field.default, Decimal) else text
+            wanted[field.name] = plain_number(text, field=field.name) / PERCENT if isinstance(field.default, Decimal) else text
     return PlanTerms(**wanted)  # type: ignore[arg-type] # each as its default is
 
 
 def booking_terms(form: Mapping[str, str]) -> BookingTerms:
     """The fields that are filled in; portfolios by their names, days as their beginning in UTC. Raises InvalidInput, NotFound (portfolio)."""
     given = {name: value.strip() for name, value in form.items() if value.strip()}
-    numbers: dict[str, Any] = {name: percentage(given[name], field=name) for name in _NUMBERS if name in given}
+    numbers: dict[str, Any] = {name: plain_number(given[name], field=name) for name in _NUMBERS if name in given}
     words: dict[str, Any] = {name: given[name].upper() for name in ("currency", "to_currency", "symbol") if name in given}
     books: dict[str, Any] = {name: given[name] for name in ("book", "to_book") if name in given}
     day = form_date(given.get("acquired_on", ""), field="acquired_at")

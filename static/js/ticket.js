@@ -331,16 +331,18 @@ class Ticket {
     this.button.disabled = true;
     this.button.textContent = this.unsettled ? "Sending again…" : `Sending: ${this.button.textContent}`;
     const { url, body } = this.unsettled || this.terms.request;
+    let made;
     try {
-      const made = await postJson(url, body, { headers: { "Idempotency-Key": this.terms.key }, signal: AbortSignal.timeout(SEND_PATIENCE) });
-      this.settled();
-      for (const one of (made.orders || []).slice(1)) this.sent.list(one);
-      this.done(made.orders ? made.orders[0] : made.algo ? ofParent(made) : made);
+      made = await postJson(url, body, { headers: { "Idempotency-Key": this.terms.key }, signal: AbortSignal.timeout(SEND_PATIENCE) });
     } catch (error) {
       this.failed(error, { url, body });
+      return;
     } finally {
       this.sending = false;
     }
+    this.settled();
+    for (const one of (made.orders || []).slice(1)) this.sent.list(one);
+    this.done(made.orders ? made.orders[0] : made.algo ? ofParent(made) : made);
   }
 
   done(order) {

@@ -13,6 +13,7 @@ class TicketPanel {
     box.innerHTML = `<div class="offcanvas-header"><h2 class="offcanvas-title fs-6" id="ticket-panel-title">Order ticket</h2>
       <a href="/trade">Open as a page</a><button type="button" class="btn-close" data-bs-dismiss="offcanvas" aria-label="Close the ticket"></button></div>
       <div class="offcanvas-body"></div>`;
+    box.addEventListener("hide.bs.offcanvas", (event) => this.ticket?.sending && event.preventDefault()); // what is being sent is seen to its end
     box.addEventListener("hidden.bs.offcanvas", () => this.closed());
     document.body.append(box);
     this.body = box.querySelector(".offcanvas-body");
@@ -27,6 +28,7 @@ class TicketPanel {
       fetch(`/trade?${new URLSearchParams([...query, ["part", "1"]])}`, { credentials: "same-origin" }),
     ]);
     if (!response.ok || response.redirected) throw new Error(`the ticket did not come: ${response.status}`);
+    if (this.ticket?.sending) return;
     const part = new DOMParser().parseFromString(await response.text(), "text/html");
     this.back ||= document.activeElement;
     this.forget();

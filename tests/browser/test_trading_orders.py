@@ -102,6 +102,25 @@ def test_a_ticket_beside_the_page_is_that_of_the_row_and_gives_the_focus_back(si
     expect(page.locator("#t-symbol")).to_have_value(symbol)
 
 
+def test_a_ticket_that_is_being_sent_stays_until_it_is_known_what_became_of_it(sign_in: SignIn, desk: Desk) -> None:
+    page = sign_in("trader")
+    page.goto(f"{desk.url}/instruments/IBM")
+    page.keyboard.press("b")
+    panel = page.get_by_role("dialog", name="Order ticket")
+    panel.locator("#t-symbol").fill("IBM")
+    panel.locator("#t-quantity").fill("2")
+    held: list[Route] = []
+    page.route("**/api/v1/orders/", lambda route: held.append(route), times=1)  # noqa: PLW0108 - Playwright marks what it is given
+    ready(page, "Buy 2 IBM at market").click()
+    expect(page.locator("#ticket-submit")).to_contain_text("Sending")
+    close = page.get_by_role("button", name="Close the ticket")
+    close.click()
+    held[0].continue_()
+    expect(panel.locator("#ticket-sent tr[data-key]")).to_have_count(1)
+    close.click()
+    expect(panel).to_be_hidden()
+
+
 def test_an_answer_that_is_lost_makes_no_second_order(sign_in: SignIn, desk: Desk, watch: Watch) -> None:
     page = sign_in("trader")
     page.goto(f"{desk.url}/trade?symbol=IBM&side=buy&quantity=3")

@@ -1,6 +1,8 @@
 """The blotter's history: what was traded, how often it was rebalanced, and what trading cost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -10,11 +12,13 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from apps.core.charts import Chart, Palette, chart_answer
+from apps.core.clock import now
 from apps.core.money import ZERO
 from apps.core.pages import RequestOfUser, page
 from apps.execution.pages.scope import Period, period_asked, portfolios_chosen
 from apps.execution.selectors.history import History, history
 from apps.marketdata.domain.calendars import calendar_of
+from apps.marketdata.selectors.market import market_clock
 from apps.portfolios.domain.rebalancing import ENDED
 from apps.portfolios.selectors.rebalances import rebalances_by_month
 
@@ -25,10 +29,15 @@ if TYPE_CHECKING:
 BARS = 20
 #: Sessions are days of this exchange.
 CALENDAR = "XNYS"
+QUARTER = timedelta(days=91)
 
 
 def _sessions(request: RequestOfUser) -> Period:
-    return period_asked(request, ZoneInfo(calendar_of(CALENDAR).time_zone))
+    """The sessions that the address names, those of a quarter of a year where it names none; an empty `from` is all of them."""
+    asked = period_asked(request, ZoneInfo(calendar_of(CALENDAR).time_zone))
+    if "from" in request.GET or "to" in request.GET:
+        return asked
+    return replace(asked, first=market_clock(now()).session - QUARTER)
 
 
 def _found(chosen: Sequence["Portfolio"], period: Period) -> History:

@@ -54,6 +54,7 @@ def order_lots_of_fill(order: Order, *, quantity: Decimal, done: Decimal, at: da
             title=f"Order {order.pk} could not close the lots that it names",
             detail="They were closed or moved before it traded, or it was made larger: the rest came from the oldest open lots.",
             subject=f"order:{order.pk}",
+            key=f"lots:{order.pk}",
             portfolio_id=order.portfolio_id,
             data={"order_id": order.pk, "named": order.lots, "closed": {str(lot_id): trimmed(part) for lot_id, part in taken.items()}},
             recipients=[order.created_by_id],

@@ -89,6 +89,12 @@ def test_rebalances_are_counted_by_month(client: Client, desk: Desk) -> None:
     assert rows(client, "rebalances") == [["2024-01-01", "1", "0", "0"]]
 
 
+def test_a_quarter_is_shown_where_nobody_asks_for_more(client: Client) -> None:
+    market(MARKET + timedelta(days=120))
+    assert client.get("/trades/history").context["executions"] == 0
+    assert client.get("/trades/history?from=").context["executions"] == 2
+
+
 def test_others_see_nothing_of_it(desk: Desk) -> None:
     stranger = Client()
     stranger.force_login(make_user("stranger", Role.TRADER))

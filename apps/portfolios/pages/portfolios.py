@@ -21,7 +21,7 @@ from apps.marketdata.selectors.quotes import last_prices
 from apps.portfolios.domain.closing import LotMethod
 from apps.portfolios.domain.rebalancing import Every, RebalanceStatus, StopAction
 from apps.portfolios.domain.settlement import local_date
-from apps.portfolios.forms import booking_terms, form_date, percentage, targets_parse, targets_text, terms_of, terms_percents, whole_number
+from apps.portfolios.forms import booking_terms, form_date, plain_number, targets_parse, targets_text, terms_of, terms_percents, whole_number
 from apps.portfolios.models import BookingKind, BookingState, Portfolio
 from apps.portfolios.selectors.accounts import paper_trading
 from apps.portfolios.selectors.bookings import bookings_of
@@ -96,7 +96,7 @@ def portfolio_new(request: RequestOfUser) -> HttpResponse:
         portfolio = portfolio_open(
             name=given.get("name", ""),
             owner=request.user,
-            initial_capital=percentage(given.get("initial_capital", ""), field="initial_capital"),
+            initial_capital=plain_number(given.get("initial_capital", ""), field="initial_capital"),
             benchmark_symbol=given.get("benchmark_symbol", "").strip().upper(),
             optimizer_type=given.get("optimizer_type", ""),
             num_positions=whole_number(given.get("num_positions", ""), field="num_positions"),

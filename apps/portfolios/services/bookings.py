@@ -184,7 +184,7 @@ def _may_decide(request: BookingRequest, user: "User", at: datetime) -> None:
 def _refuse(request: BookingRequest, user: "User", why: str, at: datetime) -> NoReturn:
     """The attempt is a fact that stays: in its own transaction, before the error rolls the rest back."""
     with transaction.atomic():
-        _tell(request, "BOOKING_REFUSED", f"{user} may not decide about {request.terms}", why, at)
+        _tell(request, "BOOKING_REFUSED", f"{user} may not decide about {request.terms}", why, at, key=f"booking:{request.pk}:refused:{user.pk}")
     raise NotPermitted(why, field="decided_by")
 
 
@@ -200,7 +200,7 @@ def _decided(booking_id: int, state: BookingState, user: "User", note: str, at: 
     return request
 
 
-def _tell(request: BookingRequest, code: str, title: str, detail: str, at: datetime) -> None:
+def _tell(request: BookingRequest, code: str, title: str, detail: str, at: datetime, *, key: str = "") -> None:
     members = {member for portfolio_id in request.portfolio_ids for member in portfolio_members(portfolio_id)}
     deciders = get_user_model().objects.with_perm(APPROVE, include_superusers=False, backend="django.contrib.auth.backends.ModelBackend")
     alert_raise(
@@ -209,6 +209,7 @@ def _tell(request: BookingRequest, code: str, title: str, detail: str, at: datet
         title=title[:200],
         detail=detail,
         subject=f"portfolio:{request.portfolio_id}",
+        key=key,
         data={"booking": request.pk, "kind": str(request.kind), "state": str(request.state)},
         recipients=members | set(deciders.values_list("id", flat=True)),
         occurred_at=at,

@@ -12,13 +12,14 @@ from apps.core import clock
 from apps.core.errors import Conflict, InvalidInput
 from apps.execution.brokers.protocol import Execution, ExecutionReport, MarketPrice
 from apps.execution.domain.states import OrderEventKind
-from apps.execution.models import Order, OrderGroup
+from apps.execution.models import Order, OrderEvent, OrderGroup
 from apps.execution.services import groups
 from apps.execution.services.groups import bracket_submit, group_advance, group_cancel, groups_recover, oco_submit
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.paper_market import prices_match
 from apps.execution.services.reports import order_lock, reports_book
 from apps.execution.tests.factories import make_desk, make_limits, quote
+from apps.marketdata.services.market_status import market_status_record
 from apps.portfolios.selectors.holdings import holdings
 
 
@@ -236,7 +237,32 @@ class TestLostExits:
         at = self.later(2)
         groups_recover(at=at)
         assert self.stops(group) == [("denied", 10), ("new", 10)]
-        assert len(self.told()) == 3  # the other one is one too many for this minute again
+        assert len(self.told()) == 2  # the other one is one too many for this minute again: told once
+
+    def test_denials_that_pass_by_themselves_are_waited_out(self, desk):
+        group = bracket(desk)
+        self.end(member(group, "stop_loss"), OrderEventKind.CANCELED)
+        halt = {"symbol": "AAPL", "reason": "T1", "source": "test", "recorded_at": clock.now()}
+        market_status_record(status="halted", effective_at=clock.now(), **halt)
+        for minutes in range(2, 12, 2):
+            groups_recover(at=self.later(minutes))
+        assert {status for status, _ in self.stops(group)[1:]} == {"denied"}
+        market_status_record(status="trading", effective_at=clock.now(), **halt)
+        groups_recover(at=self.later(14))
+        assert self.stops(group)[-1] == ("new", 10)
+        assert len(self.told()) == 2  # of the one that was lost, and once of the denials
+
+    def test_a_refused_change_is_not_asked_for_again_at_once(self, desk):
+        group = bracket(desk, order_type="limit", limit_price="99", time_in_force="gtc")
+        trade(member(group, "entry"), "4", "99")
+        make_limits(desk.portfolio, at=clock.now(), order_rate="1")
+        trade(member(group, "entry"), "3", "99")
+        refused = OrderEvent.objects.filter(kind=OrderEventKind.REPLACE_REJECT.value)
+        assert refused.count() == 1  # the other exit waits with it
+        groups_recover(at=clock.now())
+        assert refused.count() == 1
+        groups_recover(at=self.later(2))
+        assert where(group)["stop_loss"] == ("new", 7, 0)
 
 
 class TestAgainAndAgain:

@@ -194,6 +194,14 @@ class TestReplace:
         assert order.events.order_by("-id").first().data["reason"] == "quantity 11: APPROVAL_REQUIRED"
         assert not order.replacements.exists()
 
+    @pytest.mark.django_db
+    def test_its_worth_is_also_that_at_the_price_by_which_it_was_judged_first(self):
+        desk = make_desk(approval_value="1000")
+        order = desk.submit(order_type="limit", limit_price="89", time_in_force="gtc")
+        quote("AAPL", "90")
+        with pytest.raises(Conflict, match="send a new one"):
+            change(desk, order, quantity="11")  # 990 at the price of now, 1,100 at that of the order
+
     def test_what_has_traded_cannot_be_changed_away(self, desk, order):
         trade(order, "4")
         with pytest.raises(InvalidInput, match="4 have traded already"):

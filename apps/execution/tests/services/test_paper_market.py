@@ -182,6 +182,14 @@ class TestFaults:
         assert self.hear(changed_at + self.LATENCY / 2) == ["new"]
         assert self.hear(changed_at + self.LATENCY) == ["filled"]
 
+    def test_an_immediate_order_for_which_no_price_comes_ends(self, slow):
+        at = clock.now()
+        quote("AAPL", "102", market_time=NOON)
+        slow.submit(at=at, time_in_force="ioc", order_type="limit", limit_price="105")
+        assert day_orders_expire(market_time=NOON, at=at + self.LATENCY + timedelta(seconds=4)) == 0
+        assert day_orders_expire(market_time=NOON, at=at + self.LATENCY + timedelta(seconds=6)) == 1
+        assert Order.objects.get().status == "canceled"
+
     def test_a_trailing_stop_waits_once(self, slow):
         at = clock.now()
         slow.submit(at=at, order_type="trailing_stop", trail_offset="2", time_in_force="gtc")

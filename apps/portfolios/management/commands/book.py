@@ -8,7 +8,7 @@ manage.py book shares_out --portfolio Alpha --symbol AAPL --quantity 10 --lot 31
 """
 
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_user_model
@@ -16,11 +16,12 @@ from django.core.management.base import CommandParser
 
 from apps.core import clock
 from apps.core.commands import CommandResult, DeskCommand
-from apps.core.errors import InvalidInput, NotFound
+from apps.core.errors import DeskError, InvalidInput, NotFound
 from apps.marketdata.selectors.market import market_clock
+from apps.portfolios.forms import plain_number
 from apps.portfolios.models import BookingKind
 from apps.portfolios.selectors.portfolios import portfolio_by_name
-from apps.portfolios.services.bookings import BookingTerms, booking_decide, booking_request
+from apps.portfolios.services.bookings import BookingTerms, booking_decide, booking_request, booking_withdraw
 
 if TYPE_CHECKING:
     from apps.core.models import User
@@ -66,7 +67,11 @@ class Command(DeskCommand):
             user=_user(options["user"], "user"), at=at, market_time=market_time, tell=approver is None,
         )  # fmt: skip
         if approver is not None:
-            booking = booking_decide(booking_id=booking.pk, user=approver, approve=True, at=at, market_time=market_time)
+            try:
+                booking = booking_decide(booking_id=booking.pk, user=approver, approve=True, at=at, market_time=market_time)
+            except DeskError:
+                booking_withdraw(booking_id=booking.pk, user=booking.requested_by, at=at)  # asked for by this call alone: nobody decides later
+                raise
         data = {"id": booking.pk, "portfolio": booking.portfolio.name, "terms": booking.terms, "state": str(booking.state)}
         return CommandResult(data=data, text=f"Booking {booking.pk}, {booking.terms}: {booking.state}.")
 
@@ -74,7 +79,7 @@ class Command(DeskCommand):
 def _terms(options: dict[str, Any]) -> BookingTerms:
     to, acquired_at = options["to_portfolio"], options["acquired_at"]
     words: dict[str, Any] = {name: options[name] for name in _WORDS}
-    numbers: dict[str, Any] = {name: _number(options[name], name) for name in _NUMBERS if options[name] is not None}
+    numbers: dict[str, Any] = {name: plain_number(options[name], field=name) for name in _NUMBERS if options[name] is not None}
     return BookingTerms(
         **words,
         **numbers,
@@ -82,13 +87,6 @@ def _terms(options: dict[str, Any]) -> BookingTerms:
         acquired_at=_moment(acquired_at) if acquired_at else None,
         lots=dict(map(_lot, options["lot"])),
     )
-
-
-def _number(text: str, field: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation as error:
-        raise InvalidInput(f"{text!r} is no number", field=field) from error
 
 
 def _moment(text: str) -> datetime:
@@ -103,7 +101,7 @@ def _lot(text: str) -> tuple[int, Decimal]:
     lot, _, quantity = text.partition("=")
     if not lot.isdecimal():
         raise InvalidInput(f"{text!r} is no lot and quantity, like 31=10", field="lot")
-    return int(lot), _number(quantity, "lot")
+    return int(lot), plain_number(quantity, field="lot")
 
 
 def _user(username: str, field: str) -> "User":

@@ -41,6 +41,7 @@ def test_a_dry_run_stores_nothing() -> None:
     [
         (("deposit", "--amount", "50", "--approved-by", "mary"), 4),
         (("deposit", "--amount", "much"), 2),
+        (("deposit", "--amount", "NaN"), 2),
         (("shares_out", "--symbol", "NONE", "--quantity", "1", "--lot", "x"), 2),
     ],
 )
@@ -48,3 +49,4 @@ def test_refusals_have_their_exit_codes(args: tuple[str, ...], code: int) -> Non
     with pytest.raises(CommandError) as caught:
         run(*args)
     assert caught.value.returncode == code
+    assert not BookingRequest.objects.filter(state="pending").exists()  # nobody finds it later and approves it

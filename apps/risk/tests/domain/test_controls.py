@@ -46,6 +46,10 @@ def test_the_desk_has_a_rate_beside_the_portfolios() -> None:
     assert blocking(case(9)) == []
     assert blocking(case(10)) == ["RATE_LIMIT_DESK"]
     assert blocking(make_case(desk_messages_last_minute=10)) == []
+    leaving = make_case(
+        intent=make_intent(side=Side.SELL), desk_messages_last_minute=10, desk_rate=Limit(kind=LimitKind.ORDER_RATE, hard=Decimal(10))
+    )
+    assert blocking(leaving) == []
 
 
 def test_shares_and_value_of_one_order_are_limited() -> None:
