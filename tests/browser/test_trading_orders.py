@@ -110,7 +110,7 @@ def test_a_ticket_that_is_being_sent_stays_until_it_is_known_what_became_of_it(s
     panel.locator("#t-symbol").fill("IBM")
     panel.locator("#t-quantity").fill("2")
     held: list[Route] = []
-    page.route("**/api/v1/orders/", lambda route: held.append(route), times=1)  # noqa: PLW0108 - Playwright marks what it is given
+    page.route("**/api/v1/orders/", lambda route: held.append(route), times=1)
     ready(page, "Buy 2 IBM at market").click()
     expect(page.locator("#ticket-submit")).to_contain_text("Sending")
     close = page.get_by_role("button", name="Close the ticket")
