@@ -178,6 +178,7 @@ class TestTwoPeople:
         """The money is still theirs."""
         request = ask("deposit", amount=5)
         membership_grant(portfolio_id=portfolio.pk, user_id=officer.pk, role=role)
+        permitted(officer, "add_order")
         portfolio_close(user=manager, portfolio_id=portfolio.pk)
         with pytest.raises(NotPermitted, match="trades in the portfolio"):
             decide(request)
