@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError, connection
 
 from apps.alerts.models import Alert
+from apps.core.postgres.session import open_session
+from apps.core.roles import roles_synchronise
 from apps.execution.models import EngineCycle, EngineState, TradingEngine
 from apps.execution.services.engine_host import EngineHost
-from apps.execution.tests.factories import quote
+from apps.execution.tests.factories import make_desk, quote
 from apps.execution.tests.services.engines.faulty import PATH
 from apps.execution.tests.services.engines.trading import Market, wanted
+from apps.execution.tests.services.test_live import CLOSES, START
 from apps.marketdata.selectors.store import LATEST, redis_client
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.strategies.domain.sizers import PercentSizer
@@ -89,3 +93,24 @@ def test_a_bar_that_is_lost_is_told_at_once_also_within_the_minute(desk, engines
     told = Alert.objects.get(code="STRATEGY_NOT_TRADING", title__startswith="faulty").repeats
     assert list(told.values_list("detail", flat=True)) == ["ZeroDivisionError: float division by zero"]
     assert bars_acted_upon(faulty) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_gone_is_no_fault_of_one_engine():
+    roles_synchronise()
+    desk = make_desk()
+    series = make_series("AAPL", CLOSES, start=START)
+    store_series(series)
+    wanted(desk)
+    host = EngineHost(tell=lambda _: None)
+    market = Market(series, host)
+    market.close()
+    with open_session() as other:
+        other.execute("select pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+    try:
+        with pytest.raises(OperationalError):
+            host.close(at=market.at, reason="test")
+    finally:
+        connection.close()
+    host.close(at=market.at, reason="test")
+    assert (EngineState.objects.get().holder, host.leases) == ("", None)
