@@ -7,7 +7,8 @@ by the fencing token. Several hosts may run this at once: what one leaves, anoth
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,6 +37,8 @@ LOOK_EVERY = timedelta(seconds=1)
 HEALTH_EVERY = timedelta(seconds=5)
 #: Others held a row for too long: what was decided is sent at the next look.
 BUSY = (LockNotAvailable, DeadlockDetected)
+#: How often people are told, at most, that an engine cannot look: a fault may last for hours, and each telling is kept.
+ALERT_EVERY = timedelta(minutes=1)
 #: How long an engine that could not be taken is left alone.
 TRY_AGAIN = timedelta(seconds=15)
 
@@ -52,6 +55,7 @@ class _Run:
     live: LiveEngine
     looked_at: datetime | None = None
     healthy_at: datetime | None = None
+    alerted_at: datetime | None = None
     bar_waits: bool = True  # a start looks for a bar that it missed
 
 
@@ -128,11 +132,25 @@ class EngineHost:
                 self.leases.release(lease_name(strategy=engine.strategy, portfolio_id=engine.portfolio_id))
 
     def _let_go(self, run: _Run, reason: str, at: datetime) -> None:
-        engine_leave(run.live.engine, token=run.live.token, reason=reason, at=at)
+        engine = run.live.engine
+        with self._contained(engine, "could not be let go"):
+            engine_leave(engine, token=run.live.token, reason=reason, at=at)
+        with self._contained(engine, "no health is known"):
+            health_leave(engine.pk, at=at)
+
+    @contextmanager
+    def _contained(self, engine: TradingEngine, what: str) -> Iterator[None]:
+        """What goes wrong with one engine is told or logged, and goes no further. Without its database a process lets everything go."""
         try:
-            health_leave(run.live.engine.pk, at=at)
-        except Unavailable as error:
-            self.tell(f"no health is known: {error.detail}")
+            yield
+        except DeskError as error:
+            self.tell(f"{engine}: {what}: {error.detail}")
+        except DatabaseError as error:
+            if not isinstance(error.__cause__, BUSY):
+                raise
+            self.tell(f"{engine}: {what}: {str(error).splitlines()[0]}")
+        except Exception:
+            logger.exception("%s: %s", engine, what)
 
     def _take(self, engine: TradingEngine, at: datetime) -> None:
         name = lease_name(strategy=engine.strategy, portfolio_id=engine.portfolio_id)
@@ -151,10 +169,9 @@ class EngineHost:
         self.tell(f"{engine.strategy} trades {', '.join(engine.symbols)} in portfolio {engine.portfolio_id} as {engine.runs_as.get_username()}")
 
     def _drive(self, run: _Run, message: FeedMessage | None, at: datetime) -> None:
-        if message is not None and _completes_bar(message, run.live.config):
-            run.bar_waits = True
-        due = run.looked_at is None or at - run.looked_at >= LOOK_EVERY
-        if run.bar_waits or due:
+        completed = message is not None and _completes_bar(message, run.live.config)
+        run.bar_waits |= completed
+        if completed or run.looked_at is None or at - run.looked_at >= LOOK_EVERY:
             run.looked_at = at
             try:
                 self._act(run, at)
@@ -173,23 +190,33 @@ class EngineHost:
                 self._give_up(run, f"{type(error).__name__}: {error}", "critical", at)
         if run.healthy_at is None or at - run.healthy_at >= HEALTH_EVERY:
             run.healthy_at = at
-            try:
+            with self._contained(run.live.engine, "no health is known"):
                 health_write(run.live.engine, token=run.live.token, at=at)
-            except Unavailable as error:
-                self.tell(f"no health is known: {error.detail}")
 
     def _give_up(self, run: _Run, detail: str, severity: str, at: datetime) -> None:
-        """Of this bar; its stops are held at the next look all the same."""
-        run.bar_waits = False
+        """Of this look, and of the bar when it was that which failed; its stops are held at the next look all the same."""
         self.tell(f"{run.live.engine}: {detail}")
-        engine_alert(run.live.engine, "STRATEGY_NOT_TRADING", severity, "could not act upon a bar", detail, at)
+        if run.alerted_at is None or at - run.alerted_at >= ALERT_EVERY:
+            run.alerted_at = at
+            engine_alert(run.live.engine, "STRATEGY_NOT_TRADING", severity, "could not act upon a bar", detail, at)
 
     def _act(self, run: _Run, at: datetime) -> None:
-        """Stops come first, so that a bar whose sizing waits for a price does not keep them from being held."""
+        """Stops come first, so that a bar whose sizing waits for a price does not keep them from being held.
+
+        The bar waits on where the look fails, or where what it needs is away or busy. Where the bar itself fails it is lost, and that is told
+        whatever was told a moment ago.
+        """
         self._tell_step(run.live.look(at=at))
-        if run.bar_waits:
+        if not run.bar_waits:
+            return
+        try:
             self._tell_step(run.live.step(at=at))
-            run.bar_waits = False
+        except (Unavailable, DatabaseError):
+            raise
+        except Exception:
+            run.bar_waits, run.alerted_at = False, None
+            raise
+        run.bar_waits = False
 
     def _tell_step(self, step: Step | None) -> None:
         if step is None:

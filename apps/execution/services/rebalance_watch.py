@@ -60,6 +60,8 @@ def rebalances_watch(*, at: datetime, clock: Clock = wall.now) -> Watched:
                 _propose(look, reason)
         except DeskError as error:
             logger.warning("portfolio %s was not held to its targets: %s", look.account.portfolio_id, error.detail)
+        except Exception:  # a deadlock or a fault in one portfolio leaves the stops of the others held
+            logger.exception("portfolio %s was not held to its targets: it is tried again", look.account.portfolio_id)
     return Watched(proposed=tuple(pk for look in looks for pk in look.proposed), executed=tuple(pk for look in looks for pk in look.executed))
 
 

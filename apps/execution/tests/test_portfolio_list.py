@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
+from rest_framework.test import APIClient
 
+from apps.core import clock
 from apps.core.roles import Role
 from apps.execution.models import BrokerageAccount
+from apps.execution.services.algos import algo_submit
+from apps.execution.services.orders import order_cancel
 from apps.execution.tests.factories import Desk, make_user
 from apps.execution.tests.services.rebalancing_desk import make_fund, targets
 from apps.portfolios.models import Portfolio
@@ -121,6 +125,26 @@ class TestClose:
         desk.submit()
         assert "open positions" in told(client.post(f"/portfolios/{desk.portfolio.pk}/close", {"reason": "done"}))[-1]
         assert Portfolio.objects.get().status == "active"
+
+    def test_over_a_working_order_it_stays_open_and_says_so(self, desk, client):
+        """It would fill after the close, and nobody may sell in a closed portfolio."""
+        url = f"/portfolios/{desk.portfolio.pk}/close"
+        order = desk.submit(order_type="limit", limit_price="90", time_in_force="gtc")
+        answer = client.post(url, {"reason": "done"}, follow=True)
+        why = f"{desk.portfolio.name} still has working orders of AAPL: cancel them first"
+        assert f"The portfolio stays open: {why}" in answer.content.decode()
+        api = APIClient()
+        api.force_authenticate(desk.trader)
+        refused = api.delete(f"/api/v1/portfolios/{desk.portfolio.pk}/")
+        assert (refused.status_code, refused.json()["detail"]) == (409, why)
+        assert Portfolio.objects.get().status == "active"
+        order_cancel(user=desk.trader, order_id=order.pk, at=clock.now())
+        assert api.delete(f"/api/v1/portfolios/{desk.portfolio.pk}/").status_code == 204
+
+    def test_over_a_parent_that_has_sent_nothing_yet_it_stays_open(self, desk, client):
+        parent = {"portfolio_id": desk.portfolio.pk, "symbol": "AAPL", "side": "buy", "quantity": "600"}
+        algo_submit(user=desk.trader, algo="twap", at=clock.now(), parameters={"slices": 6}, **parent)
+        assert "working orders of AAPL" in told(client.post(f"/portfolios/{desk.portfolio.pk}/close", {"reason": "done"}))[0]
 
     def test_only_a_manager_closes_it(self, desk):
         other = make_user("other", Role.TRADER)

@@ -87,7 +87,7 @@ class PortfolioDetail(APIView):
 
     @extend_schema(parameters=[OpenApiParameter("reason", str, description="Kept in the portfolio's history")], responses={204: None})
     def delete(self, request: Request, portfolio_id: int) -> Response:
-        """Close the portfolio for trading. Its numbers stay; open positions are a conflict."""
+        """Close the portfolio for trading. Its numbers stay; open positions and working orders are a conflict."""
         refuse_unknown_parameters(request, {"reason"})
         portfolio_close(user=desk_user(request), portfolio_id=portfolio_id, reason=request.query_params.get("reason", ""))
         return Response(status=status.HTTP_204_NO_CONTENT)

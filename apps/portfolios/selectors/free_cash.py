@@ -27,6 +27,11 @@ def register_orders(find: Orders) -> None:
     _orders["orders"] = find
 
 
+def orders_open(portfolio_id: int) -> Sequence[WorkingOrder]:
+    """The orders of a portfolio which may still trade, as the app that has them says."""
+    return _orders["orders"](portfolio_id) if _orders else ()
+
+
 def free_cash(portfolio: Portfolio, currency: str, *, market_time: datetime) -> Decimal:
     """Cash of one currency that may leave now, at least 0: what `domain.free_cash` says of settled cash, shorts and working buys.
 
@@ -34,7 +39,7 @@ def free_cash(portfolio: Portfolio, currency: str, *, market_time: datetime) -> 
     """
     lines = available_cash(portfolio.pk, local_date(HOME_CALENDAR, market_time))
     held = holdings(portfolio.pk)
-    buys = [order for order in _orders["orders"](portfolio.pk) if order.side is Side.BUY] if _orders else []
+    buys = [order for order in orders_open(portfolio.pk) if order.side is Side.BUY]
     shorts = [position for position, _ in held.by_instrument.values() if position.quantity < 0]
     currencies = {currency, *lines, *(p.currency for p in shorts), *(order.currency for order in buys)} - {"", portfolio.base_currency}
     pairs = {other: pair(other, portfolio.base_currency) for other in currencies}

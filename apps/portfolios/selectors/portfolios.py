@@ -47,6 +47,12 @@ def portfolio_may_trade(*, user: "User", portfolio_id: int) -> bool:
     return Portfolio.objects.tradable_by(user).filter(pk=portfolio_id).exists()
 
 
+def holds_trading_role(*, user: "User", portfolio_ids: Collection[int]) -> bool:
+    """True when the user is a trader or manager of one of these portfolios, also of a closed one and whatever permissions the user has."""
+    roles = [PortfolioRole.TRADER, PortfolioRole.MANAGER]
+    return PortfolioMembership.objects.filter(portfolio_id__in=portfolio_ids, user_id=user.pk, role__in=roles).exists()
+
+
 def portfolio_manages(*, user: "User", portfolio_id: int) -> bool:
     """True when the user is a manager of the portfolio."""
     return PortfolioMembership.objects.filter(portfolio_id=portfolio_id, user_id=user.pk, role=PortfolioRole.MANAGER).exists()

@@ -14,7 +14,7 @@ from apps.alerts.services import alert_raise
 from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.marketdata.selectors.instruments import instrument_get
 from apps.portfolios.models import MAIN_BOOK, Book, BookingKind, BookingRequest, BookingState, Portfolio
-from apps.portfolios.selectors.portfolios import portfolio_get, portfolio_may_trade, portfolio_members
+from apps.portfolios.selectors.portfolios import holds_trading_role, portfolio_get, portfolio_members
 from apps.portfolios.services.booking_entries import SOURCE, booking_post
 from apps.portfolios.services.portfolios import portfolio_managed, portfolios_lock
 
@@ -177,7 +177,7 @@ def _may_decide(request: BookingRequest, user: "User", at: datetime) -> None:
         _refuse(request, user, "a booking is made by two different people", at)
     if not user.is_active or not user.has_perm(APPROVE):
         _refuse(request, user, f"{user} may not decide about bookings", at)
-    if any(portfolio_may_trade(user=user, portfolio_id=portfolio_id) for portfolio_id in request.portfolio_ids):
+    if holds_trading_role(user=user, portfolio_ids=request.portfolio_ids):
         _refuse(request, user, f"{user} trades in the portfolio: nobody decides about money of their own", at)
 
 

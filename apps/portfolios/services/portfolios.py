@@ -26,6 +26,7 @@ from apps.portfolios.models import (
     PortfolioValue,
     Position,
 )
+from apps.portfolios.selectors.free_cash import orders_open
 from apps.portfolios.services.ledger import entry_post
 from apps.portfolios.signals import portfolio_opened
 
@@ -212,7 +213,8 @@ def portfolio_managed(*, user: "User", portfolio_id: int, act: str) -> Portfolio
 def portfolio_close(*, user: "User", portfolio_id: int, reason: str = "") -> Portfolio:
     """Close a portfolio for trading; its numbers stay. Closing a closed one changes nothing.
 
-    Raises NotFound (also for a portfolio that the user does not see), NotPermitted (not its manager), Conflict (open positions).
+    Raises NotFound (also for a portfolio that the user does not see), NotPermitted (not its manager), Conflict (open positions,
+    working orders: what they still traded nobody could sell).
     """
     with transaction.atomic():
         portfolio = portfolio_managed(user=user, portfolio_id=portfolio_id, act="closes it")
@@ -220,6 +222,8 @@ def portfolio_close(*, user: "User", portfolio_id: int, reason: str = "") -> Por
             return portfolio
         if opened := Position.objects.filter(book__portfolio=portfolio).exclude(quantity=0).count():
             raise Conflict(f"{portfolio.name} has {opened} open positions: close them first", positions=opened)
+        if symbols := sorted({order.symbol for order in orders_open(portfolio_id)}):
+            raise Conflict(f"{portfolio.name} still has working orders of {', '.join(symbols)}: cancel them first", symbols=symbols)
         portfolio.status = PortfolioStatus.CLOSED
         portfolio._change_reason = reason[:100]  # type: ignore[attr-defined] # read by django-simple-history
         portfolio.save()

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from apps.alerts.models import Alert
@@ -12,19 +13,23 @@ from apps.alerts.selectors import open_alerts
 from apps.alerts.selectors.links import AlertLink
 from apps.alerts.services import alert_acknowledge, alert_raise
 from apps.core import clock
+from apps.core.postgres.session import open_session
+from apps.core.roles import roles_synchronise
 from apps.core.schedule import periodic_jobs
 from apps.execution.models import Order
 from apps.execution.services import rebalancing
+from apps.execution.services.accounts import paper_account_create
 from apps.execution.services.orders import order_cancel
 from apps.execution.services.rebalance_watch import Watched, rebalances_watch
-from apps.execution.tests.factories import Desk, quote
+from apps.execution.tests.factories import Desk, make_limits, quote
 from apps.execution.tests.services.rebalancing_desk import MARKET, held, make_fund, market, prices, targets
 from apps.marketdata.domain.points import CloseKind
+from apps.marketdata.selectors.store import LATEST, redis_client
 from apps.marketdata.tests.factories import store_closes
 from apps.portfolios.models import RebalanceProposal
 from apps.portfolios.services.rebalancing import VALIDITY
 from apps.portfolios.services.targets import PlanTerms
-from apps.portfolios.tests.factories import InstrumentFactory
+from apps.portfolios.tests.factories import InstrumentFactory, PortfolioFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -302,3 +307,47 @@ class TestTargets:
 def test_it_is_scheduled_on_the_queue_of_money() -> None:
     [job] = [job for job in periodic_jobs() if job.task == "execution.rebalance_watch"]
     assert (job.queue, job.every) == ("trade", timedelta(minutes=1))
+
+
+class TestOthers:
+    """What goes wrong in one portfolio leaves the stops of those after it held."""
+
+    def test_a_fault_in_one_portfolio(self, desk):
+        second = second_fund(desk)
+        desk.submit(symbol="MSFT", quantity="10")
+        redis_client().hset(LATEST, "MSFT", "{")
+        assert stopped(look()) == [second.portfolio.pk]
+
+    @pytest.mark.django_db(transaction=True)
+    def test_one_that_others_have_locked(self):
+        roles_synchronise()
+        desk = make_fund()
+        desk.submit(quantity="10")
+        second = second_fund(desk)
+        with connection.cursor() as cursor:
+            cursor.execute("set lock_timeout = '50ms'")
+        try:
+            with open_session() as other:
+                other.execute("begin")
+                other.execute("select 1 from portfolios_portfolio where id = %s for update", [desk.portfolio.pk])
+                assert stopped(look()) == [second.portfolio.pk]
+        finally:
+            connection.close()
+        assert stopped(look(timedelta(minutes=1))) == [desk.portfolio.pk]
+
+
+def second_fund(desk: Desk) -> Desk:
+    """Another portfolio, whose AAPL has fallen through its stop."""
+    portfolio = PortfolioFactory(owner=desk.trader, initial_capital=Decimal(100_000))
+    make_limits(portfolio, at=clock.now())
+    account = paper_account_create(portfolio_id=portfolio.pk, slippage_bps=Decimal(0), commission=Decimal(0))
+    fund = Desk(trader=desk.trader, portfolio=portfolio, account=account, instrument=desk.instrument)
+    vix("18")
+    assert fund.submit(quantity="10").status == "filled"
+    prices(AAPL="80")
+    return fund
+
+
+def stopped(found: Watched) -> list[int]:
+    """The portfolios for which something was proposed."""
+    return [RebalanceProposal.objects.get(pk=pk).portfolio_id for pk in found.proposed]

@@ -12,7 +12,7 @@ from apps.core.errors import Conflict, InvalidInput, NotFound, NotPermitted
 from apps.marketdata.tests.factories import make_series, store_series
 from apps.portfolios.models import BookingRequest, CashBalance, LedgerEntry, Lot, Position
 from apps.portfolios.services.bookings import BookingTerms, booking_decide, booking_request, booking_withdraw
-from apps.portfolios.services.portfolios import membership_grant
+from apps.portfolios.services.portfolios import membership_grant, portfolio_close
 from apps.portfolios.services.rebuild import positions_rebuild
 from apps.portfolios.tests.factories import START, InstrumentFactory, LedgerEntryFactory, PortfolioFactory, UserFactory, permitted
 
@@ -172,6 +172,21 @@ class TestTwoPeople:
         officer.user_permissions.add(Permission.objects.get(codename="add_order"))
         with pytest.raises(NotPermitted, match="trades in the portfolio"):
             decide(request, user=type(officer).objects.get(pk=officer.pk))
+
+    @pytest.mark.parametrize("role", ["trader", "manager"])
+    def test_who_traded_there_does_not_decide_after_the_close_either(self, portfolio, manager, officer, ask, decide, role):
+        """The money is still theirs."""
+        request = ask("deposit", amount=5)
+        membership_grant(portfolio_id=portfolio.pk, user_id=officer.pk, role=role)
+        permitted(officer, "add_order")
+        portfolio_close(user=manager, portfolio_id=portfolio.pk)
+        with pytest.raises(NotPermitted, match="trades in the portfolio"):
+            decide(request)
+        assert booked() == []
+
+    def test_who_only_looks_on_decides(self, portfolio, officer, ask, decide):
+        membership_grant(portfolio_id=portfolio.pk, user_id=officer.pk, role="viewer")
+        assert decide(ask("deposit", amount=5)).state == "posted"
 
     def test_a_portfolio_that_the_second_person_does_not_see_does_not_exist(self, ask, decide):
         with pytest.raises(NotFound):
