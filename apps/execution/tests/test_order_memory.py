@@ -140,7 +140,9 @@ def test_changes_count_like_orders(desk) -> None:
     assert rates(symbol=other.symbol, strategy="carry") == (3, 0, 3)
 
 
-def test_the_desks_messages_are_those_of_all_portfolios_and_cancels_pass(desk) -> None:
+def test_the_desks_messages_are_those_of_all_portfolios_and_cancels_pass(db: None) -> None:
+    """Without real commits: a limit of the desk would stay for the tests that follow."""
+    desk = make_desk()
     other = PortfolioFactory(owner=desk.trader)
     make_limits(other, at=clock.now())
     paper_account_create(portfolio_id=other.pk)
