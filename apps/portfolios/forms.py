@@ -55,7 +55,7 @@ def plain_number(text: str, *, field: str) -> Decimal:
     except InvalidOperation as error:
         raise InvalidInput(f"{text!r} is no number", field=field) from error
     if not number.is_finite():
-        raise InvalidInput(f"{text!r} is no number", field=field)
+        raise InvalidInput(f"{text!r} is not a finite number", field=field)
     return number
 
 

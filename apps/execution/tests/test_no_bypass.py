@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from celery import current_app, shared_task
 from celery.contrib.testing.worker import start_worker
-from celery.signals import task_failure, task_success
+from celery.signals import setup_logging, task_failure, task_success
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
@@ -291,6 +291,10 @@ def test_a_worker_has_no_way_either() -> None:
         if sender.name == send_anyway.name:
             ended.put(exception)
 
+    def leave_logging(**_):
+        """Somebody hears the signal: then Celery sets up none of its own, which would outlive the worker."""
+
+    setup_logging.connect(leave_logging)
     task_failure.connect(hear)
     task_success.connect(hear)
     try:
@@ -303,6 +307,7 @@ def test_a_worker_has_no_way_either() -> None:
             send_anyway.apply_async(args=[order.pk, "sent"], queue="trade")
             assert ended.get(timeout=60) is None
     finally:
+        setup_logging.disconnect(leave_logging)
         task_failure.disconnect(hear)
         task_success.disconnect(hear)
     assert Order.objects.get(pk=order.pk).status == "sent"

@@ -17,7 +17,7 @@ def test_lines_as_people_write_them() -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("AAPL", "line 1"), ("AAPL 10\nMSFT 5 7", "line 2"), ("AAPL 1\nAAPL 2", "AAPL again"), ("AAPL x", "no number"), ("AAPL NaN", "no number")],
+    [("AAPL", "line 1"), ("AAPL 10\nMSFT 5 7", "line 2"), ("AAPL 1\nAAPL 2", "AAPL again"), ("AAPL x", "no number"), ("AAPL NaN", "finite number")],
 )
 def test_other_lines_are_named(text: str, why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
