@@ -24,7 +24,7 @@ function based(cell, value) {
   return cell.dataset.format === "percent" ? Number(value) / base - 1 : (Number(value) - base) * times;
 }
 
-/** Writes `value` into `cell` and flashes it once when the text changed. */
+/** Writes `value` into `cell` and flashes it once when it rose or fell: words do neither, and of a first value nobody knows. */
 export function patch(cell, given) {
   if (given === undefined) return;
   const value = based(cell, given);
@@ -39,7 +39,7 @@ export function patch(cell, given) {
   if (cell.textContent.trim() === text) return;
   if (cell.dataset.field === "side") cell.className = `side-${value}`;
   if (kind === "status") cell.className = `tag ${tagOf(value)}`;
-  const before = Number(cell.dataset.value);
+  const before = Number(cell.dataset.value || NaN);
   cell.textContent = text;
   cell.dataset.value = value ?? "";
   const title = exact(value, kind);
@@ -55,7 +55,8 @@ export function patch(cell, given) {
     if (way) cell.classList.add(way);
   }
   if (cell.tagName === "TIME" && value) cell.dateTime = value;
-  if (!cell.hasAttribute("data-quiet")) flash(cell, Number(value) < before ? "flash-down" : "flash-up");
+  const now = Number(value);
+  if (!cell.hasAttribute("data-quiet") && now !== before && Number.isFinite(now - before)) flash(cell, now < before ? "flash-down" : "flash-up");
 }
 
 function flash(cell, name) {

@@ -50,6 +50,7 @@ export function format(value, kind) {
 
 /** The value in full, for the title of a shortened figure. */
 export function exact(value, kind) {
+  if (!(kind in FORMATS)) return format(value, kind) === UNKNOWN ? "Not known" : "";
   if (!known(value)) return "Not known";
   return kind.startsWith("money_compact") ? FORMATS.money(Number(value)) : "";
 }
