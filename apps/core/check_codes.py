@@ -137,6 +137,7 @@ ALWAYS_MADE: Final[Mapping[str, tuple[CheckCode, ...]]] = {
     ),
 }
 
+_LIMIT = "Risk managers set the limit, two people together."
 #: Who can change what a check of this step blocks by; a step that is not here is answered by changing the order.
 REMEDIES = {
     Stage.KILL_SWITCH: "Two people who may release trading end a halt.",
@@ -144,11 +145,11 @@ REMEDIES = {
     Stage.ACCOUNT: "An administrator gives roles, a portfolio's manager its members.",
     Stage.DATA: "Operations sees to prices; risk managers to limits that are not set.",
     Stage.RATE: "Risk managers set the rates, two people together.",
-    Stage.SIZE: "Risk managers set the limit, two people together.",
+    Stage.SIZE: _LIMIT,
     Stage.COLLAR: "Risk managers set the collar, two people together.",
     Stage.CAPITAL: "Cash is freed by sales and by cancelling purchases that work.",
-    Stage.EXPOSURE: "Risk managers set the limit, two people together.",
-    Stage.TAIL: "Risk managers set the limit, two people together.",
+    Stage.EXPOSURE: _LIMIT,
+    Stage.TAIL: _LIMIT,
     Stage.SHORT: "Compliance keeps locates and the list of what is easy to borrow.",
 }
 

@@ -174,10 +174,6 @@ def test_which_commands_need_servers(argv: list[str], expected: bool) -> None:
     assert command_needs_servers(argv) is expected
 
 
-#: It looks up now and then: a signal between the last look and `signal.pause` would be waited for in vain.
-WAITING = "import time\nprint('ready', flush=True)\nwhile True:\n    time.sleep(0.05)"
-
-
 class TestManagePy:
     @pytest.fixture
     def environment(self, var: Path) -> dict[str, str]:
@@ -199,7 +195,7 @@ class TestManagePy:
 
     @pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM])
     def test_servers_end_with_an_interrupted_command(self, var: Path, cluster: None, environment: dict[str, str], word: signal.Signals) -> None:
-        command = [sys.executable, "manage.py", "shell", "-v0", "-c", WAITING]
+        command = [sys.executable, "manage.py", "shell", "-v0", "-c", "import signal; print('ready', flush=True); signal.pause()"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout.readline() == "ready\n"
         assert EmbeddedServers(var).running()
