@@ -13,7 +13,7 @@ from apps.core.money import ZERO
 from apps.core.trading import Side
 from apps.execution.models import Fill
 from apps.marketdata.domain.calendars import local_date
-from apps.portfolios.selectors.entries import rate_of_entry
+from apps.portfolios.selectors.entries import fee_of_entry, rate_of_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def _fills(portfolio_ids: Collection[int], since: datetime | None, until: dateti
     return (
         Fill.objects.filter(period)
         .annotate(reference=Concat(F("broker"), Value(":"), F("execution_id"), output_field=CharField()))
-        .annotate(rate=rate_of_entry(source="fill", reference="reference"))
+        .annotate(rate=rate_of_entry(source="fill", reference="reference"), base_fee=fee_of_entry(source="fill", reference="reference"))
     )
 
 
@@ -69,17 +69,16 @@ def history(portfolio_ids: Collection[int], *, since: datetime | None, until: da
     slippage: defaultdict[date, Decimal] = defaultdict(lambda: ZERO)
     unjudged = 0
     columns = ("order__instrument__symbol", "order__instrument__calendar", "order__side", "order__reference_price")
-    found = _fills(portfolio_ids, since, until).values_list(*columns, "quantity", "price", "fee", "rate", "market_time")
-    for symbol, calendar, side, arrival, quantity, price, fee, booked_rate, market_time in found.iterator():
-        rate = booked_rate or Decimal(1)
+    found = _fills(portfolio_ids, since, until).values_list(*columns, "quantity", "price", "base_fee", "rate", "market_time")
+    for symbol, calendar, side, arrival, quantity, price, fee, rate, market_time in found.iterator():
         session = local_date(calendar, market_time)
         worse = ZERO if arrival is None else Side(side).sign * (price - arrival) * quantity * rate
         unjudged += arrival is None
         executions[symbol] += 1
         shares[symbol] += quantity
         value[symbol] += price * quantity * rate
-        cost[symbol] += fee * rate + worse
-        fees[session] += fee * rate
+        cost[symbol] += fee + worse
+        fees[session] += fee
         slippage[session] += worse
     traded = [Traded(symbol=one, executions=executions[one], quantity=shares[one], value=value[one], cost=cost[one]) for one in executions]
     return History(

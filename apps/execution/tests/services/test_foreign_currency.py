@@ -10,6 +10,7 @@ from apps.core.streams import redis_client
 from apps.execution.brokers.protocol import MarketPrice
 from apps.execution.models import Order
 from apps.execution.models import ReconciliationTrigger as Trigger
+from apps.execution.selectors.history import history
 from apps.execution.services.gate import gate_check
 from apps.execution.services.paper_market import prices_match
 from apps.execution.services.preview import order_preview
@@ -146,3 +147,11 @@ def test_the_paper_brokers_books_are_in_the_currency_of_the_ledger(desk) -> None
     run = reconcile_ask(account=desk.account, trigger=Trigger.BEAT, at=clock.now())
     assert (run.state, run.open_breaks) == ("clean", 0)
     assert paper_broker(desk.account).statement(clock.now() - timedelta(days=1)).cash == dict(CashBalance.objects.values_list("currency", "amount"))
+
+
+def test_the_history_counts_in_the_portfolios_currency(desk) -> None:
+    desk.submit(symbol="SAP")
+    [traded] = history([desk.portfolio.pk], since=None, until=None).by_symbol
+    assert traded.value == 10 * Decimal("100.05") * Decimal("1.10")
+    slippage = 10 * Decimal("0.05") * Decimal("1.10")
+    assert round(traded.cost - slippage, 2) == 1  # a dollar, which the ledger books in euros
